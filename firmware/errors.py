@@ -1,0 +1,45 @@
+"""The two branches of the error tree that the firmware adds to hal.errors (the whole tree is drawn there).
+
+    PeerError (ValueError)          another unit broke the protocol: the packet is counted and thrown away
+    ├── DamagedPacket               truncated, too long, or fields that cannot be
+    ├── UnknownVersion              a protocol version or message kind of the future
+    └── ForeignSession              sealed for another boot or session, or with a wrong seal
+    MisuseError (ValueError)        we were misused: exit status 2 at the command line
+    ├── ConfigError                 a key or value of the config file
+    └── WrongArgument               an argument of a command
+    Refused                         a command that is right but cannot be done now: exit status 1
+"""
+
+from hal.errors import DandelionError
+
+
+class PeerError(DandelionError, ValueError):
+    """Another unit sent what the protocol does not allow."""
+
+
+class DamagedPacket(PeerError):
+    """Truncated, too long, or with field values that cannot be."""
+
+
+class UnknownVersion(PeerError):
+    """A protocol version or message kind that this software does not speak."""
+
+
+class ForeignSession(PeerError):
+    """A frame for another session: of a peer's or our own earlier boot, or with a wrong seal."""
+
+
+class MisuseError(DandelionError, ValueError):
+    """Wrong usage or config; nothing was begun."""
+
+
+class ConfigError(MisuseError):
+    """A key or value of the config file is wrong; the text names the key, the value and what is allowed."""
+
+
+class WrongArgument(MisuseError):
+    """An argument of a command is wrong."""
+
+
+class Refused(DandelionError):
+    """What was asked for is allowed but cannot be done now; says why and what can be done."""

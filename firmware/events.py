@@ -1,0 +1,343 @@
+"""What the core asks of the shell (requests) and what it is told (events). Values only.
+
+Every request is answered once, later, by Answer with the request's token: `result` as the request's docstring says,
+or `error` (a DandelionError). The core never waits: between a request and its answer it goes on with everything else,
+but for steps on the same picture (HANDOVER R13).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from firmware.pictures import Entry, Picture, PictureId
+from hal.errors import DandelionError
+from hal.interfaces import Shot, TimeQuality
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of the request that was given out with this token."""
+
+    token: int
+    result: object = None
+    error: DandelionError | None = None
+
+
+# ---------------------------------------------------------------- requests: camera
+
+
+@dataclass(frozen=True, slots=True)
+class TakePicture:
+    """Result: Shot. Errors: CameraError, CameraHung."""
+
+
+# ---------------------------------------------------------------- requests: card (recipes of HANDOVER §1, store.py)
+
+
+@dataclass(frozen=True, slots=True)
+class KeepShot:
+    """Recipe 1-4 for an own picture, its preview too. Result: None. On any error the card is as before."""
+
+    picture: Picture
+    shot: Shot
+
+
+@dataclass(frozen=True, slots=True)
+class BeginPart:
+    """Reserve tmp/<id>.part for a picture to be received, or take up the one kept from an earlier try.
+
+    Result: int, the length of the beginning that is there already (0 for a new one). Errors: CardFull.
+    kept_bytes: synced length of the partial row of the same digest, 0 if there is none.
+    """
+
+    picture: Picture
+    kept_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WritePart:
+    """Write received bytes into the .part. Result: None."""
+
+    picture: PictureId
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPart:
+    """fsync the .part. Result: None."""
+
+    picture: PictureId
+
+
+@dataclass(frozen=True, slots=True)
+class FinishPart:
+    """Recipe 2-4 for a .part with all its bytes: fsync, read back, compare, rename, fsync the directory.
+
+    Result: bytes, the proof: BLAKE2b-128 keyed with nonce over the bytes read back; or None: the digest was
+    wrong and the .part is gone.
+    """
+
+    picture: Picture
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePart:
+    """Let go of the .part; keep=True leaves the file to resume from. Result: None; fine if there is none."""
+
+    picture: PictureId
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """Result: bytes of the own or held file, fewer only at its end."""
+
+    picture: Picture
+    offset: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DigestFile:
+    """Read the whole file back from the medium, after a sync of it and its directory (adoption, HANDOVER §1).
+
+    Result: Digests(whole, proofs): whole = length and sha256 are right; one proof per nonce, in order.
+    Errors: CardError, also when the file is not there.
+    """
+
+    picture: Picture
+    nonces: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Result of DigestFile."""
+
+    whole: bool
+    proofs: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFile:
+    """Unlink the own or held file and sync its directory; its preview goes too unless kept. Result: None; fine if
+    it is gone already."""
+
+    picture: Picture
+    keep_preview: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPreview:
+    """Result: bytes of the preview, empty if there is none."""
+
+    picture: PictureId
+
+
+# ---------------------------------------------------------------- requests: catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Result: Entry or None."""
+
+    picture: PictureId
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """One durable transaction: whole entries put in place of what was known of them, rows removed, counters set.
+
+    Result: None, after COMMIT. next_attempt, sequence: None leaves them.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    removed: tuple[PictureId, ...] = ()
+    next_attempt: int | None = None
+    sequence: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavePartial:
+    """Durable partial row of a .part: synced_bytes of its beginning are on the medium. 0 removes the row. Result: None."""
+
+    picture: PictureId
+    attempt: int
+    sha256: bytes
+    synced_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpPartial:
+    """Result: Partial or None."""
+
+    picture: PictureId
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A partial row. kept_since: Unix seconds when it was last written."""
+
+    picture: PictureId
+    attempt: int
+    sha256: bytes
+    synced_bytes: int
+    size_bytes: int  # what the .part takes on the card
+
+
+@dataclass(frozen=True, slots=True)
+class OldestPartials:
+    """Result: list[Partial], oldest first, at most limit."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """Own pictures with the file here and fewer verified holders than wanted, priority first, then oldest.
+
+    Result: list[Entry]. `after` skips everything up to and including that id within the same priority... see catalogue.
+    """
+
+    copies: int
+    priority_copies: int
+    limit: int
+    skip: frozenset[PictureId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """Own pictures with the file here and at least `copies` (priority_copies) verified holders, oldest first.
+
+    Result: list[Entry].
+    """
+
+    copies: int
+    priority_copies: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnInDoubt:
+    """Own pictures, not deleted, that need a look: an attempt open, a suspect holder, or no file and no holder.
+
+    Result: list[Entry] with ids above `after`, ascending.
+    """
+
+    after: PictureId | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Tombstones of own pictures with a holder that is still owed a DROP. Result: list[Entry], ids above `after`."""
+
+    after: PictureId | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Pictures held here of one owner (None: of all), ids above `after`, ascending; unkept_only: those without KEEP.
+
+    Result: list[Entry].
+    """
+
+    owner: int | None
+    after: PictureId | None
+    limit: int
+    unkept_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """Entries whose file's digest has not been checked yet. Result: list[Entry]."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveOrder:
+    """A person's order to delete a picture of another origin, kept until its tombstone comes; done=True removes it.
+
+    Result: None, after COMMIT.
+    """
+
+    picture: PictureId
+    sha256: bytes
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Result: list[(PictureId, sha256)], the delete orders not yet answered."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveDecision:
+    """Keep one decision with its inputs for `explain`: the newest 20 per picture stay. Result: None."""
+
+    picture: PictureId
+    text: str
+    inputs: dict[str, object] = field(hash=False)
+
+
+CardRequest = (
+    KeepShot
+    | BeginPart
+    | WritePart
+    | SyncPart
+    | FinishPart
+    | ClosePart
+    | ReadFile
+    | DigestFile
+    | RemoveFile
+    | ReadPreview
+)
+CatalogueRequest = (
+    LookUp
+    | Save
+    | SavePartial
+    | LookUpPartial
+    | OldestPartials
+    | Lacking
+    | Cached
+    | OwnInDoubt
+    | Owed
+    | Held
+    | Unchecked
+    | SaveOrder
+    | Orders
+    | SaveDecision
+)
+Request = TakePicture | CardRequest | CatalogueRequest
+
+
+# ---------------------------------------------------------------- what the unit knows at start
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What start-up found: the durable counters and the sums that room is reckoned from."""
+
+    boot: int  # this process's boot number, committed already
+    card: int  # card number of new pictures
+    sequence: int  # of the last own picture; the next one is higher
+    next_attempt: int
+    own_bytes: int  # own files on the card
+    cache_bytes: int  # of these, with enough verified holders
+    held_bytes: int  # files held for others
+    partial_bytes: int  # kept .part files
+    largest_bytes: int  # the largest of the latest own pictures, 0 if none
+    new_catalogue: bool  # made anew at this start: ask every unit for its INVENTORY (R7)
+
+
+@dataclass(frozen=True, slots=True)
+class WallClock:
+    """Event: wall time as of `now`, for people; sent at start and whenever it jumped or its quality changed."""
+
+    unix_s: float
+    quality: TimeQuality

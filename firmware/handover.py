@@ -1,0 +1,494 @@
+"""The hand-over of one picture between its origin and one host: HANDOVER §2 as pure functions.
+
+`owner(state, event)` and `host(state, event)` give the effects of one step, in the order in which they must be carried
+out: a Commit is durable before anything behind it is begun, and a power cut may fall between any two. The caller does
+nothing to copies, attempts and held rows but what these functions say, and runs the steps on one picture one at a
+time (R13). Rule names (O1…, H1…, R1…) are those of HANDOVER §2.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File, Picture
+
+FARTHEST_JUMP = 2**32
+"""A heard attempt this far above `next` is not followed (R4): a liar must not use up the counter. HANDOVER §2."""
+
+
+class Word(enum.Enum):
+    """The messages that a step may say; the unit puts the picture and its digest into them."""
+
+    REQUEST = "REQUEST"
+    ACCEPT = "ACCEPT"  # nothing missing
+    REFUSE_CONFLICT = "REFUSE_CONFLICT"
+    REFUSE_STALE = "REFUSE_STALE"
+    STORED = "STORED"
+    KEEP = "KEEP"
+    DROP = "DROP"
+    LOST = "LOST"
+    PARTS = "PARTS"  # PARTs of what is missing, then END with a fresh nonce (O3)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When a proof was found right: wall time for people, boot and monotonic time for freshness."""
+
+    wall_s: float | None
+    boot: int
+    monotonic_s: float
+
+
+# ---------------------------------------------------------------- effects
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One durable transaction: this entry as it now is (None: the row goes), and `next` where it was raised."""
+
+    entry: Entry | None
+    next_attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send this message about the picture to a unit."""
+
+    word: Word
+    unit: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unlink:
+    """Remove the file; only ever behind the Commit that says it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutFile:
+    """Recipe 1-4 of HANDOVER §1 for the bytes received; the proof over the bytes read back goes into STORED."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRoom:
+    """Nothing is known of this picture here: reserve really, then ACCEPT with what is missing, or REFUSE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """End the reservation of this attempt, if there is one; the .part stays to resume from."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Tell people; nothing is changed."""
+
+    text: str
+
+
+Effect = Commit | Say | Unlink | PutFile | CheckRoom | Withdraw | Alarm
+Effects = tuple[Effect, ...]
+
+
+# ---------------------------------------------------------------- the owner's events
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What the origin knows durably of one picture; next_attempt is the unit's one counter."""
+
+    entry: Entry
+    next_attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Put a copy at this unit (O1), or find out the number of the one it says it has (R4)."""
+
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """ACCEPT came (O3, R4)."""
+
+    unit: int
+    attempt: int
+    nothing_missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """STORED came; proof_right was reckoned over the own file with a nonce that we sent (O4)."""
+
+    unit: int
+    attempt: int
+    proof_right: bool
+    proof: bytes
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """REFUSE(stale, row_attempt) came (H1)."""
+
+    unit: int
+    attempt: int
+    row_attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Give up the attempt that is open there (O6)."""
+
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """HOLD or INVENTORY names a copy of this content with this attempt; wanted: copies asked for (R4)."""
+
+    unit: int
+    attempt: int
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """LOST came: the holder's copy of this attempt is no more."""
+
+    unit: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """A proof asked for came, or did not; right: over bytes that are known to be good."""
+
+    unit: int
+    attempt: int
+    right: bool
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """Free the own file (O5); needed: holders with a fresh proof that there must be; fresh: units that have one."""
+
+    needed: int
+    fresh: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The file is whole on the own card again (O8, O9), or was found whole there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotten:
+    """The own file's digest is wrong, or the file is missing; it counts as no copy from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A person's order, at the origin (R6)."""
+
+
+OwnerEvent = (
+    Place | Accepted | Receipt | Stale | Abandon | Named | Gone | Audited | Evict | Recalled | Rotten | Delete
+)
+
+
+def owner(state: Owner, event: OwnerEvent) -> Effects:
+    """The effects of one event at the origin; () where the event changes nothing and asks for nothing."""
+    match event:
+        case Place(unit):
+            return _place(state, unit)
+        case Accepted():
+            return _accepted(state, event)
+        case Receipt():
+            return _receipt(state, event)
+        case Stale(unit, attempt, row_attempt):
+            if state.entry.copy_at(unit).open != attempt:
+                return ()
+            closed = _with_copy(state.entry, replace(state.entry.copy_at(unit), open=0))
+            return _commit_with_next(closed, state, row_attempt)
+        case Abandon(unit):
+            if not state.entry.copy_at(unit).open:
+                return ()
+            return (Commit(_with_copy(state.entry, replace(state.entry.copy_at(unit), open=0))),)
+        case Named():
+            return _named(state, event)
+        case Gone(unit, attempt):
+            return _gone(state, unit, attempt)
+        case Audited():
+            return _audited(state, event)
+        case Evict():
+            return _evict(state, event)
+        case Recalled():
+            return () if state.entry.deleted else (Commit(_raised(replace(state.entry, file=File.WHOLE))),)
+        case Rotten():
+            return (Commit(_raised(replace(state.entry, file=File.GONE))),)
+        case Delete():
+            return _delete(state)
+
+
+def may_drop(state: Owner, unit: int, attempt: int, wanted: int) -> bool:
+    """O7: whether DROP(unit, attempt) may be said; wanted: copies asked for of this picture."""
+    copy, entry = state.entry.copy_at(unit), state.entry
+    others = sum(1 for c in entry.verified if c.unit != unit)
+    return (
+        attempt < state.next_attempt
+        and (not copy.open or copy.open > attempt)
+        and (not copy.listed or copy.listed > attempt)
+        and (entry.deleted or entry.file is File.WHOLE or others >= wanted)
+    )
+
+
+def drop_number(state: Owner, unit: int) -> int:
+    """The highest attempt whose DROP cannot reach a copy that still counts (O7); 0: nothing may be dropped."""
+    copy = state.entry.copy_at(unit)
+    return min(n for n in (state.next_attempt, copy.open, copy.listed) if n) - 1
+
+
+def _place(state: Owner, unit: int) -> Effects:
+    """O1. The same number again while the attempt is open; a new one is durable before it is said."""
+    copy = state.entry.copy_at(unit)
+    if copy.open:
+        return (Say(Word.REQUEST, unit, copy.open),)
+    attempt = state.next_attempt
+    entry = _with_copy(state.entry, replace(copy, open=attempt))
+    return (Commit(entry, attempt + 1), Say(Word.REQUEST, unit, attempt))
+
+
+def _accepted(state: Owner, event: Accepted) -> Effects:
+    copy, entry = state.entry.copy_at(event.unit), state.entry
+    if not copy.open or copy.open != event.attempt:
+        return ()
+    if entry.deleted:  # asked for only to learn the number of a copy that nobody wants
+        closed = _with_copy(entry, replace(copy, open=0, owed=True))
+        return (Commit(closed), Say(Word.DROP, event.unit, state.next_attempt - 1))
+    if entry.file is File.WHOLE:
+        return (Say(Word.PARTS, event.unit, event.attempt),)
+    if event.nothing_missing:  # R4: no bytes here to check a proof with
+        listed = replace(copy, open=0, listed=event.attempt, suspect=True, proof=b"", verified_at=None)
+        return (Commit(_raised(_with_copy(entry, listed))), Say(Word.KEEP, event.unit, event.attempt))
+    return (Commit(_with_copy(entry, replace(copy, open=0))),)
+
+
+def _receipt(state: Owner, event: Receipt) -> Effects:
+    """O4: only for the open attempt, only with a right proof; the list is durable before KEEP."""
+    copy = state.entry.copy_at(event.unit)
+    if not copy.open or copy.open != event.attempt or not event.proof_right or state.entry.deleted:
+        return ()
+    proved = _proved(replace(copy, open=0, listed=event.attempt, proof=event.proof), event.stamp)
+    return (Commit(_raised(_with_copy(state.entry, proved))), Say(Word.KEEP, event.unit, event.attempt))
+
+
+def _named(state: Owner, event: Named) -> Effects:
+    """R4 and R7: what becomes of a copy that its holder names."""
+    entry, copy = state.entry, state.entry.copy_at(event.unit)
+    if event.attempt >= state.next_attempt + FARTHEST_JUMP:
+        return (
+            Alarm(
+                f"unit {event.unit} names attempt {event.attempt} of picture {entry.picture.id}, far above our own"
+            ),
+        )
+    raised: Effects = ()
+    if event.attempt >= state.next_attempt:
+        state = replace(state, next_attempt=event.attempt + 1)
+        raised = (Commit(entry, state.next_attempt),)
+    if event.attempt == UNKNOWN_ATTEMPT or copy.open:
+        return raised + _place(state, event.unit)
+    if copy.listed == event.attempt:
+        return (*raised, Say(Word.KEEP, event.unit, event.attempt))
+    if copy.listed and not entry.deleted:
+        return raised + _place(state, event.unit)
+    others = sum(1 for c in entry.verified if c.unit != event.unit)
+    if entry.deleted or others >= event.wanted:
+        number = drop_number(state, event.unit)
+        if entry.deleted and not copy.owed:
+            raised = (Commit(_with_copy(entry, replace(copy, owed=True)), state.next_attempt),)
+        if may_drop(state, event.unit, number, event.wanted):
+            return (*raised, Say(Word.DROP, event.unit, number))
+        return raised
+    return raised + _place(state, event.unit)
+
+
+def _gone(state: Owner, unit: int, attempt: int) -> Effects:
+    copy = state.entry.copy_at(unit)
+    if copy.listed and copy.listed == attempt:
+        return (Commit(_raised(_with_copy(state.entry, replace(copy, suspect=True)))),)
+    if copy.owed:
+        return (Commit(_with_copy(state.entry, replace(copy, owed=False))),)
+    return ()
+
+
+def _audited(state: Owner, event: Audited) -> Effects:
+    """R2: a failed audit makes the copy suspect, and never more than that."""
+    copy = state.entry.copy_at(event.unit)
+    if not copy.listed or copy.listed != event.attempt:
+        return ()
+    if not event.right:
+        return (Commit(_raised(_with_copy(state.entry, replace(copy, suspect=True)))),)
+    return (Commit(_raised(_with_copy(state.entry, _proved(copy, event.stamp)))),)
+
+
+def _evict(state: Owner, event: Evict) -> Effects:
+    """O5: open attempts are abandoned in the same commit; then, and only then, the file goes."""
+    entry = state.entry
+    proved = [c for c in entry.verified if c.unit in event.fresh]
+    if entry.file is File.GONE or entry.deleted or len(proved) < max(1, event.needed):
+        return ()
+    closed = tuple(replace(c, open=0) for c in entry.copies)
+    return (Commit(_raised(replace(entry, file=File.GONE, copies=_without_blanks(closed)))), Unlink())
+
+
+def _delete(state: Owner) -> Effects:
+    """R6: the tombstone, with every holder still owed a DROP, is durable before anything goes."""
+    entry = state.entry
+    if entry.deleted:
+        return ()
+    owed = tuple(Copy(c.unit, owed=True) for c in entry.copies if c.open or c.listed)
+    gone = _raised(replace(entry, deleted=True, file=File.GONE, copies=owed))
+    drops = tuple(Say(Word.DROP, c.unit, state.next_attempt - 1) for c in owed)
+    unlink: Effects = () if entry.file is File.GONE else (Unlink(),)
+    return (Commit(gone), *unlink, *drops)
+
+
+def _commit_with_next(entry: Entry, state: Owner, heard: int) -> Effects:
+    if heard >= state.next_attempt + FARTHEST_JUMP:
+        return (
+            Commit(entry),
+            Alarm(f"attempt {heard} of picture {entry.picture.id} was heard, far above our own"),
+        )
+    return (Commit(entry, max(state.next_attempt, heard + 1)),)
+
+
+def _proved(copy: Copy, stamp: Stamp) -> Copy:
+    return replace(
+        copy,
+        suspect=False,
+        verified_at=stamp.wall_s,
+        verified_boot=stamp.boot,
+        verified_monotonic=stamp.monotonic_s,
+    )
+
+
+def _raised(entry: Entry) -> Entry:
+    """The record's version goes up at each change of what it says (R6)."""
+    return replace(entry, version=entry.version + 1)
+
+
+def _with_copy(entry: Entry, copy: Copy) -> Entry:
+    others = tuple(c for c in entry.copies if c.unit != copy.unit)
+    return replace(entry, copies=_without_blanks((*others, copy)))
+
+
+def _without_blanks(copies: tuple[Copy, ...]) -> tuple[Copy, ...]:
+    return tuple(sorted((c for c in copies if c.open or c.listed or c.owed), key=lambda c: c.unit))
+
+
+# ---------------------------------------------------------------- the host's events
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """REQUEST came; same_content: its length and digest are those of the row (True where there is none)."""
+
+    owner: int
+    attempt: int
+    same_content: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AllHere:
+    """Every byte of a reserved attempt is in its .part (H4)."""
+
+    picture: Picture
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndHeard:
+    """END came under a living handle of this attempt, and the row is there (H6, R5)."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeepHeard:
+    """KEEP came for this content."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropHeard:
+    """DROP came for this content, from the picture's owner."""
+
+    owner: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileLost:
+    """The held file is missing or rotten: the row goes, its owner is told."""
+
+    owner: int
+
+
+HostEvent = Asked | AllHere | EndHeard | KeepHeard | DropHeard | FileLost
+
+
+def host(row: Entry | None, event: HostEvent) -> Effects:
+    """The effects of one event at a host; row: what is held here of this picture."""
+    match event:
+        case Asked():
+            return _asked(row, event)
+        case AllHere(picture, attempt):
+            held = Entry(picture=picture, file=File.WHOLE, attempt=attempt)
+            return (PutFile(), Commit(held), Say(Word.STORED, picture.id.unit, attempt))
+        case EndHeard(attempt):
+            if row is None or row.attempt != attempt:
+                return ()
+            return (Say(Word.STORED, row.picture.id.unit, attempt),)
+        case KeepHeard(attempt):
+            if row is None or row.attempt != attempt or attempt == UNKNOWN_ATTEMPT or row.kept:
+                return ()
+            return (Commit(replace(row, kept=True)),)
+        case DropHeard():
+            return _drop_heard(row, event)
+        case FileLost(owner_unit):
+            if row is None or row.attempt is None:
+                return ()
+            return (Commit(None), Unlink(), Say(Word.LOST, owner_unit, row.attempt))
+
+
+def _asked(row: Entry | None, event: Asked) -> Effects:
+    """H1 and H2."""
+    if row is None or row.attempt is None:
+        return (CheckRoom(),)
+    if not event.same_content:
+        return (
+            Say(Word.REFUSE_CONFLICT, event.owner, event.attempt),
+            Alarm(f"unit {event.owner} asks for room for another content of picture {row.picture.id}"),
+        )
+    if event.attempt < row.attempt:
+        return (Say(Word.REFUSE_STALE, event.owner, event.attempt),)
+    if event.attempt == row.attempt:
+        return (Say(Word.ACCEPT, event.owner, event.attempt),)
+    raised = replace(row, attempt=event.attempt, kept=False)
+    return (Commit(raised), Say(Word.ACCEPT, event.owner, event.attempt))
+
+
+def _drop_heard(row: Entry | None, event: DropHeard) -> Effects:
+    """H7; a DROP that comes again, or of an attempt without row, is answered all the same."""
+    if row is None or row.attempt is None:
+        return (Withdraw(event.attempt), Say(Word.LOST, event.owner, event.attempt))
+    if row.attempt == UNKNOWN_ATTEMPT or event.attempt < row.attempt:
+        return ()
+    return (Commit(None), Unlink(), Say(Word.LOST, event.owner, event.attempt))

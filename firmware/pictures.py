@@ -1,0 +1,134 @@
+"""Pictures: their ids, what is known of each, and where its copies are. Values only; no I/O, no decisions."""
+
+from __future__ import annotations
+
+import enum
+import re
+import struct
+from dataclasses import dataclass
+
+from firmware.errors import WrongArgument
+from hal.interfaces import TimeQuality
+
+ID_BYTES = 8
+MAX_UNIT = 65_534  # 65535 is everyone, 0 is nobody
+EVERYONE = 65_535
+MAX_SEQUENCE = 0xFFFF_FFFF
+MAX_PICTURE_BYTES = 64_000_000  # guess: four times the largest JPEG of a Pi camera; longer ones are a peer's error
+_ID_TEXT = re.compile(r"(\d{5})-([0-9a-f]{4})-(\d{8,10})")
+_ID_WIRE = struct.Struct(">HHI")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PictureId:
+    """Names one picture for ever: unit that took it, random number of its card, sequence (DESIGN §8)."""
+
+    unit: int
+    card: int
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.unit:05d}-{self.card:04x}-{self.sequence:08d}"
+
+    def encode(self) -> bytes:
+        """8 bytes, big-endian; sorts as the id does."""
+        return _ID_WIRE.pack(self.unit, self.card, self.sequence)
+
+    @classmethod
+    def decode(cls, data: bytes) -> PictureId:
+        """From exactly 8 bytes."""
+        return cls(*_ID_WIRE.unpack(data))
+
+    @classmethod
+    def parse(cls, text: str) -> PictureId:
+        """From text as str() gives it; raises WrongArgument."""
+        found = _ID_TEXT.fullmatch(text)
+        if found is not None:
+            made = cls(int(found[1]), int(found[2], 16), int(found[3]))
+            if 1 <= made.unit <= MAX_UNIT and made.sequence <= MAX_SEQUENCE and str(made) == text:
+                return made
+        raise WrongArgument(f"{text!r} is not a picture id", can="ids look like 00001-3fa7-00000042")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is the same about a picture wherever it is. taken_at: Unix seconds, None where unknown."""
+
+    id: PictureId
+    size_bytes: int
+    sha256: bytes
+    priority: bool = False
+    taken_at: float | None = None
+    taken_quality: TimeQuality = TimeQuality.UNSET
+
+    @property
+    def digest4(self) -> bytes:
+        """The four digest bytes that HOLD, KEEP and DROP carry."""
+        return self.sha256[:4]
+
+    @property
+    def file_name(self) -> str:
+        """`<picture id>-<first 16 hex digits of its sha256>.jpg`, of own and held pictures alike."""
+        return f"{self.id}-{self.sha256.hex()[:16]}.jpg"
+
+
+class File(enum.IntEnum):
+    """Whether the picture's file is on this unit's card."""
+
+    GONE = 0
+    UNCHECKED = 1  # there by name; counts as no copy until its digest was checked (HANDOVER §1)
+    WHOLE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What the origin knows of one holder. open, listed: attempt numbers, 0 = none.
+
+    verified_at is wall time for people; a proof is fresh only by verified_boot and verified_monotonic.
+    owed: the picture is deleted and this holder has not yet answered LOST.
+    """
+
+    unit: int
+    open: int = 0
+    listed: int = 0
+    suspect: bool = False
+    owed: bool = False
+    proof: bytes = b""
+    verified_at: float | None = None
+    verified_boot: int = 0
+    verified_monotonic: float = 0.0
+
+
+UNKNOWN_ATTEMPT = 0  # a held row adopted while rebuilding: obeys no DROP until its owner's REQUEST gives a number
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the catalogue: a picture that is own, held here, or known from others.
+
+    file: the own file at the origin, the held file at a host. attempt: None unless held here. kept: the origin
+    has confirmed this held copy. version, deleted: of the record (R6). copies: sorted by unit; only at the
+    origin (elsewhere: empty).
+    """
+
+    picture: Picture
+    file: File
+    attempt: int | None = None
+    kept: bool = False
+    version: int = 0
+    deleted: bool = False
+    copies: tuple[Copy, ...] = ()
+
+    def copy_at(self, unit: int) -> Copy:
+        """What is known of this holder; a blank Copy if nothing."""
+        return next((c for c in self.copies if c.unit == unit), Copy(unit))
+
+    @property
+    def listed(self) -> tuple[Copy, ...]:
+        """Holders that the dispersal list names, suspects included."""
+        return tuple(c for c in self.copies if c.listed)
+
+    @property
+    def verified(self) -> tuple[Copy, ...]:
+        """Listed holders that are not suspect."""
+        return tuple(c for c in self.copies if c.listed and not c.suspect)

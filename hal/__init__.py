@@ -1,0 +1,1 @@
+"""The machine under a unit: camera, card, radio, button and LED, clock. Knows nothing of the firmware above it."""

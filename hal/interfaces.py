@@ -1,0 +1,205 @@
+"""The Protocol classes of the machine: what the firmware may rely on, whatever hardware or simulation is below.
+
+Each class has one contract test in tests/contract that runs on every implementation. All times are seconds; `now`
+never comes from here except through Clock. Methods that may block say so: the service calls those on threads.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Protection(enum.Enum):
+    """How much a packet is protected against bit errors, chosen by the core per neighbour."""
+
+    NONE = 0
+
+
+class Duplex(enum.Enum):
+    """Whether both ends of a link may send at once."""
+
+    FULL = "full"
+    HALF = "half"
+
+
+class TimeQuality(enum.IntEnum):
+    """How far wall time can be trusted, worst first."""
+
+    UNSET = 0
+    PEER = 1
+    SYNCED = 2
+
+
+@dataclass(slots=True)
+class RadioCounts:
+    """What went over the line since the radio was made; damaged = delimited but wrong CRC, length or coding."""
+
+    frames_out: int = 0
+    frames_in: int = 0
+    frames_damaged: int = 0
+    bytes_out: int = 0
+    bytes_in: int = 0
+    reopened: int = 0
+
+
+class Radio(Protocol):
+    """A link that carries whole packets of up to `mtu_bytes`; CRC, delimiting and pacing happen inside.
+
+    Packets may be lost, and nothing else: a damaged one is counted and dropped here. Nothing blocks. When
+    the port is away `problem` says why in words for a person, `fileno()` is None, packets handed over are lost,
+    and `service()` opens it again with back-off.
+    """
+
+    mtu_bytes: int
+    line_bytes_per_s: float
+    duplex: Duplex
+    counts: RadioCounts
+    problem: str | None
+
+    def fileno(self) -> int | None:
+        """The descriptor to watch for reading, or None while there is none; may change after service()."""
+
+    @property
+    def room(self) -> int:
+        """Packets that may be handed over now: the radio takes at most 2 frames or 30 ms of line time ahead."""
+
+    def send(self, packet: bytes, protection: Protection) -> None:
+        """Hand over one packet (1..mtu_bytes bytes). Only while room > 0; ValueError otherwise."""
+
+    def receive(self) -> list[bytes]:
+        """The whole packets that have arrived, in order; empty if none. Reads what is there and returns."""
+
+    def deadline(self) -> float | None:
+        """Monotonic time at which service() is wanted: room opens, a write goes on, the port is tried again."""
+
+    def service(self) -> None:
+        """Go on with what deadline() was for; call as often as you like."""
+
+    def close(self) -> None:
+        """Give the port back; the radio is of no more use."""
+
+
+class Shot(Protocol):
+    """A picture just taken, held in memory outside the card until close()."""
+
+    size_bytes: int
+    sha256: bytes
+    preview: bytes  # JPEG of at most 4 kB, empty where none could be made
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """Exactly these bytes, less only at the end."""
+
+    def close(self) -> None:
+        """Forget the bytes; safe to call twice."""
+
+
+class Camera(Protocol):
+    """Takes JPEGs. Blocks, so it has a thread of its own; what can hang lives in a child process behind it."""
+
+    def open(self) -> None:
+        """Make ready, so that the next capture starts within 20 ms; raises CameraError. Safe to call again."""
+
+    def capture(self, timeout_s: float) -> Shot:
+        """Take one picture. Raises CameraError, or CameraHung after timeout_s; may be called again then."""
+
+    def close(self) -> None:
+        """Give the camera back."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardEntry:
+    """One name in a directory of the card."""
+
+    name: str
+    size_bytes: int
+    is_directory: bool
+
+
+class CardFile(Protocol):
+    """An open file on the card."""
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write all of data at offset; raises CardError. Durable only after sync()."""
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """These bytes, fewer only at the end of the file."""
+
+    def sync(self) -> None:
+        """Return once what was written is on the medium (fsync). After CardError never call it again: a failed
+        fsync marks the pages clean, so only a new file written from memory can be trusted."""
+
+    def forget_cache(self) -> None:
+        """Ask that the next read comes from the medium (posix_fadvise DONTNEED); best effort."""
+
+    def close(self) -> None:
+        """Release the descriptor; safe to call twice."""
+
+
+class Card(Protocol):
+    """The file system of an SD card, seen from its root directory; paths are relative, with `/`.
+
+    All methods may block for seconds and raise CardError (CardFull, CardReadOnly), or FileNotFoundError and
+    FileExistsError. A new, renamed or removed name is durable only after sync_directory() of its parent.
+    """
+
+    def create(self, path: str, size_bytes: int) -> CardFile:
+        """A new file (O_CREAT|O_EXCL, mode 0600) with size_bytes really reserved; CardFull leaves nothing behind."""
+
+    def open(self, path: str, *, writable: bool = False) -> CardFile:
+        """An existing file."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Move within the card, replacing nothing that exists under another content: the caller has checked."""
+
+    def unlink(self, path: str) -> None:
+        """Remove a file."""
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory and its missing parents, durable in their parents; fine if it is there."""
+
+    def sync_directory(self, path: str) -> None:
+        """Make the names in this directory durable."""
+
+    def entries(self, path: str) -> list[CardEntry]:
+        """What is in a directory, by name; empty if the directory is not there."""
+
+    def free_bytes(self) -> int:
+        """Room of the file system for us (statvfs f_bavail)."""
+
+    def total_bytes(self) -> int:
+        """Size of the file system."""
+
+
+class Button(Protocol):
+    """The shutter button, debounced."""
+
+    def fileno(self) -> int | None:
+        """Readable after a press; None where presses cannot be watched."""
+
+    def presses(self) -> int:
+        """Presses since the last call."""
+
+    def close(self) -> None:
+        """Give the pin back."""
+
+
+class Led(Protocol):
+    """One LED."""
+
+    def set(self, on: bool) -> None:
+        """Switch it."""
+
+    def close(self) -> None:
+        """Give the pin back."""
+
+
+class Clock(Protocol):
+    """Time. Only monotonic time decides anything; wall time is told to people, with its quality."""
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward, from an arbitrary start."""
+
+    def wall(self) -> tuple[float, TimeQuality]:
+        """Unix time in seconds and how far to trust it."""
