@@ -1,13 +1,15 @@
 """The two branches of the error tree that the firmware adds to hal.errors (the whole tree is drawn there).
 
-    PeerError (ValueError)          another unit broke the protocol: the packet is counted and thrown away
-    ├── DamagedPacket               truncated, too long, or fields that cannot be
-    ├── UnknownVersion              a protocol version or message kind of the future
-    └── ForeignSession              sealed for another boot or session, or with a wrong seal
-    MisuseError (ValueError)        we were misused: exit status 2 at the command line
-    ├── ConfigError                 a key or value of the config file
-    └── WrongArgument               an argument of a command
-    Refused                         a command that is right but cannot be done now: exit status 1
+PeerError (ValueError)          another unit broke the protocol: the packet is counted and thrown away
+├── DamagedPacket               truncated, too long, or fields that cannot be
+├── UnknownVersion              a protocol version or message kind of the future
+├── ForeignSession              sealed for another boot or session, or with a wrong seal
+└── ClonedUnit                  another unit sends under our own unit number
+MisuseError (ValueError)        we were misused: exit status 2 at the command line
+├── ConfigError                 a key or value of the config file
+└── WrongArgument               an argument of a command
+Refused                         a command that is right but cannot be done now: exit status 1
+└── NobodyRuns (ConnectionError)   no unit holds the control socket
 """
 
 from hal.errors import DandelionError
@@ -26,7 +28,18 @@ class UnknownVersion(PeerError):
 
 
 class ForeignSession(PeerError):
-    """A frame for another session: of a peer's or our own earlier boot, or with a wrong seal."""
+    """A frame for another session: of a peer's or our own earlier boot, or with a wrong seal.
+
+    source: the unit that the frame names as its sender; it is answered by a beacon that asks for one (HANDOVER §5).
+    """
+
+    def __init__(self, what: str, *, source: int) -> None:
+        super().__init__(what, did="the frame was thrown away")
+        self.source = source
+
+
+class ClonedUnit(PeerError):
+    """A frame under our own unit number that we cannot have sent: the unit stops sending and alarms (HANDOVER R11)."""
 
 
 class MisuseError(DandelionError, ValueError):
@@ -43,3 +56,7 @@ class WrongArgument(MisuseError):
 
 class Refused(DandelionError):
     """What was asked for is allowed but cannot be done now; says why and what can be done."""
+
+
+class NobodyRuns(Refused, ConnectionError):
+    """No unit holds the control socket; some commands can do without, some start a unit for their time."""

@@ -135,6 +135,13 @@ class ReadPreview:
     picture: PictureId
 
 
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Move the own or held file into quarantine/, durably, never over another one. Result: None; fine if it is gone."""
+
+    picture: Picture
+
+
 # ---------------------------------------------------------------- requests: catalogue
 
 
@@ -160,12 +167,16 @@ class Save:
 
 @dataclass(frozen=True, slots=True)
 class SavePartial:
-    """Durable partial row of a .part: synced_bytes of its beginning are on the medium. 0 removes the row. Result: None."""
+    """Durable partial row of a .part: synced_bytes of its beginning are on the medium. 0 removes the row. Result: None.
+
+    size_bytes: what the .part takes on the card, which is the whole picture's size.
+    """
 
     picture: PictureId
     attempt: int
     sha256: bytes
     synced_bytes: int
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +195,7 @@ class Partial:
     sha256: bytes
     synced_bytes: int
     size_bytes: int  # what the .part takes on the card
+    kept_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +209,7 @@ class OldestPartials:
 class Lacking:
     """Own pictures with the file here and fewer verified holders than wanted, priority first, then oldest.
 
-    Result: list[Entry]. `after` skips everything up to and including that id within the same priority... see catalogue.
+    Result: list[Entry], without those in skip. Oldest = first known to this catalogue.
     """
 
     copies: int
@@ -285,6 +297,57 @@ class SaveDecision:
     inputs: dict[str, object] = field(hash=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Result: list[SaveDecision], the kept decisions on this picture, oldest first."""
+
+    picture: PictureId
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of `list`: entries that are not deleted, of one origin (None: of all), ids above `after`.
+
+    since_unix_s: only pictures known to be taken then or later, ordered by origin, time and id; None: all, ordered
+    by id. `after` is the last id of the page before. Result: list[Entry].
+    """
+
+    origin: int | None
+    since_unix_s: float | None
+    after: PictureId | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Result: Counted, for `status`."""
+
+    copies: int
+    priority_copies: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Result of Counts: own pictures with the file here, pictures held for others, own ones that lack copies."""
+
+    own: int
+    held: int
+    lacking: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveName:
+    """Remember a neighbour's name over restarts. Result: None."""
+
+    unit: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Result: dict[int, str], the names of units that were ever told."""
+
+
 CardRequest = (
     KeepShot
     | BeginPart
@@ -296,6 +359,7 @@ CardRequest = (
     | DigestFile
     | RemoveFile
     | ReadPreview
+    | Quarantine
 )
 CatalogueRequest = (
     LookUp
@@ -312,6 +376,11 @@ CatalogueRequest = (
     | SaveOrder
     | Orders
     | SaveDecision
+    | Decisions
+    | Page
+    | Counts
+    | SaveName
+    | Names
 )
 Request = TakePicture | CardRequest | CatalogueRequest
 
@@ -333,6 +402,7 @@ class Memory:
     partial_bytes: int  # kept .part files
     largest_bytes: int  # the largest of the latest own pictures, 0 if none
     new_catalogue: bool  # made anew at this start: ask every unit for its INVENTORY (R7)
+    lost_held: tuple[Entry, ...] = ()  # held rows whose file was missing, removed: tell their origins LOST
 
 
 @dataclass(frozen=True, slots=True)

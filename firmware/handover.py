@@ -197,9 +197,7 @@ class Delete:
     """A person's order, at the origin (R6)."""
 
 
-OwnerEvent = (
-    Place | Accepted | Receipt | Stale | Abandon | Named | Gone | Audited | Evict | Recalled | Rotten | Delete
-)
+OwnerEvent = Place | Accepted | Receipt | Stale | Abandon | Named | Gone | Audited | Evict | Recalled | Rotten | Delete
 
 
 def owner(state: Owner, event: OwnerEvent) -> Effects:
@@ -293,9 +291,7 @@ def _named(state: Owner, event: Named) -> Effects:
     entry, copy = state.entry, state.entry.copy_at(event.unit)
     if event.attempt >= state.next_attempt + FARTHEST_JUMP:
         return (
-            Alarm(
-                f"unit {event.unit} names attempt {event.attempt} of picture {entry.picture.id}, far above our own"
-            ),
+            Alarm(f"unit {event.unit} names attempt {event.attempt} of picture {entry.picture.id}, far above our own"),
         )
     raised: Effects = ()
     if event.attempt >= state.next_attempt:

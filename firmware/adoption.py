@@ -1,0 +1,353 @@
+"""Copies that holders name and the list does not: taken into it again, or dropped (HANDOVER R4, R7), at the origin."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from firmware import handover
+from firmware import messages as m
+from firmware.core import Core
+from firmware.dispersal import Dispersals
+from firmware.events import DigestFile, Digests, OwnInDoubt
+from firmware.handover import Owner, Word
+from firmware.pictures import NONCE_BYTES, Copy, Entry, File, Picture, PictureId
+from firmware.proofs import Proofs
+from firmware.readout import ReadOuts
+from firmware.steps import Step
+
+ANSWER_WAIT_S = 20.0
+"""REQUEST and END of an adoption are repeated for so long; the holder's next HOLD begins it anew."""
+MAX_ADOPTIONS = 16
+"""Adoptions under way at once; what more is named comes again with the next HOLD or INVENTORY."""
+SWEEP_FIRST_S, SWEEP_LONGEST_S = 20.0, 3600.0
+"""Pictures in doubt are looked through so long after the start, then ever more seldom, up to hourly. Guesses."""
+PAGE = 16
+"""Pictures in doubt looked at in one turn."""
+INVENTORY_AGAIN_S = 10.0
+"""An unanswered question for an INVENTORY is said again after this long."""
+
+
+@dataclass(slots=True)
+class Adoption:
+    """One copy whose number is being learnt: REQUEST, then END where there are bytes to check a proof with."""
+
+    picture: Picture
+    unit: int
+    attempt: int
+    since: float
+    again_at: float
+    tries: int = 0
+    handle: int | None = None
+    nonces: deque[bytes] = field(default_factory=lambda: deque(maxlen=8))
+
+
+class Adoptions:
+    """All adoptions under way, the questions for inventories, and the sweep over pictures in doubt."""
+
+    def __init__(
+        self, core: Core, proofs: Proofs, readouts: ReadOuts, dispersals: Dispersals, *, new_catalogue: bool
+    ) -> None:
+        self.core = core
+        self._proofs = proofs
+        self._readouts = readouts
+        self._dispersals = dispersals
+        self._list_lost = new_catalogue
+        self._all: list[Adoption] = []
+        self._inventory_at: dict[int, tuple[float, PictureId | None]] = {}
+        self._sweep_at: float | None = core.now + SWEEP_FIRST_S
+        self._sweep_every_s = SWEEP_FIRST_S
+        self._sweep_after: PictureId | None = None
+        self._checking: set[tuple[PictureId, int]] = set()
+
+    # ------------------------------------------------------------ what holders name
+
+    def on_hold(self, source: int, hold: m.Hold) -> None:
+        """R4: a holder asks whether its copy is still wanted."""
+        if hold.id.unit == self.core.unit:
+            self.core.run(self._held_there(source, hold), hold.id)
+
+    def _held_there(self, source: int, hold: m.Hold) -> Step:
+        entry = yield from self.core.look_up(hold.id)
+        if entry is None:  # length and digest are not in a HOLD: INVENTORY names them (R7)
+            before = PictureId(hold.id.unit, hold.id.card, hold.id.sequence - 1) if hold.id.sequence else None
+            self.core.say(source, m.InventoryAsk(self.core.unit, before))
+            return
+        if entry.picture.digest4 != hold.digest4:
+            self.core.log("alarm", f"unit {source} holds another content under the id {hold.id}", hold.id, source)
+            return
+        yield from self._named(entry, source, hold.attempt)
+
+    def on_inventory(self, source: int, inventory: m.Inventory) -> None:
+        """R7: a page of what a unit holds for us; the next page is asked for."""
+        if inventory.owner != self.core.unit:
+            return
+        for row in inventory.rows:
+            if row.picture.id.unit == self.core.unit:
+                self.core.run(self._inventory_row(source, row), row.picture.id)
+        if source in self._inventory_at:
+            if inventory.last or not inventory.rows:
+                del self._inventory_at[source]
+            else:
+                self._ask_inventory(source, inventory.rows[-1].picture.id)
+
+    def _inventory_row(self, source: int, row: m.InventoryRow) -> Step:
+        entry = yield from self.core.look_up(row.picture.id)
+        if entry is None:  # commit it as known, then ask under a number of now
+            entry = Entry(row.picture, File.GONE, version=1)
+            yield from self.core.save(row.picture, None, entry)
+            self.core.log(
+                "adopted", f"unit {source} holds picture {row.picture.id} of this unit", row.picture.id, source
+            )
+        if entry.picture.sha256 != row.picture.sha256:
+            text = f"unit {source} holds another content under the id {row.picture.id}"
+            self.core.log("alarm", text, row.picture.id, source)
+            return
+        yield from self._named(entry, source, row.attempt)
+
+    def _named(self, entry: Entry, unit: int, attempt: int) -> Step:
+        core = self.core
+        if any(d.picture is not None and d.id == entry.picture.id and d.host == unit for d in self._dispersals):
+            return  # its dispersal to that very unit is under way and will settle it
+        wanted = core.settings.rules.wanted(entry.picture.priority)
+        effects = handover.owner(Owner(entry, core.next_attempt), handover.Named(unit, attempt, wanted))
+        for say in (yield from core.carry_out(entry.picture, entry, effects)):
+            assert say.word is Word.REQUEST
+            self._begin(entry.picture, unit, say.attempt)
+
+    def heard(self, unit: int) -> None:
+        """A unit was heard: if our list was lost, ask it once what it holds for us."""
+        neighbour = self.core.neighbours.find(unit)
+        if self._list_lost and neighbour is not None and not neighbour.asked_inventory:
+            neighbour.asked_inventory = True
+            self._ask_inventory(unit, None)
+
+    def _ask_inventory(self, unit: int, after: PictureId | None) -> None:
+        self._inventory_at[unit] = (self.core.now + INVENTORY_AGAIN_S, after)
+        self.core.say(unit, m.InventoryAsk(self.core.unit, after))
+
+    # ------------------------------------------------------------ learning the number
+
+    def _begin(self, picture: Picture, unit: int, attempt: int) -> None:
+        for old in self._all:
+            if old.picture.id == picture.id and old.unit == unit:
+                old.attempt = attempt
+                return
+        if len(self._all) >= MAX_ADOPTIONS:
+            return
+        adoption = Adoption(picture, unit, attempt, self.core.now, self.core.now)
+        self._all.append(adoption)
+        self._say(adoption)
+
+    def _say(self, adoption: Adoption) -> None:
+        if adoption.handle is None:
+            self.core.say(adoption.unit, m.Request(adoption.picture, adoption.attempt))
+        else:
+            nonce = self.core.rng.randbytes(NONCE_BYTES)
+            adoption.nonces.append(nonce)
+            self.core.say(adoption.unit, m.End(adoption.handle, nonce))
+        estimate = self.core.neighbours.heard_before(adoption.unit).estimate
+        adoption.again_at = self.core.now + estimate.timeout_s(adoption.tries)
+        adoption.tries += 1
+
+    def on_accept(self, source: int, accept: m.Accept) -> None:
+        """The holder has raised its row to our number."""
+        adoption = self._find(source, accept.id, accept.attempt)
+        if adoption is not None and adoption.handle is None:
+            self.core.run(self._accepted(adoption, accept), accept.id)
+
+    def _accepted(self, adoption: Adoption, accept: m.Accept) -> Step:
+        core = self.core
+        entry = yield from core.look_up(accept.id)
+        if entry is None or adoption not in self._all or adoption.handle is not None:
+            return
+        if entry.file is File.WHOLE and accept.missing:
+            self._all.remove(adoption)  # it is gone there: an ordinary dispersal goes on with the open attempt
+            core.changed = True
+            return
+        event = handover.Accepted(adoption.unit, accept.attempt, not accept.missing)
+        effects = handover.owner(Owner(entry, core.next_attempt), event)
+        said = yield from core.carry_out(entry.picture, entry, effects)
+        if any(say.word is Word.PARTS for say in said):
+            adoption.handle = accept.handle
+            adoption.tries = 0
+            self._say(adoption)
+            return
+        self._all.remove(adoption)
+        if not entry.deleted and not accept.missing:
+            core.log(
+                "adopted",
+                f"unit {adoption.unit} is listed again as holder of picture {accept.id}",
+                accept.id,
+                adoption.unit,
+            )
+            self._sweep_soon()
+
+    def on_stored(self, source: int, stored: m.Stored) -> None:
+        """The proof over the copy, to be compared with our own bytes (O4)."""
+        adoption = self._find(source, stored.id, stored.attempt)
+        if adoption is not None and adoption.handle is not None:
+            self.core.run(self._receipt(adoption, stored), stored.id)
+
+    def _receipt(self, adoption: Adoption, stored: m.Stored) -> Step:
+        core = self.core
+        entry = yield from core.look_up(stored.id)
+        if entry is None or adoption not in self._all:
+            return
+        digests = yield DigestFile(entry.picture, tuple(adoption.nonces))
+        assert isinstance(digests, Digests)
+        right = digests.whole and stored.proof in digests.proofs
+        event = handover.Receipt(adoption.unit, stored.attempt, right, stored.proof, core.stamp())
+        effects = handover.owner(Owner(entry, core.next_attempt), event)
+        yield from core.carry_out(entry.picture, entry, effects)
+        if effects:
+            self._all.remove(adoption)
+            core.log(
+                "adopted",
+                f"unit {adoption.unit} is listed again as holder of picture {stored.id}",
+                stored.id,
+                adoption.unit,
+            )
+
+    def on_refuse(self, source: int, refuse: m.Refuse) -> None:
+        """Stale: a later number is needed; else the holder's next HOLD begins it anew."""
+        adoption = self._find(source, refuse.id, refuse.attempt)
+        if adoption is None:
+            return
+        self._all.remove(adoption)
+        if refuse.why is m.RefuseWhy.STALE:
+            self.core.run(self._stale(adoption, refuse), refuse.id)
+
+    def _stale(self, adoption: Adoption, refuse: m.Refuse) -> Step:
+        core = self.core
+        entry = yield from core.look_up(refuse.id)
+        if entry is None:
+            return
+        event = handover.Stale(adoption.unit, refuse.attempt, refuse.row_attempt)
+        effects = handover.owner(Owner(entry, core.next_attempt), event)
+        yield from core.carry_out(entry.picture, entry, effects)
+        after = yield from core.look_up(refuse.id)
+        if after is not None and effects:
+            yield from self._named(after, adoption.unit, refuse.row_attempt)
+
+    def _find(self, unit: int, picture: PictureId, attempt: int) -> Adoption | None:
+        for a in self._all:
+            if a.unit == unit and a.picture.id == picture and a.attempt == attempt:
+                return a
+        return None
+
+    # ------------------------------------------------------------ pictures in doubt
+
+    def _sweep_soon(self) -> None:
+        self._sweep_at = self.core.now
+        self._sweep_after = None
+
+    def _sweep(self) -> Step:
+        """Suspect copies are proved or read out once; attempts that nobody works on are taken up or abandoned."""
+        core = self.core
+        found = yield OwnInDoubt(self._sweep_after, PAGE)
+        for entry in found:
+            for copy in entry.copies:
+                neighbour = core.neighbours.find(copy.unit)
+                if neighbour is None or neighbour.silent(core.now):
+                    continue
+                if copy.open:
+                    self._open_attempt(entry, copy)
+                elif copy.listed and copy.suspect:
+                    self._check(entry, copy.unit)
+        if len(found) == PAGE:
+            self._sweep_after = found[-1].picture.id
+            self._sweep_at = core.now + 1.0
+        else:
+            self._sweep_after = None
+            self._sweep_every_s = min(2 * self._sweep_every_s, SWEEP_LONGEST_S)
+            self._sweep_at = core.now + self._sweep_every_s
+
+    def _open_attempt(self, entry: Entry, copy: Copy) -> None:
+        pid = entry.picture.id
+        if any(d.picture is not None and d.id == pid for d in self._dispersals):
+            return
+        if self._find(copy.unit, pid, copy.open) is not None:
+            return
+        if entry.file is File.GONE:
+            self._begin(entry.picture, copy.unit, copy.open)
+        elif self.core.is_cache(entry):
+            self.core.run(self._abandon(pid, copy.unit), pid)
+
+    def _abandon(self, picture: PictureId, unit: int) -> Step:
+        entry = yield from self.core.look_up(picture)
+        if entry is not None:
+            effects = handover.owner(Owner(entry, self.core.next_attempt), handover.Abandon(unit))
+            yield from self.core.carry_out(entry.picture, entry, effects)
+
+    def _check(self, entry: Entry, unit: int) -> None:
+        """A suspect copy: a proof where we have the bytes, else it is read out once without being stored (R4)."""
+        if entry.file is not File.GONE:
+            self._proofs.ask(entry, unit, lambda _right: None)
+            return
+        key = (entry.picture.id, unit)
+        if key in self._checking:
+            return
+        self._checking.add(key)
+
+        def done(right: bool, why: str) -> None:
+            self._checking.discard(key)
+            if right:
+                self.core.run(self._checked(entry.picture.id, unit), entry.picture.id)
+            else:
+                pid = entry.picture.id
+                self.core.log(
+                    "suspect", f"the copy of picture {pid} at unit {unit} could not be checked: {why}", pid, unit
+                )
+
+        self._readouts.check(entry, unit, done)
+
+    def _checked(self, picture: PictureId, unit: int) -> Step:
+        core = self.core
+        entry = yield from core.look_up(picture)
+        if entry is None:
+            return
+        event = handover.Audited(unit, entry.copy_at(unit).listed, True, core.stamp())
+        effects = handover.owner(Owner(entry, core.next_attempt), event)
+        yield from core.carry_out(entry.picture, entry, effects)
+        core.log("verified", f"the copy of picture {picture} at unit {unit} was read out and is right", picture, unit)
+
+    # ------------------------------------------------------------ time
+
+    def tick(self) -> None:
+        """Say again what was not answered; look through the pictures in doubt."""
+        now = self.core.now
+        for adoption in list(self._all):
+            if now - adoption.since >= ANSWER_WAIT_S:
+                self._all.remove(adoption)
+            elif now >= adoption.again_at:
+                self._say(adoption)
+        for unit, (again_at, after) in list(self._inventory_at.items()):
+            if now >= again_at:
+                self._ask_inventory(unit, after)
+        if self._sweep_at is not None and now >= self._sweep_at:
+            self._sweep_at = None
+            self.core.run(self._sweep(), on_error=self._sweep_failed)
+
+    def _sweep_failed(self, error: Exception) -> None:
+        self._sweep_at = self.core.now + SWEEP_LONGEST_S
+        self.core.log("card", f"could not look through the pictures in doubt: {error}")
+
+    def deadline(self) -> float | None:
+        """When tick has something to do."""
+        times = [min(a.again_at, a.since + ANSWER_WAIT_S) for a in self._all]
+        times += [again_at for again_at, _ in self._inventory_at.values()]
+        if self._sweep_at is not None:
+            times.append(self._sweep_at)
+        return min(times, default=None)
+
+    def new_boot(self, unit: int) -> None:
+        """A unit is there (again): doubts about it are looked at soon."""
+        for adoption in self._all:
+            if adoption.unit == unit:
+                adoption.handle = None
+                adoption.tries = 0
+                self._say(adoption)
+        self._sweep_every_s = SWEEP_FIRST_S
+        if self._sweep_at is not None:
+            self._sweep_at = min(self._sweep_at, self.core.now + 2.0)

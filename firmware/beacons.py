@@ -1,0 +1,94 @@
+"""Saying that this unit is here, and learning who else is: beacons, names, and time from those who know it."""
+
+from __future__ import annotations
+
+from firmware import messages as m
+from firmware.core import Core
+from firmware.events import SaveName
+from firmware.hosting import Hostings
+from firmware.neighbours import Neighbour
+from firmware.pictures import EVERYONE
+from hal.interfaces import TimeQuality
+
+FIRST_EVERY_S, LONGEST_EVERY_S = 1.0, 60.0
+"""Beacons come so far apart after the start, doubling to the longest; 40 bytes a minute cost no link anything."""
+ANSWER_WITHIN_S = 0.4
+"""A beacon that wants an answer gets one after a random wait up to this, so that many do not answer at once."""
+ASK_SPACING_S = 1.0
+"""A unit whose session we do not know is asked for a beacon at most this often (HANDOVER §5)."""
+
+
+class Beacons:
+    """One beacon now and then, at once where something is to be said."""
+
+    def __init__(self, core: Core, hostings: Hostings) -> None:
+        self.core = core
+        self._hostings = hostings
+        self._at = core.now
+        self._every_s = FIRST_EVERY_S
+        self._asked_at = -ASK_SPACING_S
+        self._ask = True
+        self.queue = 0  # pictures on their way out, told to others
+
+    def tick(self) -> None:
+        """Say a beacon that is due, or that there is room again for what was refused."""
+        core = self.core
+        if 0 < self._hostings.refused_bytes <= core.room.offered_bytes:
+            self._hostings.refused_bytes = 0
+            self._at = core.now
+        if core.now < self._at:
+            return
+        self._every_s = min(2 * self._every_s, LONGEST_EVERY_S)
+        self._at = core.now + self._every_s * (0.9 + 0.2 * core.rng.random())
+        core.say(EVERYONE, self._beacon())
+        self._ask = not len(core.neighbours)
+
+    def _beacon(self) -> m.Beacon:
+        core = self.core
+        loss = max((n.estimate.loss for n in core.neighbours), default=0.0)
+        hosting = not core.settings.temporary and core.settings.hosting_share > 0
+        return m.Beacon(
+            card=core.card,
+            epoch=0,
+            room_bytes=core.room.offered_bytes if hosting else 0,
+            queue=min(self.queue, 65_535),
+            link=round(255 * (1 - loss)),
+            interval_s=round(LONGEST_EVERY_S),
+            answer_wanted=self._ask,
+            hosting=hosting,
+            unix_s=core.wall_s(),
+            quality=core.wall_quality,
+        )
+
+    def ask(self) -> None:
+        """Ask whoever hears it for a beacon: a frame came for another session, or one is needed to speak at all."""
+        if self.core.now - self._asked_at >= ASK_SPACING_S:
+            self._asked_at = self.core.now
+            self._ask = True
+            self._at = self.core.now
+
+    def on_beacon(self, neighbour: Neighbour, beacon: m.Beacon) -> None:
+        """A unit is here; what it offers may end waiting."""
+        core = self.core
+        if core.neighbours.beacon(neighbour, beacon):
+            core.changed = True
+        if beacon.answer_wanted:
+            self._at = min(self._at, core.now + ANSWER_WITHIN_S * core.rng.random())
+        if core.wall_quality is TimeQuality.UNSET and beacon.quality is TimeQuality.SYNCED and beacon.unix_s:
+            core.wall_offset_s = beacon.unix_s - core.now
+            core.wall_quality = TimeQuality.PEER
+        if neighbour.name is None:
+            core.say(neighbour.unit, m.NameAsk())
+
+    def on_name_ask(self, source: int) -> None:
+        """Somebody wants to know what this unit is called."""
+        self.core.say(source, m.Name(self.core.settings.name))
+
+    def on_name(self, neighbour: Neighbour, name: m.Name) -> None:
+        """What a unit is called."""
+        neighbour.name = name.name
+        self.core.run(self.core.fetch(SaveName(neighbour.unit, name.name)))
+
+    def deadline(self) -> float:
+        """When the next beacon is due."""
+        return self._at

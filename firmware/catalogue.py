@@ -1,0 +1,102 @@
+"""The catalogue: what is durably known of every picture, in SQLite (DESIGN §3, HANDOVER §1 recipe 5).
+
+Each catalogue request of firmware/events.py is a method; it returns the request's result, and what changes something
+returns after COMMIT. One connection, used by one thread at a time. Errors: CardError, CardFull, CardReadOnly, and
+CatalogueDamaged, after which the unit restarts and start-up rebuilds the catalogue from the card's files.
+
+    catalogue_schema     the file: opening, pragmas, tables in numbered steps, errors
+    catalogue_database   one connection: transactions and questions
+    catalogue_rows       entries as rows and back
+    catalogue_pictures   the requests about pictures         catalogue_notes   partials, orders, decisions, names
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from firmware.catalogue_database import Database
+from firmware.catalogue_notes import Notes
+from firmware.catalogue_pictures import Pictures
+from firmware.catalogue_schema import CatalogueDamaged as CatalogueDamaged
+from firmware.events import (
+    Cached,
+    CatalogueRequest,
+    Counts,
+    Decisions,
+    Held,
+    Lacking,
+    LookUp,
+    LookUpPartial,
+    Names,
+    OldestPartials,
+    Orders,
+    Owed,
+    OwnInDoubt,
+    Page,
+    Save,
+    SaveDecision,
+    SaveName,
+    SaveOrder,
+    SavePartial,
+    Unchecked,
+)
+
+
+class Catalogue(Pictures, Notes):
+    """The open catalogue of one unit."""
+
+    def __init__(self, path: str, unit: int, *, wall: Callable[[], float] = time.time, read_only: bool = False) -> None:
+        """path may be ":memory:". unit: own pictures are those it took. wall: Unix seconds, for partial rows."""
+        self.path = path
+        database = Database(path, read_only=read_only)
+        Pictures.__init__(self, database, unit)
+        Notes.__init__(self, database, wall)
+        self._methods: dict[type, Callable[..., object]] = {
+            LookUp: self.look_up,
+            Save: self.save,
+            SavePartial: self.save_partial,
+            LookUpPartial: self.look_up_partial,
+            OldestPartials: self.oldest_partials,
+            Lacking: self.lacking,
+            Cached: self.cached,
+            OwnInDoubt: self.own_in_doubt,
+            Owed: self.owed,
+            Held: self.held,
+            Unchecked: self.unchecked,
+            SaveOrder: self.save_order,
+            Orders: self.orders,
+            SaveDecision: self.save_decision,
+            Decisions: self.decisions,
+            Page: self.page,
+            Counts: self.counts,
+            SaveName: self.save_name,
+            Names: self.names,
+        }
+
+    @classmethod
+    def read_only(cls, path: str, unit: int) -> Catalogue:
+        """For commands while no unit runs; what would change a row raises CardReadOnly."""
+        return cls(path, unit, read_only=True)
+
+    def carry_out(self, request: CatalogueRequest) -> object:
+        """Do what the request says; its docstring names the result."""
+        return self._methods[type(request)](request)
+
+    def counter(self, key: str, default: int) -> int:
+        """A durable number of the unit: boot, card, sequence, next_attempt, unit, complete."""
+        return self._database.counter(key, default)
+
+    def set_counters(self, **values: int) -> None:
+        """Several durable numbers in one transaction."""
+        with self._database.transaction():
+            for key, value in values.items():
+                self._database.set(key, value)
+
+    def flaws(self, *, quick: bool) -> list[str]:
+        """What SQLite finds wrong in the file, a sentence each; quick leaves out indexes against tables."""
+        return self._database.flaws(quick=quick)
+
+    def close(self) -> None:
+        """Give the file back; safe to call twice."""
+        self._database.close()

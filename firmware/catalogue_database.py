@@ -1,0 +1,66 @@
+"""One connection to the catalogue's SQLite file: transactions, questions, durable numbers, and its health."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from firmware.catalogue_rows import Row, signed, unsigned
+from firmware.catalogue_schema import connect, connect_read_only, in_words
+
+MAX_FLAWS = 100  # sentences that a check of the file gives
+
+
+class Database:
+    """Used by one thread at a time. Every method raises CardError, CardFull, CardReadOnly or CatalogueDamaged."""
+
+    def __init__(self, path: str, *, read_only: bool) -> None:
+        """path may be ":memory:"."""
+        self.path = path
+        self._connection = connect_read_only(path) if read_only else connect(path)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of what is done inside is durable at the end, or nothing of it is done."""
+        with in_words(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+
+    def change(self, sql: str, *values: object) -> int:
+        """Within a transaction: number of rows changed."""
+        assert self._connection.in_transaction
+        with in_words(self.path):
+            return self._connection.execute(sql, values).rowcount
+
+    def all(self, sql: str, *values: object) -> list[Row]:
+        """Every row; limits are in the question."""
+        with in_words(self.path):
+            return self._connection.execute(sql, values).fetchall()
+
+    def one(self, sql: str, *values: object) -> Row | None:
+        """The first row, None if there is none."""
+        return next(iter(self.all(sql, *values)), None)
+
+    def counter(self, key: str, default: int) -> int:
+        """A durable number."""
+        row = self.one("SELECT value FROM meta WHERE key = ?", key)
+        return default if row is None else unsigned(row[0])
+
+    def set(self, key: str, value: int) -> None:
+        """Within a transaction: keep a number (unsigned, 64 bit)."""
+        self.change("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, signed(value))
+
+    def flaws(self, *, quick: bool) -> list[str]:
+        """What SQLite finds wrong in the file; quick leaves out indexes against tables."""
+        pragma = "quick_check" if quick else "integrity_check"
+        return [str(text) for (text,) in self.all(f"PRAGMA {pragma}({MAX_FLAWS})") if text != "ok"]
+
+    def close(self) -> None:
+        """Give the file back; safe to call twice."""
+        with in_words(self.path):
+            self._connection.close()

@@ -1,0 +1,217 @@
+"""The catalogue's rows of pictures: saved whole, found by what has to be done with them, listed and summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from firmware import catalogue_rows as rows
+from firmware.catalogue_database import Database
+from firmware.events import (
+    Cached,
+    Counted,
+    Counts,
+    Held,
+    Lacking,
+    LookUp,
+    Owed,
+    OwnInDoubt,
+    Page,
+    Save,
+    Unchecked,
+)
+from firmware.pictures import MAX_SEQUENCE, Entry, PictureId
+
+LATEST_OWN = 32  # own pictures that "recent ones" means for their largest; guess
+MAX_VERIFIED = 1_000  # above any number of holders that a picture can have (units of a network: 50)
+
+_FIRST = b""  # sorts before every id
+_LAST = b"\xff" * 9  # sorts after every id
+_OWN_HERE = "FROM picture INDEXED BY own_here WHERE own = 1 AND deleted = 0 AND file > 0"
+
+
+def _range(origin: int | None, after: PictureId | None) -> tuple[bytes, bytes]:
+    """Ids of an origin (None: of all) after one: above the first and not above the second."""
+    low, high = _FIRST, _LAST
+    if origin is not None:
+        low = PictureId(origin - 1, 0xFFFF, MAX_SEQUENCE).encode() if origin else _FIRST
+        high = PictureId(origin, 0xFFFF, MAX_SEQUENCE).encode()
+    return max(low, after.encode() if after else _FIRST), high
+
+
+class Pictures:
+    """The requests about entries. Every question is answered from an index that holds little else than the answer;
+    INDEXED BY makes SQLite fail rather than read a million rows."""
+
+    def __init__(self, database: Database, unit: int) -> None:
+        """unit: own pictures are those it took."""
+        self._database = database
+        self.unit = unit
+
+    def look_up(self, request: LookUp) -> Entry | None:
+        """One picture."""
+        return self._entry(request.picture.encode())
+
+    def save(self, request: Save) -> None:
+        """Entries in place of what was known of them, rows out, counters: all or nothing."""
+        with self._database.transaction():
+            for picture in request.removed:
+                self._forget(picture)
+            for entry in request.entries:
+                self._save_entry(entry)
+            if request.next_attempt is not None:
+                self._database.set("next_attempt", request.next_attempt)
+            if request.sequence is not None:
+                self._database.set("sequence", request.sequence)
+
+    def _save_entry(self, entry: Entry) -> None:
+        picture = entry.picture.id
+        key, own = picture.encode(), picture.unit == self.unit
+        row = rows.row_of(entry, own=own)
+        if self._database.change(rows.UPDATE_PICTURE, *row, key) == 0:
+            nth = self._database.counter("nth", 0) + 1
+            self._database.set("nth", nth)
+            self._database.change(rows.INSERT_PICTURE, key, own, picture.unit, nth, *row)
+        self._database.change("DELETE FROM copy WHERE id = ?", key)
+        for copy in entry.copies:
+            self._database.change(rows.INSERT_COPY, *rows.copy_row_of(key, copy))
+
+    def _forget(self, picture: PictureId) -> None:
+        for table in ("picture", "copy", "decision"):
+            self._database.change(f"DELETE FROM {table} WHERE id = ?", picture.encode())
+
+    def lacking(self, request: Lacking) -> list[Entry]:
+        """Too few verified copies: priority first, then oldest."""
+        found: list[bytes] = []
+        skip = {picture.encode() for picture in request.skip}
+        for priority, wanted in ((1, request.priority_copies), (0, request.copies)):
+            keys = self._oldest(priority, 0, wanted - 1, request.limit + len(skip))
+            found += [key for _, key in keys if key not in skip]
+        return self._entries(found[: request.limit])
+
+    def cached(self, request: Cached) -> list[Entry]:
+        """Enough verified copies, whatever the priority: oldest first."""
+        found = self._oldest(1, request.priority_copies, MAX_VERIFIED, request.limit)
+        found += self._oldest(0, request.copies, MAX_VERIFIED, request.limit)
+        return self._entries(key for _, key in sorted(found)[: request.limit])
+
+    def _oldest(self, priority: int, low: int, high: int, limit: int) -> list[tuple[int, bytes]]:
+        """(nth, id) of own pictures with the file here and low to high verified copies; each number that occurs is
+        one run of the index, sorted by nth."""
+        found: list[tuple[int, bytes]] = []
+        verified = low
+        while verified <= high:
+            row = self._database.one(
+                f"SELECT min(verified) {_OWN_HERE} AND priority = ? AND verified >= ?", priority, verified
+            )
+            if row is None or row[0] is None or row[0] > high:
+                break
+            run = f"SELECT nth, id {_OWN_HERE} AND priority = ? AND verified = ? ORDER BY nth LIMIT ?"
+            found += self._database.all(run, priority, row[0], limit)
+            verified = row[0] + 1
+        return sorted(found)[:limit]
+
+    def own_in_doubt(self, request: OwnInDoubt) -> list[Entry]:
+        """Own pictures that need a look."""
+        return self._in_order("INDEXED BY doubt WHERE doubt = 1", None, request.after, request.limit)
+
+    def owed(self, request: Owed) -> list[Entry]:
+        """Tombstones whose holders have not all answered."""
+        return self._in_order("INDEXED BY owed WHERE owed = 1", None, request.after, request.limit)
+
+    def held(self, request: Held) -> list[Entry]:
+        """Pictures held here for others."""
+        where = "INDEXED BY held WHERE attempt IS NOT NULL"
+        if request.unkept_only:
+            where = "INDEXED BY unkept WHERE attempt IS NOT NULL AND kept = 0"
+        return self._in_order(where, request.owner, request.after, request.limit)
+
+    def unchecked(self, request: Unchecked) -> list[Entry]:
+        """Files that nobody has read since they were found; oldest first."""
+        select = "SELECT id FROM picture INDEXED BY unchecked WHERE file = 1 ORDER BY nth LIMIT ?"
+        return self._entries(key for (key,) in self._database.all(select, request.limit))
+
+    def here(self, origin: int | None, after: PictureId | None, limit: int) -> list[Entry]:
+        """Whatever should have a file on this card, ids ascending; for start-up and fsck."""
+        return self._in_order("INDEXED BY here WHERE file > 0", origin, after, limit)
+
+    # ------------------------------------------------------------ list and status
+
+    def page(self, request: Page) -> list[Entry]:
+        """One page of `list`."""
+        if request.since_unix_s is not None:
+            return self._page_since(request, request.since_unix_s)
+        return self._in_order("INDEXED BY living WHERE deleted = 0", request.origin, request.after, request.limit)
+
+    def _page_since(self, request: Page, since_unix_s: float) -> list[Entry]:
+        """Origin by origin, each in order of time: every row that is read is answered."""
+        time_s, key = since_unix_s, _FIRST
+        origin: int | None = request.origin or 0
+        if request.after is not None:
+            origin = request.after.unit
+            last = self._entry(request.after.encode())
+            if last is not None and last.picture.taken_at is not None:
+                time_s, key = max((time_s, key), (last.picture.taken_at, last.picture.id.encode()))
+        found: list[bytes] = []
+        living = "FROM picture INDEXED BY taken WHERE deleted = 0 AND taken_at IS NOT NULL AND origin"
+        while origin is not None and len(found) < request.limit:
+            select = f"SELECT id {living} = ? AND (taken_at, id) > (?, ?) ORDER BY taken_at, id LIMIT ?"
+            found += [k for (k,) in self._database.all(select, origin, time_s, key, request.limit - len(found))]
+            time_s, key = since_unix_s, _FIRST
+            following = self._database.one(f"SELECT min(origin) {living} > ?", origin)
+            origin = following[0] if following and request.origin is None else None
+        return self._entries(found)
+
+    def counts(self, request: Counts) -> Counted:
+        """Numbers for status."""
+        own = lacking = 0
+        for priority, verified, number, _ in self._own_sums():
+            own += number
+            lacking += number if verified < (request.priority_copies if priority else request.copies) else 0
+        return Counted(own, self._held_sums()[0], lacking)
+
+    def own_bytes(self, copies: int, priority_copies: int) -> tuple[int, int]:
+        """Bytes of own files here, and of those of them with enough verified copies."""
+        sums = [(s, v >= (priority_copies if p else copies)) for p, v, _, s in self._own_sums()]
+        return sum(size for size, _ in sums), sum(size for size, enough in sums if enough)
+
+    def held_bytes(self) -> int:
+        """Bytes of the files held for others."""
+        return self._held_sums()[1]
+
+    def largest_bytes(self) -> int:
+        """Of the latest own pictures, 0 if there is none."""
+        low, high = _range(self.unit, None)
+        card = self._database.counter("card", 0)
+        newest = "SELECT size_bytes FROM picture WHERE id > ? AND id <= ? ORDER BY id DESC LIMIT ?"
+        sizes = self._database.all(newest, PictureId(self.unit, card, 0).encode(), high, LATEST_OWN)
+        return max((size for (size,) in sizes or self._database.all(newest, low, high, LATEST_OWN)), default=0)
+
+    def highest_sequence(self, card: int) -> int:
+        """Of the own pictures of this card number, 0 if there is none."""
+        low, high = PictureId(self.unit, card, 0).encode(), PictureId(self.unit, card, MAX_SEQUENCE).encode()
+        row = self._database.one("SELECT max(id) FROM picture WHERE id >= ? AND id <= ?", low, high)
+        return PictureId.decode(row[0]).sequence if row and row[0] else 0
+
+    def _own_sums(self) -> list[rows.Row]:
+        select = f"SELECT priority, verified, count(*), sum(size_bytes) {_OWN_HERE} GROUP BY priority, verified"
+        return self._database.all(select)
+
+    def _held_sums(self) -> tuple[int, int]:
+        select = "SELECT count(*), sum(size_bytes) FROM picture INDEXED BY held WHERE attempt IS NOT NULL AND file > 0"
+        ((number, size_bytes),) = self._database.all(select)
+        return number, size_bytes or 0
+
+    # ------------------------------------------------------------ rows to entries
+
+    def _in_order(self, where: str, origin: int | None, after: PictureId | None, limit: int) -> list[Entry]:
+        """Entries of an index in the order of their ids."""
+        low, high = _range(origin, after)
+        select = f"SELECT id FROM picture {where} AND id > ? AND id <= ? ORDER BY id LIMIT ?"
+        return self._entries(key for (key,) in self._database.all(select, low, high, limit))
+
+    def _entries(self, keys: Iterable[bytes]) -> list[Entry]:
+        return [entry for entry in map(self._entry, keys) if entry is not None]
+
+    def _entry(self, key: bytes) -> Entry | None:
+        row = self._database.one(rows.SELECT_PICTURE, key)
+        return None if row is None else rows.entry_of(key, row, self._database.all(rows.SELECT_COPIES, key))

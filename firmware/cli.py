@@ -1,0 +1,180 @@
+"""The command `dandelion`: reads its arguments and the config, does the verb, and turns every error into words.
+
+Exit status: 0 done; 1 could not be done; 2 wrong usage or config; 130 ended by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from firmware.errors import MisuseError, WrongArgument
+from firmware.pictures import MAX_UNIT, PictureId
+from hal.errors import DandelionError
+
+DEFAULT_CONFIG = "/etc/dandelion/config.toml"
+DEFAULT_TIMEOUT_S = 60.0  # without progress (DESIGN §9)
+MAX_TIMEOUT_S = 86_400.0  # guess: whoever waits for more than a day has mistaken the unit
+MAX_SHOTS = 10_000  # guess: of one command
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+DEBUG = "DANDELION_DEBUG"  # environment: "1" shows the traceback of an error that nobody expected
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the arguments say (sys.argv without them) and return the exit status. Raises nothing."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _do(arguments)
+        sys.stdout.flush()
+        return status
+    except DandelionError as error:
+        from firmware.output import print_error
+
+        print_error(error)
+        return 2 if isinstance(error, MisuseError) else 1
+    except SystemExit as leaving:  # argparse: 0 after --help, 2 after a wrong usage
+        return leaving.code if isinstance(leaving.code, int) else 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `| head` has read enough; what is left in the buffer goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except Exception as error:  # noqa: BLE001  the one place: a person at a prompt is told in one line
+        _tell_bug(error)
+        return 1
+
+
+def _do(arguments: list[str]) -> int:
+    """The verbs that are programs of their own read their own arguments."""
+    match arguments:
+        case ["sim", *rest]:
+            from sim import fleet
+
+            return fleet.main(rest)
+        case ["bench", *rest]:
+            from firmware import bench
+
+            return bench.main(rest)
+    options = _parser().parse_args(arguments)
+    from firmware import config, lines
+    from firmware.output import Output
+    from firmware.verbs import VERBS
+
+    loaded = config.load(options.config or Path(os.environ.get("DANDELION_CONFIG") or DEFAULT_CONFIG))
+    with Output(as_json=options.json, human=lines.BY_VERB.get(options.verb, lines.change)) as output:
+        return VERBS[options.verb](options, loaded, output)
+
+
+def _tell_bug(error: Exception) -> None:
+    if os.environ.get(DEBUG) == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    name = type(error).__name__
+    print(f"dandelion: unexpected {name}: {error} ({DEBUG}=1 shows where); please report this", file=sys.stderr)
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dandelion", description="Camera units that disperse their pictures to one another.", allow_abbrev=False
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    def verb(name: str, does: str) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=does, description=does, allow_abbrev=False)
+        made.add_argument("--config", type=Path, metavar="FILE", help=f"default: $DANDELION_CONFIG, {DEFAULT_CONFIG}")
+        made.add_argument("--json", action="store_true", help="results as one JSON object per line on stdout")
+        return made
+
+    verb("run", "the unit in the foreground, until SIGTERM or Ctrl-C")
+    made = verb("shoot", "press the shutter; prints each picture id once it is durable")
+    made.add_argument("--priority", action="store_true", help="more copies, before all else")
+    made.add_argument("-n", dest="count", type=_count, default=1, metavar="N", help="so many pictures")
+    made = verb("list", "pictures that are own, held here, or known from others")
+    made.add_argument("--unit", type=_unit, metavar="ORIGIN", help="only those that this unit took")
+    made.add_argument(
+        "--since", metavar="T", help='only those taken since: "2026-07-14T10:00:00Z", "2026-07-14", "2 h"'
+    )
+    made = verb("whereis", "who holds a picture, and when each last proved it")
+    _add_picture(made)
+    made.add_argument("--verify", action="store_true", help="ask the holders for a proof now")
+    _add_transfers(verb)
+    _add_picture(verb("drop", "free the own file of a picture that has proved copies elsewhere"))
+    _add_picture(verb("delete", "delete a picture everywhere"))
+    verb("units", "neighbours as heard")
+    made = verb("status", "this unit")
+    made.add_argument("--watch", action="store_true", help="again and again, until Ctrl-C")
+    _add_picture(verb("explain", "why each decision about a picture was made"))
+    made = verb("log", "the unit's latest events")
+    made.add_argument("--follow", action="store_true", help="and the ones to come, until Ctrl-C")
+    made = verb("fsck", "check every file's digest, and the catalogue against the card")
+    made.add_argument("--repair", action="store_true", help="mend what can be mended; the unit must not be running")
+    verbs.add_parser("sim", help="a simulated fleet on this machine; see `dandelion sim --help`")
+    verbs.add_parser("bench", help="measurements; see `dandelion bench --help`")
+    return parser
+
+
+def _add_transfers(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    made = verb("get", "read pictures out, bit-exact, wherever they are, into DIR/PICTURE.jpg")
+    made.add_argument("pictures", nargs="+", type=_picture, metavar="PICTURE")
+    made.add_argument("-o", dest="directory", type=Path, required=True, metavar="DIR", help="made if missing")
+    made.add_argument("--preview", action="store_true", help="only the preview, into DIR/PICTURE.preview.jpg")
+    _add_timeout(made)
+    made = verb("copy", "place a copy of an own picture at a unit; ends when it is proved")
+    _add_picture(made)
+    made.add_argument("--to", type=_unit, required=True, metavar="UNIT", help="number or name")
+    _add_timeout(made)
+
+
+def _add_picture(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("picture", type=_picture, metavar="PICTURE", help="an id, as 00001-3fa7-00000042")
+
+
+def _add_timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=DEFAULT_TIMEOUT_S,
+        metavar="S",
+        help=f"give up after so many seconds without progress; default {DEFAULT_TIMEOUT_S:.0f}",
+    )
+
+
+def _picture(text: str) -> PictureId:
+    try:
+        return PictureId.parse(text)
+    except WrongArgument as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _unit(text: str) -> int | str:
+    """A unit's number, or its name as it is."""
+    from firmware.values import NAME_RULE, is_name
+
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_UNIT:
+        return int(text)
+    if is_name(text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is no unit; allowed: a number of 1 to {MAX_UNIT}, a name ({NAME_RULE})")
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_SHOTS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no count; allowed: 1 to {MAX_SHOTS}")
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found <= MAX_TIMEOUT_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; allowed: seconds above 0, at most {MAX_TIMEOUT_S:.0f}")
+    return found

@@ -1,0 +1,131 @@
+"""What people ask a unit for (commands) and what they are told. Values only.
+
+Each command carries a ticket, a number that the shell chose; everything said about it comes back as Told with that
+ticket, and after Done or Failed nothing more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from firmware.errors import Refused
+from firmware.pictures import Picture, PictureId
+
+
+@dataclass(frozen=True, slots=True)
+class Shoot:
+    """Press the shutter. Done: the Picture, once it is durable."""
+
+    ticket: int
+    priority: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Read a picture out. Found, then Data from offset 0 in order, perhaps again; Done: Collected."""
+
+    ticket: int
+    picture: PictureId
+    preview: bool
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceCopy:
+    """Put a copy at a unit. Progress; Done: None, once it is proved."""
+
+    ticket: int
+    picture: PictureId
+    unit: int
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DropOwn:
+    """Free the own file of a picture that has enough proofs. Done: None."""
+
+    ticket: int
+    picture: PictureId
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePicture:
+    """Delete everywhere. Done: "deleted" at the origin, "pending" where it was forwarded."""
+
+    ticket: int
+    picture: PictureId
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Ask every holder for a proof now. Done: tuple of units that answered rightly."""
+
+    ticket: int
+    picture: PictureId
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The person has gone: whatever was begun only for this ticket may end."""
+
+    ticket: int
+
+
+Command = Shoot | Get | PlaceCopy | DropOwn | DeletePicture | Verify | Cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Get: what will come, and from which unit; data begins at offset 0 (again)."""
+
+    picture: Picture
+    size_bytes: int
+    from_unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Get: the next bytes."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Bytes that the other unit has confirmed, of how many."""
+
+    picture: PictureId
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Get: all of it was delivered and its digest is right. air_bytes: packet bytes that carried it."""
+
+    picture: Picture
+    from_unit: int
+    air_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The command is done; the command's docstring says what value is."""
+
+    value: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The command could not be done; the text is for the person."""
+
+    error: Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something about the command with this ticket."""
+
+    ticket: int
+    what: Found | Data | Progress | Done | Failed

@@ -1,0 +1,288 @@
+"""The config file: what may stand in it and the defaults; errors name the key, its value and what is allowed.
+
+Keys and defaults are DESIGN §9's. Attributes carry their unit (`card.capacity` is read into `capacity_bytes`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from firmware import values
+from firmware.errors import ConfigError
+from firmware.pictures import MAX_UNIT
+from firmware.values import NotAllowed
+from hal.interfaces import Duplex
+
+MAX_CONFIG_BYTES = 64_000  # a full example has 2 kB; whatever is longer is another file given by mistake
+SOCKET_NAME = "control.sock"
+MIN_QUALITY, MAX_QUALITY = 1, 95  # JPEG quality; above 95 files grow and nothing is gained (Pillow)
+MIN_SIDE_PX, MAX_SIDE_PX = 16, 16_384  # guess: four times the longest side of the cameras that a Pi takes
+MAX_COPIES = 16  # guess: more copies of one picture than a network of 50 units has a use for
+MAX_BAUD = 4_000_000  # fastest rate of the PL011 and of USB serial adapters
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """[unit]. runtime_dir holds the control socket and the lock of the running unit."""
+
+    id: int
+    name: str
+    runtime_dir: Path = Path("/run/dandelion")
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the running unit listens for commands."""
+        return self.runtime_dir / SOCKET_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """[card]. high_water and low_water are shares of the capacity."""
+
+    path: Path = Path("/var/lib/dandelion/card")
+    capacity_bytes: int = 24_000_000_000
+    high_water: float = 0.85
+    low_water: float = 0.70
+
+    @property
+    def catalogue_path(self) -> Path:
+        """The catalogue's file on the card (DESIGN §8)."""
+        return self.path / "catalogue.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """[camera]. size: width and height in pixels. folder: set where the driver is "folder"."""
+
+    driver: str = "picamera2"
+    folder: Path | None = None
+    size: tuple[int, int] = (1920, 1080)
+    quality: int = 85
+
+
+@dataclass(frozen=True, slots=True)
+class Shutter:
+    """[shutter]. interval_s: None = no shots by time."""
+
+    interval_s: float | None = None
+    patience_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Radio:
+    """[radio]."""
+
+    driver: str = "serial"
+    port: str = "/dev/serial0"
+    baud: int = 115_200
+    duplex: Duplex = Duplex.FULL
+    rtscts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dispersal:
+    """[dispersal]. policy: "always", "when-full" or "never". hosting: share of the capacity for others."""
+
+    policy: str = "always"
+    copies: int = 1
+    copies_min: int = 1
+    priority_copies: int = 2
+    hosting: float = 0.5
+
+
+HOSTING_WITHOUT_CAMERA = 0.95  # share; nothing of its own needs the room (DESIGN §5)
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """[security]. insecure: run without a credential, on a pty only."""
+
+    insecure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole, checked config file."""
+
+    unit: Unit
+    card: Card
+    camera: Camera
+    shutter: Shutter
+    radio: Radio
+    dispersal: Dispersal
+    security: Security
+
+
+Read = Callable[[object], object]
+
+
+def _not_yet(what: str, allowed: str) -> Read:
+    """A key that DESIGN has and this version does not."""
+
+    def read(_value: object) -> object:
+        raise NotAllowed(f"{what} not in this version", allowed=allowed)
+
+    return read
+
+
+_CAMERAS_NOW = ("folder", "pattern", "none")
+_CAMERAS = partial(values.choice, _CAMERAS_NOW, later=("picamera2",))
+_RADIOS = partial(values.choice, ("serial", "none"), later=("xbee",))
+_PIN = _not_yet("buttons and LEDs on GPIO pins are", "nothing; leave this key out")
+_COPIES = partial(values.whole, 1, MAX_COPIES)
+
+# table -> key -> (attribute, how its value is read)
+_KEYS: Mapping[str, Mapping[str, tuple[str, Read]]] = {
+    "unit": {
+        "id": ("id", partial(values.whole, 1, MAX_UNIT)),
+        "name": ("name", values.name),
+        "runtime_dir": ("runtime_dir", values.path),
+    },
+    "card": {
+        "path": ("path", values.path),
+        "capacity": ("capacity_bytes", values.size_bytes),
+        "high_water": ("high_water", values.share),
+        "low_water": ("low_water", values.share),
+    },
+    "camera": {
+        "driver": ("driver", _CAMERAS),
+        "folder": ("folder", values.path),
+        "size": ("size", partial(values.pixels, MIN_SIDE_PX, MAX_SIDE_PX)),
+        "quality": ("quality", partial(values.whole, MIN_QUALITY, MAX_QUALITY)),
+    },
+    "shutter": {
+        "button_pin": ("", _PIN),
+        "led_pin": ("", _PIN),
+        "interval": ("interval_s", values.duration_s),
+        "patience": ("patience_s", values.duration_s),
+    },
+    "radio": {
+        "driver": ("driver", _RADIOS),
+        "port": ("port", values.text),
+        "baud": ("baud", partial(values.whole, 1, MAX_BAUD)),
+        "duplex": ("duplex", values.duplex),
+        "rtscts": ("rtscts", values.yes_no),
+    },
+    "dispersal": {
+        "policy": ("policy", partial(values.choice, ("always", "when-full", "never"))),
+        "copies": ("copies", _COPIES),
+        "copies_min": ("copies_min", _COPIES),
+        "priority_copies": ("priority_copies", _COPIES),
+        "hosting": ("hosting", values.share),
+    },
+    "security": {
+        "credential": ("", _not_yet("credentials are", "insecure = true in its place, on a virtual line (pty) only")),
+        "insecure": ("insecure", values.yes_no),
+    },
+}
+
+
+def load(path: Path) -> Config:
+    """Read and check the file. ConfigError for whatever is wrong with it; its text begins with the path."""
+    try:
+        return _build(_parse(path))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.what}", did=error.did, can=error.can) from error
+
+
+def _parse(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"the config file cannot be read: {error.strerror or error}",
+            can="name one with --config FILE or in $DANDELION_CONFIG",
+        ) from error
+    if len(raw) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"longer than {MAX_CONFIG_BYTES} bytes; this is not a config file")
+    try:
+        return tomllib.loads(raw.decode())
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, too deep
+        raise ConfigError(f"not TOML: {error}", can="deploy/config.example.toml shows the form") from error
+
+
+def _build(tables: Mapping[str, object]) -> Config:
+    for table in tables:
+        if table not in _KEYS:
+            raise _unknown(f"[{table}]", table, _KEYS, "table")
+    found = {table: _read_table(table, tables.get(table, {})) for table in _KEYS}
+    if "id" not in found["unit"]:
+        raise ConfigError("unit.id is missing", can=f"allowed: 1 to {MAX_UNIT}, another one for each unit")
+    found["unit"].setdefault("name", f"unit-{found['unit']['id']}")
+    if found["camera"].get("driver") == "none":
+        found["dispersal"].setdefault("hosting", HOSTING_WITHOUT_CAMERA)
+    if found["security"].get("insecure") is not True:
+        raise ConfigError(
+            "security: a credential is needed, and credentials are not in this version",
+            can="allowed: [security] insecure = true, which runs on a virtual line (pty) only",
+        )
+    config = Config(
+        unit=Unit(**found["unit"]),
+        card=Card(**found["card"]),
+        camera=Camera(**found["camera"]),
+        shutter=Shutter(**found["shutter"]),
+        radio=Radio(**found["radio"]),
+        dispersal=Dispersal(**found["dispersal"]),
+        security=Security(**found["security"]),
+    )
+    _check_together(config)
+    return config
+
+
+def _read_table(table: str, given: object) -> dict[str, Any]:
+    """Attributes of the keys that are given, read and checked one by one."""
+    if not isinstance(given, dict):
+        raise ConfigError(f"{table} = {given!r}: not a table", can=f"allowed: [{table}] with keys below it")
+    keys = _KEYS[table]
+    attributes: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in keys:
+            raise _unknown(f"{table}.{key}", key, keys, "key")
+        attribute, read = keys[key]
+        try:
+            attributes[attribute] = read(value)
+        except NotAllowed as error:
+            raise _wrong(f"{table}.{key}", value, error.why, error.allowed) from error
+    return attributes
+
+
+def _wrong(key: str, value: object, why: str, allowed: str) -> ConfigError:
+    return ConfigError(f"{key} = {value!r}: {why}", can=f"allowed: {allowed}")
+
+
+def _unknown(shown: str, name: str, known: Collection[str], kind: str) -> ConfigError:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    what = f"{shown}: unknown {kind}, the nearest known one is {nearest}"
+    return ConfigError(what, can=f"allowed: {', '.join(known)}")
+
+
+def _check_together(config: Config) -> None:
+    """The rules that join two keys."""
+    card, camera, dispersal = config.card, config.camera, config.dispersal
+    if card.low_water > card.high_water:
+        raise _wrong("card.low_water", card.low_water, "above card.high_water", f"0 to {card.high_water}")
+    if camera.driver not in _CAMERAS_NOW:  # picamera2, the default
+        raise _wrong("camera.driver", camera.driver, "not in this version", ", ".join(_CAMERAS_NOW))
+    if camera.driver == "folder" and camera.folder is None:
+        raise ConfigError("camera.folder is missing", can="allowed: a directory with *.jpg files")
+    if dispersal.copies_min > dispersal.copies:
+        allowed = f"1 to {dispersal.copies} (dispersal.copies)"
+        raise _wrong("dispersal.copies_min", dispersal.copies_min, "more than dispersal.copies", allowed)
+    if config.radio.driver == "serial":
+        _check_pty(config.radio.port)
+
+
+def _check_pty(port: str) -> None:
+    """A port that is not there yet is no error: the unit waits for it and looks again when it opens it."""
+    from hal.serial_radio import is_pty
+
+    if os.path.exists(port) and not is_pty(port):
+        raise _wrong("radio.port", port, "not a pty, and there is no credential", "a virtual line (pty)")

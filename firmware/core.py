@@ -1,0 +1,236 @@
+"""What the parts of a unit share: time, chance, the card's room, neighbours, the outbox, the log, and durable steps."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from firmware import messages as m
+from firmware.commands import Done, Failed, Told
+from firmware.determine import CardView, Rules, relieving
+from firmware.errors import Refused
+from firmware.events import ClosePart, LookUp, Memory, OldestPartials, RemoveFile, Request, Save, SavePartial
+from firmware.handover import Alarm, Commit, Effects, Say, Stamp, Unlink, Word
+from firmware.journal import Journal
+from firmware.neighbours import Neighbours
+from firmware.pictures import Entry, File, Picture, PictureId
+from firmware.room import Room
+from firmware.steps import Step, Steps
+from hal.errors import DandelionError
+from hal.interfaces import TimeQuality
+
+MAX_OUTBOX = 256
+"""Messages waiting for the radio; beyond it the oldest goes: every message of the protocol is said again if needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the config says to the core. temporary: up for one command only, hosts nothing."""
+
+    unit: int
+    name: str
+    rules: Rules
+    capacity_bytes: int
+    hosting_share: float
+    patience_s: float
+    temporary: bool = False
+
+
+class Core:
+    """Shared by the parts of one unit; `now` is set by the unit before anything is handled."""
+
+    def __init__(
+        self, settings: Settings, memory: Memory, rng: random.Random, line_bytes_per_s: float, now: float
+    ) -> None:
+        self.settings = settings
+        self.unit = settings.unit
+        self.boot = memory.boot
+        self.card = memory.card
+        self.sequence = memory.sequence
+        self.next_attempt = memory.next_attempt
+        self.rng = rng
+        self.now = now
+        self.started = now
+        self.line_bytes_per_s = line_bytes_per_s
+        self.wall_offset_s: float | None = None
+        self.wall_quality = TimeQuality.UNSET
+        self.steps = Steps()
+        self.neighbours = Neighbours(line_bytes_per_s)
+        self.outbox: deque[tuple[int, m.Message]] = deque(maxlen=MAX_OUTBOX)
+        self.told: deque[Told] = deque()
+        self.journal = Journal()
+        self.relieving = False
+        self.changed = True  # something that a decision looks at has changed since the last look
+        self.room = Room(
+            settings.capacity_bytes,
+            settings.hosting_share,
+            own_bytes=memory.own_bytes,
+            cache_bytes=memory.cache_bytes,
+            held_bytes=memory.held_bytes,
+            partial_bytes=memory.partial_bytes,
+            largest_bytes=memory.largest_bytes,
+        )
+
+    # ------------------------------------------------------------ time, people, radio
+
+    def wall_s(self) -> float | None:
+        """Unix time now, None while nobody has said it."""
+        return None if self.wall_offset_s is None else self.now + self.wall_offset_s
+
+    def stamp(self) -> Stamp:
+        """When a proof was found right: now."""
+        return Stamp(self.wall_s(), self.boot, self.now)
+
+    def log(self, event: str, text: str, picture: PictureId | None = None, unit: int | None = None) -> None:
+        """One line of the memory ring that `log` prints."""
+        self.journal.add(self.wall_s(), event, text, picture, unit)
+
+    def done(self, ticket: int | None, value: object = None) -> None:
+        """The command with this ticket is done; None: nobody asked."""
+        if ticket is not None:
+            self.told.append(Told(ticket, Done(value)))
+
+    def failed(self, ticket: int | None, error: Refused) -> None:
+        """The command with this ticket could not be done."""
+        if ticket is not None:
+            self.told.append(Told(ticket, Failed(error)))
+
+    def say(self, unit: int, message: m.Message) -> None:
+        """Put a message into the outbox; it may be lost like everything on the air."""
+        self.outbox.append((unit, message))
+
+    # ------------------------------------------------------------ durable steps
+
+    def run(
+        self,
+        step: Step,
+        picture: PictureId | None = None,
+        on_error: Callable[[DandelionError], None] | None = None,
+    ) -> bool:
+        """Start a step; an error that it does not catch is an alarm in the log unless on_error takes it."""
+        return self.steps.start(step, picture, on_error or self._alarm)
+
+    def _alarm(self, error: DandelionError) -> None:
+        self.log("alarm", str(error))
+
+    def fetch(self, request: Request) -> Step:
+        """One request as a step of its own, whose result nobody waits for."""
+        yield request
+
+    def look_up(self, picture: PictureId) -> Generator[Request, Any, Entry | None]:
+        """What the catalogue knows."""
+        entry = yield LookUp(picture)
+        assert entry is None or isinstance(entry, Entry)
+        return entry
+
+    def carry_out(
+        self, picture: Picture, entry: Entry | None, effects: Effects
+    ) -> Generator[Request, Any, tuple[Say, ...]]:
+        """Carry the effects of one hand-over step out, in order; entry: as it is before them.
+
+        KEEP, DROP, LOST and refusals are said here; what only the caller can say comes back to it.
+        """
+        rest: list[Say] = []
+        for effect in effects:
+            match effect:
+                case Commit(new, next_attempt):
+                    yield from self.save(picture, entry, new, next_attempt)
+                    entry = new
+                case Unlink():
+                    yield from self.unlink(picture, keep_preview=entry is not None and not entry.deleted)
+                case Say():
+                    if not self._say_word(picture, entry, effect):
+                        rest.append(effect)
+                case Alarm(text):
+                    self.log("alarm", text, picture.id)
+                case _:
+                    raise AssertionError(f"{effect} is carried out by its own part")
+        return tuple(rest)
+
+    def save(
+        self, picture: Picture, old: Entry | None, new: Entry | None, next_attempt: int | None = None
+    ) -> Generator[Request, Any, None]:
+        """Commit one entry (None: its row goes) and keep the sums of room in step."""
+        if next_attempt is not None:
+            self.next_attempt = max(self.next_attempt, next_attempt)
+        raised = None if next_attempt is None else self.next_attempt
+        if new is None:
+            yield Save(removed=(picture.id,), next_attempt=raised)
+        else:
+            yield Save(entries=(new,), next_attempt=raised)
+        self.account(picture, old, new)
+
+    def unlink(self, picture: Picture, *, keep_preview: bool) -> Generator[Request, Any, None]:
+        """Remove the file of a row that is committed as gone; its bytes count as taken until it really is."""
+        yield RemoveFile(picture, keep_preview)
+        self.room.reserved_own.pop(("unlink", picture.id), None)
+        self.changed = True
+
+    def account(self, picture: Picture, old: Entry | None, new: Entry | None) -> None:
+        """Keep the sums of room in step with a row that was committed."""
+        self.changed = True
+        size = picture.size_bytes
+        was, will = _has_file(old), _has_file(new)
+        if picture.id.unit == self.unit:
+            self.room.own_bytes += size * (will - was)
+            self.room.cache_bytes += size * (self.is_cache(new) - self.is_cache(old))
+        else:
+            self.room.held_bytes += size * (will - was)
+        if was and not will:
+            self.room.reserved_own["unlink", picture.id] = size
+
+    @property
+    def unlinking(self) -> bool:
+        """Whether files whose rows are gone are still being removed."""
+        return any(isinstance(key, tuple) for key in self.room.reserved_own)
+
+    def make_way(self) -> Generator[Request, Any, None]:
+        """Kept .part files are no reservations: the oldest go when room is wanted (HANDOVER §1)."""
+        while self.room.used_bytes > self.room.capacity_bytes and self.room.partial_bytes > 0:
+            oldest = yield OldestPartials(1)
+            if not oldest:
+                return
+            yield ClosePart(oldest[0].picture, keep=False)
+            yield SavePartial(oldest[0].picture, 0, b"", 0)
+            self.room.partial_bytes = max(0, self.room.partial_bytes - oldest[0].size_bytes)
+
+    def is_cache(self, entry: Entry | None) -> bool:
+        """Whether this own picture's file may be dropped once proofs are fresh."""
+        return (
+            entry is not None
+            and entry.file is not File.GONE
+            and len(entry.verified) >= self.settings.rules.wanted(entry.picture.priority)
+        )
+
+    def _say_word(self, picture: Picture, entry: Entry | None, say: Say) -> bool:
+        pid, digest4 = picture.id, picture.digest4
+        match say.word:
+            case Word.KEEP:
+                self.say(say.unit, m.Keep(pid, say.attempt, digest4))
+            case Word.DROP:
+                self.say(say.unit, m.Drop(pid, say.attempt, digest4))
+            case Word.LOST:
+                self.say(say.unit, m.Lost(pid, say.attempt))
+            case Word.REFUSE_CONFLICT:
+                self.say(say.unit, m.Refuse(pid, say.attempt, m.RefuseWhy.CONFLICT, 0, 0, 0))
+            case Word.REFUSE_STALE:
+                assert entry is not None and entry.attempt is not None
+                self.say(say.unit, m.Refuse(pid, say.attempt, m.RefuseWhy.STALE, 0, 0, entry.attempt))
+            case _:
+                return False
+        return True
+
+    # ------------------------------------------------------------ views for decisions
+
+    def card_view(self) -> CardView:
+        """The card as the determining section sees it; remembers whether it is being relieved."""
+        view = CardView(self.room.capacity_bytes, self.room.fixed_bytes, self.room.recent_bytes, self.relieving)
+        self.relieving = relieving(view, self.settings.rules)
+        return CardView(view.capacity_bytes, view.fixed_bytes, view.recent_bytes, self.relieving)
+
+
+def _has_file(entry: Entry | None) -> bool:
+    return entry is not None and entry.file is not File.GONE

@@ -1,0 +1,132 @@
+"""Deleting a picture everywhere: tombstones at the origin, orders forwarded from elsewhere (HANDOVER R6)."""
+
+from __future__ import annotations
+
+from firmware import handover
+from firmware import messages as m
+from firmware.core import Core
+from firmware.dispersal import Dispersals
+from firmware.errors import Refused
+from firmware.events import Orders, Owed, SaveOrder
+from firmware.handover import Owner
+from firmware.pictures import Entry, PictureId
+from firmware.steps import Step
+
+AGAIN_FIRST_S, AGAIN_LONGEST_S = 15.0, 24 * 3600.0
+"""DROPs still owed and orders not yet confirmed are said again so often, ever more seldom, up to daily. Guesses."""
+PAGE = 16
+"""Tombstones or orders handled in one turn."""
+
+
+class Deletions:
+    """Tombstones, and what is still owed for them."""
+
+    def __init__(self, core: Core, dispersals: Dispersals) -> None:
+        self.core = core
+        self._dispersals = dispersals
+        self._again_at: float | None = core.now + AGAIN_FIRST_S
+        self._every_s = AGAIN_FIRST_S
+        self._after: PictureId | None = None
+
+    def delete(self, ticket: int, picture: PictureId) -> None:
+        """A person's order."""
+        self.core.run(
+            self._order(ticket, picture),
+            picture,
+            lambda e: self.core.failed(ticket, Refused(e.what, did=e.did, can=e.can)),
+        )
+
+    def _order(self, ticket: int, picture: PictureId) -> Step:
+        core = self.core
+        entry = yield from core.look_up(picture)
+        if entry is None:
+            core.failed(
+                ticket,
+                Refused(
+                    f"picture {picture} is not known here",
+                    did="nothing was deleted",
+                    can=f"delete it at unit {picture.unit}, which took it",
+                ),
+            )
+        elif picture.unit == core.unit:
+            yield from self._bury(entry)
+            core.done(ticket, "deleted")
+        else:
+            yield SaveOrder(picture, entry.picture.sha256)
+            core.say(picture.unit, m.Delete(picture, entry.picture.sha256))
+            self.soon()
+            core.done(ticket, "pending")
+
+    def _bury(self, entry: Entry) -> Step:
+        """The tombstone, durable; then unlink and DROPs."""
+        core, pid = self.core, entry.picture.id
+        self._dispersals.forget(pid)
+        effects = handover.owner(Owner(entry, core.next_attempt), handover.Delete())
+        yield from core.carry_out(entry.picture, entry, effects)
+        if effects:
+            core.log("deleted", f"picture {pid} is deleted; its holders are told", pid)
+            self.soon()
+
+    def on_delete(self, source: int, delete: m.Delete) -> None:
+        """An order that another unit took from a person, for a picture of ours."""
+        if delete.id.unit == self.core.unit:
+            self.core.run(self._ordered(source, delete), delete.id)
+
+    def _ordered(self, source: int, delete: m.Delete) -> Step:
+        entry = yield from self.core.look_up(delete.id)
+        if entry is None or entry.picture.sha256 != delete.sha256:
+            return
+        yield from self._bury(entry)
+        version = entry.version + 1
+        self.core.say(source, m.Record(delete.id, version, True, delete.sha256, ()))
+
+    def on_record(self, source: int, record: m.Record) -> None:
+        """The origin's tombstone: the order has been carried out."""
+        if record.deleted and source == record.id.unit:
+            self.core.run(self.core.fetch(SaveOrder(record.id, record.sha256, done=True)), record.id)
+
+    def soon(self) -> None:
+        """Something is owed, or a unit is there (again)."""
+        self._every_s = AGAIN_FIRST_S
+        if self._again_at is not None:
+            self._again_at = min(self._again_at, self.core.now + AGAIN_FIRST_S)
+
+    def new_boot(self) -> None:
+        """A unit is there (again): what it is owed is said soon."""
+        self.soon()
+        if self._again_at is not None:
+            self._again_at = min(self._again_at, self.core.now + 1.0)
+
+    def _say_again(self) -> Step:
+        core = self.core
+        owed = yield Owed(self._after, PAGE)
+        for entry in owed:
+            for copy in entry.copies:
+                if copy.owed and core.neighbours.find(copy.unit) is not None:
+                    number = handover.drop_number(Owner(entry, core.next_attempt), copy.unit)
+                    core.say(copy.unit, m.Drop(entry.picture.id, number, entry.picture.digest4))
+        orders = yield Orders(PAGE)
+        for picture, sha256 in orders:
+            if core.neighbours.find(picture.unit) is not None:
+                core.say(picture.unit, m.Delete(picture, sha256))
+        if len(owed) == PAGE:
+            self._after = owed[-1].picture.id
+            self._again_at = core.now + 1.0
+            return
+        self._after = None
+        self._again_at = core.now + self._every_s
+        self._every_s = min(2 * self._every_s, AGAIN_LONGEST_S)
+
+    def tick(self) -> None:
+        """Say again what is owed."""
+        if self._again_at is not None and self.core.now >= self._again_at:
+            self._again_at = None
+            self.core.run(self._say_again(), on_error=self._failed)
+
+    def _failed(self, error: Exception) -> None:
+        self._again_at = self.core.now + AGAIN_LONGEST_S
+        self.core.log("card", f"could not look up what is owed for deleted pictures: {error}")
+
+    def deadline(self) -> float | None:
+        """When tick has something to do."""
+        return self._again_at

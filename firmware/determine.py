@@ -1,0 +1,140 @@
+"""The determining section: whether a picture stays here or gets a copy elsewhere, and where (DESIGN §5).
+
+Pure: everything it looks at is handed in, and every decision can be told with its inputs (`explain`).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+PICTURES_AHEAD = 2
+"""Pictures like the recent ones that should always fit without waiting for the radio (DESIGN §5)."""
+PROOFS_AHEAD = 4
+"""Proofs of the oldest cache are asked for when fewer pictures than this would fit (DESIGN §5)."""
+
+
+class Policy(enum.Enum):
+    """When own pictures get their copies."""
+
+    ALWAYS = "always"
+    WHEN_FULL = "when-full"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the person asked for; shares are fractions of the card's capacity."""
+
+    policy: Policy = Policy.ALWAYS
+    copies: int = 1
+    copies_min: int = 1
+    priority_copies: int = 2
+    high_water: float = 0.85
+    low_water: float = 0.70
+
+    def wanted(self, priority: bool) -> int:
+        """Verified holders, other than the origin, that a picture should have."""
+        return max(self.copies, self.priority_copies) if priority else self.copies
+
+
+@dataclass(frozen=True, slots=True)
+class CardView:
+    """fixed_bytes: what may not be dropped now; recent_bytes: size of pictures like the recent ones, 0 if none."""
+
+    capacity_bytes: int
+    fixed_bytes: int
+    recent_bytes: int
+    relieving: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourView:
+    """One unit as it was last heard. room_bytes: what it offers; idle: no picture of ours is on its way there."""
+
+    unit: int
+    room_bytes: int
+    hosting: bool
+    silent: bool
+    idle: bool
+    refused_until: float
+    link: float  # 0..1
+    last_used: float
+
+
+@dataclass(frozen=True, slots=True)
+class PictureView:
+    """verified, holders, open_at: units; by_hand: the unit that a person named, else None."""
+
+    size_bytes: int
+    priority: bool
+    verified: tuple[int, ...]
+    holders: tuple[int, ...]
+    open_at: tuple[int, ...]
+    by_hand: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Nothing is sent now. again_at: monotonic time at which the answer may differ by itself, else None."""
+
+    why: str
+    again_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disperse:
+    """Ask this unit for room."""
+
+    unit: int
+    why: str
+
+
+def relieving(card: CardView, rules: Rules) -> bool:
+    """Whether a `when-full` card is being relieved: from above high water until below low water, and two more fit."""
+    room = card.capacity_bytes - card.fixed_bytes
+    tight = room < PICTURES_AHEAD * card.recent_bytes
+    water = rules.low_water if card.relieving else rules.high_water
+    return tight or card.fixed_bytes > water * card.capacity_bytes
+
+
+def determine(
+    picture: PictureView, card: CardView, neighbours: Iterable[NeighbourView], rules: Rules, now: float
+) -> Keep | Disperse:
+    """Decide about one picture of our own."""
+    if picture.by_hand is None:
+        wanted = rules.wanted(picture.priority)
+        if len(picture.verified) >= wanted:
+            return Keep(f"it has {len(picture.verified)} of {wanted} copies")
+        if rules.policy is Policy.NEVER:
+            return Keep("policy is never: copies are made by hand only")
+        if rules.policy is Policy.WHEN_FULL and not card.relieving and not picture.priority:
+            return Keep("policy is when-full and the card has room")
+    possible = [n for n in neighbours if n.unit not in picture.holders and (picture.by_hand in (None, n.unit))]
+    if not possible:
+        return Keep("no other unit is heard that does not hold it already")
+    return _choose(picture, possible, now)
+
+
+def _choose(picture: PictureView, possible: list[NeighbourView], now: float) -> Keep | Disperse:
+    """Same host again while its attempt is open; else most room after this one, best link, least recently used."""
+    able = [n for n in possible if n.hosting and not n.silent]
+    if not able:
+        return Keep("no unit that hosts is heard now")
+    willing = [n for n in able if n.refused_until <= now]
+    if not willing:
+        soonest = min(able, key=lambda n: n.refused_until)
+        return Keep(f"every unit heard has refused; unit {soonest.unit} is asked again", soonest.refused_until)
+    roomy = [n for n in willing if n.room_bytes >= picture.size_bytes or n.unit in picture.open_at]
+    if not roomy:
+        return Keep("no unit heard has room for it")
+    idle = [n for n in roomy if n.idle]
+    if not idle:
+        return Keep("the units with room are receiving other pictures of ours")
+    best = max(idle, key=lambda n: (n.unit in picture.open_at, n.room_bytes, n.link, -n.last_used))
+    if picture.by_hand is not None:
+        return Disperse(best.unit, "a person asked for it")
+    if best.unit in picture.open_at:
+        return Disperse(best.unit, "its attempt there is still open")
+    return Disperse(best.unit, f"it has most room, {best.room_bytes // 1000} kB")

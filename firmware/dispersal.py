@@ -1,0 +1,554 @@
+"""Placing own pictures with other units: the DISPERSAL chain from the decision to the list entry (HANDOVER O1–O6)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from firmware import handover, states
+from firmware import messages as m
+from firmware.core import Core
+from firmware.determine import Disperse, Keep, PictureView, Policy, determine
+from firmware.errors import Refused
+from firmware.events import DigestFile, Digests, Lacking, ReadFile, SaveDecision
+from firmware.handover import Owner, Word
+from firmware.outgoing import Outgoing
+from firmware.pictures import Entry, File, Picture, PictureId
+from firmware.ranges import RangeSet
+from firmware.states import State
+from firmware.steps import Step
+from hal.errors import DandelionError
+
+MAX_DISPERSALS = 8
+"""Pictures on their way out at once, each to another unit (one reservation per peer, R3)."""
+PAGE = 8
+"""Pictures looked at in one turn of deciding."""
+ACCEPT_WAIT_S = 20.0
+"""REQUEST is repeated with back-off for so long; then the unit is left alone for UNANSWERED_S. Guess: four longest
+time-outs of the link."""
+UNANSWERED_S = 30.0
+"""A unit that did not answer a REQUEST is asked again after this long, or at its next sign of life. Guess."""
+NO_PROGRESS_S = 60.0
+"""A transfer in which nothing was confirmed for so long has failed (DESIGN §9: `copy` gives up on 60 s)."""
+MAX_ORDERS = 16
+"""Copies asked for by people at once."""
+ORDER_AGAIN_S = 0.5
+"""An order that could not begin is looked at again after this long."""
+DECISIONS_REMEMBERED = 64
+"""Pictures whose last decision is not written again while it stays the same: each write costs a sync."""
+JITTER = 0.25
+"""retry_after is stretched or shortened by up to this share, so that refused units do not come back at once."""
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """A copy that a person asked for. why: what held it back when it was last looked at."""
+
+    entry: Entry
+    unit: int
+    ticket: int
+    timeout_s: float
+    since: float
+    again_at: float = 0.0
+    why: str = ""
+    refused: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Dispersal:
+    """One picture of ours from the shutter (or a reconsideration) to a list entry."""
+
+    picture: Picture | None
+    state: State = State.IDLE
+    host: int = 0
+    attempt: int = 0
+    by_hand: int | None = None
+    ticket: int | None = None
+    timeout_s: float = NO_PROGRESS_S
+    outgoing: Outgoing | None = None
+    since: float = 0.0
+    again_at: float | None = None
+    tries: int = 0
+    handle: int = -1
+    order: Order | None = None
+
+    @property
+    def id(self) -> PictureId:
+        """Known from the moment that the picture is."""
+        assert self.picture is not None
+        return self.picture.id
+
+
+class Dispersals:
+    """All dispersals under way."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.idle_why = ""  # why nothing moves, for `status`
+        self._all: list[Dispersal] = []
+        self._wake_at: float | None = None
+        self._looking = False
+        self._conflicts: dict[PictureId, set[int]] = {}
+        self._orders: list[Order] = []
+        self._decided: OrderedDict[PictureId, str] = OrderedDict()
+
+    def __iter__(self) -> Iterator[Dispersal]:
+        return iter(self._all)
+
+    def outgoing(self) -> Iterator[Outgoing]:
+        """What is being sent, priority pictures first."""
+        sending = [d for d in self._all if d.outgoing is not None and d.state is State.SEND]
+        sending.sort(key=lambda d: not (d.picture is not None and d.picture.priority))
+        for d in sending:
+            assert d.outgoing is not None
+            yield d.outgoing
+
+    # ------------------------------------------------------------ deciding
+
+    def captured(self, dispersal: Dispersal, entry: Entry) -> None:
+        """A shot is durable: CAPTURE → DECIDE."""
+        dispersal.picture = entry.picture
+        states.dispersal.move(dispersal, "captured")
+        self._all.append(dispersal)
+        self._decide(dispersal, entry)
+
+    def place(self, order: Order) -> None:
+        """A person wants a copy at this unit: begun as soon as the unit is there and free, or given up in time."""
+        if len(self._orders) >= MAX_ORDERS:
+            self.core.failed(order.ticket, Refused("too many copies are asked for at once", can="try again later"))
+            return
+        self._orders.append(order)
+        self._begin_orders()
+
+    def _begin_orders(self) -> None:
+        now = self.core.now
+        for order in list(self._orders):
+            running = next((d for d in self._all if d.picture is not None and d.id == order.entry.picture.id), None)
+            if running is not None and running.host == order.unit and running.ticket is None:
+                self._orders.remove(order)
+                running.ticket, running.timeout_s = order.ticket, order.timeout_s
+            elif now >= order.since + order.timeout_s or order.refused:
+                self._orders.remove(order)
+                self._order_failed(order)
+            elif running is None and len(self._all) < MAX_DISPERSALS and now >= order.again_at:
+                order.again_at = now + ORDER_AGAIN_S
+                self._begin_order(order)
+
+    def _begin_order(self, order: Order) -> None:
+        dispersal = Dispersal(order.entry.picture, by_hand=order.unit, ticket=order.ticket, order=order)
+        dispersal.timeout_s = order.timeout_s
+        states.dispersal.move(dispersal, "reconsider")
+        self._all.append(dispersal)
+        self._decide(dispersal, order.entry)
+        if dispersal.state is not State.IDLE:
+            self._orders.remove(order)
+
+    def _order_failed(self, order: Order) -> None:
+        neighbour = self.core.neighbours.find(order.unit)
+        why = order.why
+        if neighbour is None:
+            why = f"unit {order.unit} was not heard"
+        elif neighbour.refused_until > self.core.now:
+            why = f"unit {order.unit} does not take it: {neighbour.refused_why}"
+        self.core.failed(
+            order.ticket,
+            Refused(
+                f"picture {order.entry.picture.id} was not copied: {why}",
+                did="it stays where it is",
+                can="see `units` for who is heard",
+            ),
+        )
+
+    def tick(self) -> None:
+        """Look for pictures that lack copies when something has changed; repeat what was not answered."""
+        now = self.core.now
+        for dispersal in list(self._all):
+            self._tick_one(dispersal)
+        self._begin_orders()
+        if (self.core.changed or (self._wake_at is not None and now >= self._wake_at)) and not self._looking:
+            self.core.changed = False
+            self._wake_at = None
+            if self.core.settings.rules.policy is not Policy.NEVER and len(self._all) < MAX_DISPERSALS:
+                self._looking = True
+                self.core.run(self._look_for_work(), on_error=self._looked)
+
+    def _looked(self, error: DandelionError) -> None:
+        self._looking = False
+        self.core.log("card", f"cannot look for pictures that lack copies: {error}")
+
+    def _look_for_work(self) -> Step:
+        self.core.card_view()
+        rules = self.core.settings.rules
+        skip = frozenset(d.id for d in self._all if d.picture is not None)
+        found = yield Lacking(rules.copies, rules.wanted(True), PAGE, skip)
+        self._looking = False
+        for entry in found:
+            if (
+                any(d.picture is not None and d.id == entry.picture.id for d in self._all)
+                or len(self._all) >= MAX_DISPERSALS
+            ):
+                continue
+            dispersal = Dispersal(entry.picture)
+            states.dispersal.move(dispersal, "reconsider")
+            self._all.append(dispersal)
+            self._decide(dispersal, entry)
+            if dispersal.state is State.IDLE:
+                break  # what holds the oldest one back holds the others back too
+
+    def _decide(self, dispersal: Dispersal, entry: Entry) -> None:
+        """DECIDE: the one place where what comes next is decided, also after every failure."""
+        core = self.core
+        busy = {d.host for d in self._all if d is not dispersal and d.host}
+        view = _view(entry, dispersal.by_hand, self._conflicts.get(dispersal.id, set()))
+        card, neighbours = core.card_view(), core.neighbours.views(core.now, busy)
+        decision = determine(view, card, neighbours, core.settings.rules, core.now)
+        self._note(
+            dispersal.id,
+            decision,
+            {"picture": view, "card": card, "neighbours": neighbours, "rules": core.settings.rules},
+        )
+        if isinstance(decision, Keep):
+            self._keep(dispersal, decision)
+            return
+        self.idle_why = ""
+        dispersal.host = decision.unit
+        dispersal.tries = 0
+        dispersal.since = core.now
+        states.dispersal.move(dispersal, "disperse")
+        self._request(dispersal)
+
+    def _note(self, picture: PictureId, decision: Keep | Disperse, inputs: dict[str, object]) -> None:
+        """Keep the decision with its inputs for `explain`, unless it is the last one again."""
+        words = decision.why
+        if isinstance(decision, Disperse):
+            words = f"ask unit {decision.unit}: {decision.why}"
+        if self._decided.get(picture) == words:
+            return
+        self._decided[picture] = words
+        while len(self._decided) > DECISIONS_REMEMBERED:
+            self._decided.popitem(last=False)
+        told: dict[str, object] = {name: repr(value) for name, value in inputs.items()}
+        self.core.run(self.core.fetch(SaveDecision(picture, words, told)))
+
+    def _keep(self, dispersal: Dispersal, keep: Keep) -> None:
+        self.idle_why = keep.why
+        if keep.again_at is not None:
+            self._wake_at = min(self._wake_at or keep.again_at, keep.again_at)
+        states.dispersal.move(dispersal, "keep")
+        self._all.remove(dispersal)
+        order = dispersal.order
+        if order is not None:
+            order.why = keep.why
+            order.refused = keep.again_at is not None
+            if order not in self._orders:
+                self._orders.append(order)
+
+    # ------------------------------------------------------------ REQUEST, AWAIT_ACCEPT
+
+    def _request(self, dispersal: Dispersal) -> None:
+        self.core.run(self._place(dispersal), dispersal.id, lambda error: self._request_failed(dispersal, error))
+
+    def _request_failed(self, dispersal: Dispersal, error: DandelionError) -> None:
+        self.core.log("card", f"the request for picture {dispersal.id} could not be noted: {error}", dispersal.id)
+        self._leave_alone(dispersal.host, UNANSWERED_S, str(error))
+        states.dispersal.move(dispersal, "failed")
+        self.core.run(self._decide_anew(dispersal), dispersal.id)
+
+    def _place(self, dispersal: Dispersal) -> Step:
+        """O1; attempts open elsewhere are abandoned first (O6)."""
+        core, picture = self.core, dispersal.picture
+        assert picture is not None
+        entry = yield from core.look_up(picture.id)
+        if entry is None or entry.deleted or entry.file is File.GONE:
+            self._gone(dispersal)
+            return
+        for other in [c.unit for c in entry.copies if c.open and c.unit != dispersal.host]:
+            entry = yield from self._abandon(entry, other)
+        effects = handover.owner(Owner(entry, core.next_attempt), handover.Place(dispersal.host))
+        for say in (yield from core.carry_out(picture, entry, effects)):
+            assert say.word is Word.REQUEST
+            dispersal.attempt = say.attempt
+        if dispersal.state is not State.REQUEST:
+            return
+        states.dispersal.move(dispersal, "requested")
+        dispersal.since = core.now
+        core.log("requested", f"picture {picture.id} requested of unit {dispersal.host}", picture.id, dispersal.host)
+        self._say_request(dispersal)
+
+    def _abandon(self, entry: Entry, unit: int) -> Step:
+        """O6, and DROP of the burned number, so that a reservation there ends."""
+        core, picture = self.core, entry.picture
+        burned = entry.copy_at(unit).open
+        effects = handover.owner(Owner(entry, core.next_attempt), handover.Abandon(unit))
+        yield from core.carry_out(picture, entry, effects)
+        after = yield from core.look_up(picture.id)
+        assert after is not None
+        wanted = core.settings.rules.wanted(picture.priority)
+        if handover.may_drop(Owner(after, core.next_attempt), unit, burned, wanted):
+            core.say(unit, m.Drop(picture.id, burned, picture.digest4))
+        return after
+
+    def _say_request(self, dispersal: Dispersal) -> None:
+        assert dispersal.picture is not None
+        self.core.say(dispersal.host, m.Request(dispersal.picture, dispersal.attempt))
+        neighbour = self.core.neighbours.heard_before(dispersal.host)
+        dispersal.again_at = self.core.now + neighbour.estimate.timeout_s(dispersal.tries)
+        dispersal.tries += 1
+
+    def on_accept(self, source: int, accept: m.Accept) -> None:
+        """O3: send what is missing."""
+        dispersal = self._find(source, accept.id, accept.attempt)
+        if dispersal is None:
+            return
+        if dispersal.state is State.SEND and accept.handle == dispersal.handle:
+            return  # the answer to a REQUEST that was said twice
+        if dispersal.state is State.AWAIT_ACCEPT:
+            self.core.run(self._accepted(dispersal, accept), accept.id)
+
+    def _accepted(self, dispersal: Dispersal, accept: m.Accept) -> Step:
+        core, picture = self.core, dispersal.picture
+        assert picture is not None
+        entry = yield from core.look_up(picture.id)
+        if entry is None or dispersal.state is not State.AWAIT_ACCEPT:
+            return
+        event = handover.Accepted(dispersal.host, accept.attempt, not accept.missing)
+        effects = handover.owner(Owner(entry, core.next_attempt), event)
+        said = yield from core.carry_out(picture, entry, effects)
+        if not any(say.word is Word.PARTS for say in said):
+            self._gone(dispersal)
+            return
+        missing = RangeSet(accept.missing)
+        if missing.stop > picture.size_bytes:
+            return
+        states.dispersal.move(dispersal, "accepted")
+        neighbour = core.neighbours.heard_before(dispersal.host)
+        neighbour.last_used = core.now
+        dispersal.handle = accept.handle
+        dispersal.again_at = None
+        dispersal.outgoing = Outgoing(
+            core, dispersal.host, accept.handle, picture.size_bytes, missing, _reader(picture)
+        )
+        core.log("sending", f"picture {picture.id} is being sent to unit {dispersal.host}", picture.id, dispersal.host)
+
+    # ------------------------------------------------------------ SEND
+
+    def on_report(self, source: int, report: m.Report) -> None:
+        """What the host has of the picture under this handle."""
+        dispersal = self._sending(source, report.handle)
+        if dispersal is not None and dispersal.outgoing is not None:
+            dispersal.outgoing.on_report(report)
+
+    def on_expired(self, source: int, expired: m.Expired) -> None:
+        """The host has no such reservation any more: REQUEST with the same number."""
+        dispersal = self._sending(source, expired.handle)
+        if dispersal is not None:
+            self._ask_again(dispersal)
+
+    def _ask_again(self, dispersal: Dispersal) -> None:
+        self._stop_sending(dispersal)
+        dispersal.tries = 0
+        states.dispersal.move(dispersal, "expired")
+        self.core.log(
+            "expired",
+            f"unit {dispersal.host} has restarted; it is asked again for room for picture {dispersal.id}",
+            dispersal.id,
+            dispersal.host,
+        )
+        self._request(dispersal)
+
+    def on_stored(self, source: int, stored: m.Stored) -> None:
+        """O4, when the proof is right for a nonce that we sent."""
+        dispersal = self._find(source, stored.id, stored.attempt)
+        if dispersal is not None and dispersal.state is State.SEND and not self.core.steps.busy(stored.id):
+            self.core.run(self._receipt(dispersal, stored), stored.id)
+
+    def _receipt(self, dispersal: Dispersal, stored: m.Stored) -> Step:
+        core, picture = self.core, dispersal.picture
+        assert picture is not None
+        entry = yield from core.look_up(picture.id)
+        if entry is None or dispersal.outgoing is None:
+            return
+        nonces = tuple(dispersal.outgoing.nonces)
+        digests = yield DigestFile(picture, nonces)
+        assert isinstance(digests, Digests)
+        if dispersal.state is not State.SEND:
+            return
+        if not digests.whole:
+            core.log("alarm", f"the own file of picture {picture.id} is damaged; run `fsck`", picture.id)
+        right = digests.whole and stored.proof in digests.proofs
+        event = handover.Receipt(dispersal.host, stored.attempt, right, stored.proof, core.stamp())
+        effects = handover.owner(Owner(entry, core.next_attempt), event)
+        if not effects:
+            self._refused(dispersal, UNANSWERED_S, "its proof is wrong")
+            return
+        yield from core.carry_out(picture, entry, effects)
+        states.dispersal.move(dispersal, "stored_there")
+        self._stop_sending(dispersal)
+        self._all.remove(dispersal)
+        core.log("stored", f"picture {picture.id} is stored at unit {dispersal.host}", picture.id, dispersal.host)
+        core.done(dispersal.ticket)
+
+    def on_refuse(self, source: int, refuse: m.Refuse) -> None:
+        """The host does not take it now."""
+        dispersal = self._find(source, refuse.id, refuse.attempt)
+        if dispersal is None or dispersal.state not in (State.AWAIT_ACCEPT, State.SEND):
+            return
+        neighbour = self.core.neighbours.heard_before(source)
+        neighbour.refused_needing_bytes = refuse.needed_bytes
+        if refuse.why is m.RefuseWhy.CONFLICT:
+            self._conflicts.setdefault(refuse.id, set()).add(source)
+        words = refuse.why.name.lower().replace("_", " ")
+        if refuse.why is m.RefuseWhy.STALE:
+            self.core.run(self._stale(dispersal, refuse), refuse.id)
+            return
+        self._refused(dispersal, refuse.retry_after_s, words)
+
+    def _stale(self, dispersal: Dispersal, refuse: m.Refuse) -> Step:
+        """H1: the host has a later attempt; never the same number again."""
+        core, picture = self.core, dispersal.picture
+        assert picture is not None
+        entry = yield from core.look_up(picture.id)
+        if entry is None or dispersal.state not in (State.AWAIT_ACCEPT, State.SEND):
+            return
+        event = handover.Stale(dispersal.host, refuse.attempt, refuse.row_attempt)
+        effects = handover.owner(Owner(entry, core.next_attempt), event)
+        yield from core.carry_out(picture, entry, effects)
+        self._stop_sending(dispersal)
+        states.dispersal.move(dispersal, "refused")
+        yield from self._decide_anew(dispersal)
+
+    def _refused(self, dispersal: Dispersal, retry_after_s: float, why: str) -> None:
+        host = dispersal.host
+        self.core.log("refused", f"unit {host} does not take picture {dispersal.id}: {why}", dispersal.id, host)
+        self._leave_alone(host, retry_after_s, why)
+        self._stop_sending(dispersal)
+        states.dispersal.move(dispersal, "refused")
+        self.core.run(self._decide_anew(dispersal), dispersal.id)
+
+    def _leave_alone(self, unit: int, seconds: float, why: str) -> None:
+        neighbour = self.core.neighbours.find(unit)
+        if neighbour is not None:
+            stretch = 1 + JITTER * (2 * self.core.rng.random() - 1)
+            neighbour.refused_until = self.core.now + max(1.0, seconds * stretch)
+            neighbour.refused_why = why
+
+    def _decide_anew(self, dispersal: Dispersal) -> Step:
+        entry = yield from self.core.look_up(dispersal.id)
+        dispersal.host = 0
+        if entry is None or entry.deleted or entry.file is File.GONE:
+            states.dispersal.move(dispersal, "keep")
+            self._all.remove(dispersal)
+            return
+        self._decide(dispersal, entry)
+
+    def _gone(self, dispersal: Dispersal) -> None:
+        """Deleted, or its file dropped, meanwhile: nothing is left to be sent."""
+        self._stop_sending(dispersal)
+        if dispersal.state is State.REQUEST:
+            states.dispersal.move(dispersal, "failed")
+        elif dispersal.state is State.AWAIT_ACCEPT:
+            states.dispersal.move(dispersal, "refused")
+        states.dispersal.move(dispersal, "keep")
+        self._all.remove(dispersal)
+        self.core.failed(dispersal.ticket, Refused(f"picture {dispersal.id} is not on this card any more"))
+
+    # ------------------------------------------------------------ time, restarts
+
+    def _tick_one(self, dispersal: Dispersal) -> None:
+        now = self.core.now
+        if dispersal.state is State.AWAIT_ACCEPT:
+            if now - dispersal.since >= ACCEPT_WAIT_S:
+                self._timed_out(dispersal)
+            elif dispersal.again_at is not None and now >= dispersal.again_at:
+                self._say_request(dispersal)
+        elif dispersal.state is State.SEND and dispersal.outgoing is not None:
+            outgoing = dispersal.outgoing
+            outgoing.tick()
+            if outgoing.failed is not None:
+                self._refused(dispersal, UNANSWERED_S, f"the own card failed: {outgoing.failed}")
+            elif now - max(outgoing.progress_at, dispersal.since) >= dispersal.timeout_s:
+                self._timed_out(dispersal)
+
+    def _timed_out(self, dispersal: Dispersal) -> None:
+        host = dispersal.host
+        order = dispersal.order
+        if order is not None:
+            order.refused = True
+            order.why = f"unit {host} did not answer"
+        self.core.log(
+            "timed_out", f"unit {host} did not answer about picture {dispersal.id}; it stays here", dispersal.id, host
+        )
+        self._leave_alone(host, UNANSWERED_S, "it did not answer")
+        self._stop_sending(dispersal)
+        states.dispersal.move(dispersal, "timed_out")
+        self.core.run(self._decide_anew(dispersal), dispersal.id)
+
+    def deadline(self) -> float | None:
+        """When tick has something to do."""
+        times: list[float] = []
+        for d in self._all:
+            if d.state is State.AWAIT_ACCEPT:
+                times.append(min(d.since + ACCEPT_WAIT_S, d.again_at or d.since + ACCEPT_WAIT_S))
+            elif d.state is State.SEND and d.outgoing is not None:
+                times.append(max(d.outgoing.progress_at, d.since) + d.timeout_s)
+        if self._wake_at is not None:
+            times.append(self._wake_at)
+        times += [max(self.core.now, order.again_at) for order in self._orders]
+        return min(times, default=None)
+
+    def new_boot(self, unit: int) -> None:
+        """The host has restarted: it knows no handle of before, and is asked again at once."""
+        for dispersal in [d for d in self._all if d.host == unit]:
+            if dispersal.state is State.SEND:
+                self._ask_again(dispersal)
+            elif dispersal.state is State.AWAIT_ACCEPT:
+                dispersal.tries = 0
+                self._say_request(dispersal)
+
+    def forget(self, picture: PictureId) -> None:
+        """The picture is being deleted or its file dropped: its dispersal ends."""
+        for dispersal in [d for d in self._all if d.picture is not None and d.id == picture]:
+            if dispersal.state in (State.AWAIT_ACCEPT, State.SEND):
+                self._stop_sending(dispersal)
+                states.dispersal.move(dispersal, "timed_out")
+                states.dispersal.move(dispersal, "keep")
+                self._all.remove(dispersal)
+                self.core.failed(dispersal.ticket, Refused(f"picture {picture} is not on this card any more"))
+
+    def _stop_sending(self, dispersal: Dispersal) -> None:
+        if dispersal.outgoing is not None:
+            dispersal.outgoing.close()
+            dispersal.outgoing = None
+        dispersal.handle = -1
+
+    def _find(self, source: int, picture: PictureId, attempt: int) -> Dispersal | None:
+        for d in self._all:
+            if d.host == source and d.picture is not None and d.id == picture and d.attempt == attempt:
+                return d
+        return None
+
+    def _sending(self, source: int, handle: int) -> Dispersal | None:
+        for d in self._all:
+            if d.host == source and d.state is State.SEND and d.handle == handle:
+                return d
+        return None
+
+
+def _reader(picture: Picture) -> Callable[[int, int], Step]:
+    def read(offset: int, size_bytes: int) -> Step:
+        return (yield ReadFile(picture, offset, size_bytes))
+
+    return read
+
+
+def _view(entry: Entry, by_hand: int | None, conflicts: set[int]) -> PictureView:
+    holders = {c.unit for c in entry.listed} | conflicts
+    return PictureView(
+        size_bytes=entry.picture.size_bytes,
+        priority=entry.picture.priority,
+        verified=tuple(c.unit for c in entry.verified),
+        holders=tuple(sorted(holders)),
+        open_at=tuple(c.unit for c in entry.copies if c.open),
+        by_hand=by_hand,
+    )

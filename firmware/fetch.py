@@ -1,0 +1,193 @@
+"""What `get` does with the bytes that come: a .part beside the target, checked, synced, and then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from firmware.client import Answer
+from firmware.control_lines import Coming, Data, Progress, Row
+from firmware.errors import Refused
+from firmware.output import Output
+from firmware.pictures import MAX_PICTURE_BYTES
+from hal.errors import DandelionError
+
+
+def fetch(answers: Generator[Answer, None, None], picture: str, target: Path, output: Output) -> dict[str, object]:
+    """Write what the unit sends to target and return the row to print. The directory is made if missing.
+
+    Where target is there already with the same bytes, nothing is transferred. Raises Refused when it is there with
+    other bytes, when what came is not what was announced, and for what the file system says; no .part stays then.
+    """
+    began = time.monotonic()
+    with contextlib.closing(answers), PartFile(target) as part:
+        coming, told = _receive(answers, picture, part, output)
+        if not part.is_needless:
+            part.check(coming)
+            part.place()
+    return {
+        "picture": picture,
+        "path": str(target),
+        "size_bytes": coming.size_bytes,
+        "sha256": part.sha256,
+        "from_unit": coming.from_unit,
+        "seconds": round(time.monotonic() - began, 3),
+        "air_bytes": 0 if part.is_needless else told.get("air_bytes"),
+    }
+
+
+def _receive(
+    answers: Iterator[Answer], picture: str, part: PartFile, output: Output
+) -> tuple[Coming, dict[str, object]]:
+    """Write the data as they come; what was announced last, and the unit's own row about it."""
+    coming, told = None, {}
+    for answer in answers:
+        match answer:
+            case Coming():
+                coming = answer
+                part.begin(coming)
+                if part.is_needless:
+                    break
+            case Data(offset, data):
+                part.write(offset, data)
+                output.progress(picture, part.came_bytes, part.size_bytes)
+            case Row(fields):
+                told = fields
+            case Progress():
+                pass  # the data themselves tell
+            case _:
+                output.show(answer)
+    if coming is None:
+        raise Refused("the unit sent no file", can="this command and the unit may be of different versions")
+    return coming, told
+
+
+class PartFile:
+    """`<target>.part`, locked while it is written; leaving the context removes what was not placed.
+
+    One that a killed command left behind is written anew; one that another command writes is left alone (Refused).
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._path = target.with_name(target.name + ".part")
+        self._fd = -1
+        self.size_bytes = 0
+        self.came_bytes = 0
+        self.sha256 = ""  # of the bytes at target, once is_needless or placed
+        self.is_needless = False
+
+    def __enter__(self) -> Self:
+        with _plainly(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._fd = os.open(self._path, flags, 0o666)
+            if not self._lock():
+                os.close(self._fd)
+                raise Refused(f"another command is writing {self._path}", can="let it end, or use another directory")
+        return self
+
+    def _lock(self) -> bool:
+        """Whether this is now the only writer of the file that has the name."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return os.path.samestat(os.fstat(self._fd), os.stat(self._path))
+        except (BlockingIOError, FileNotFoundError):  # the other one has just renamed it
+            return False
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):  # gone with its directory, or the next command writes it anew
+                self._path.unlink()
+            self._close()
+
+    def _close(self) -> None:
+        os.close(self._fd)
+        self._fd = -1
+
+    def begin(self, coming: Coming) -> None:
+        """Make room for the file that is coming, or find that it is there already: is_needless."""
+        if not 0 < coming.size_bytes <= MAX_PICTURE_BYTES:
+            raise Refused(f"the unit announced {coming.size_bytes} bytes", did="nothing was written")
+        if coming.sha256 is not None and self._is_there(coming.sha256):
+            self.is_needless = True
+            return
+        self.size_bytes, self.came_bytes = coming.size_bytes, 0
+        with _plainly(self._path):
+            os.ftruncate(self._fd, 0)
+            os.posix_fallocate(self._fd, 0, coming.size_bytes)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Some of the announced bytes, in any order; begin() comes again before any are repeated."""
+        if offset + len(data) > self.size_bytes:
+            raise Refused("the unit sent more than it announced", did="what had come was removed")
+        self.came_bytes = min(self.came_bytes + len(data), self.size_bytes)
+        with _plainly(self._path):
+            while data:
+                written = os.pwrite(self._fd, data, offset)
+                data, offset = data[written:], offset + written
+
+    def check(self, coming: Coming) -> None:
+        """Read back what was written; Refused unless all of it came and its digest is the announced one."""
+        with _plainly(self._path):
+            os.fsync(self._fd)
+            self.sha256 = _digest(self._path)
+        whole = self.came_bytes == self.size_bytes
+        if not whole or coming.sha256 not in (None, self.sha256):
+            raise Refused(
+                f"what came is not {self._target.name}: " + ("its digest is wrong" if whole else "bytes are missing"),
+                did="what had come was removed",
+                can="try again; `dandelion whereis PICTURE --verify` asks the holders for proofs",
+            )
+
+    def place(self) -> None:
+        """Give the file its name, unless the same bytes have it already."""
+        if self._is_there(self.sha256):
+            return
+        with _plainly(self._target):
+            self._path.rename(self._target)
+            self._close()
+            directory = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+
+    def _is_there(self, sha256: str) -> bool:
+        """Whether target has these bytes; Refused if it has others."""
+        with _plainly(self._target):
+            try:
+                self.sha256 = _digest(self._target)
+            except FileNotFoundError:
+                return False
+        if self.sha256 != sha256:
+            raise Refused(
+                f"{self._target} is there already, with other bytes",
+                did="it was left as it is",
+                can="move it away, or use another directory",
+            )
+        return True
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _plainly(path: Path) -> Iterator[None]:
+    """What the file system says, in words."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, DandelionError):
+            raise
+        where = error.filename or path
+        raise Refused(f"{where} cannot be used: {error.strerror}", can="use another directory") from error

@@ -1,0 +1,116 @@
+"""Pictures held for others between their hand-over and their end: HOLD (R4), INVENTORY (R7), background checks."""
+
+from __future__ import annotations
+
+from firmware import handover
+from firmware import messages as m
+from firmware.core import Core
+from firmware.events import DigestFile, Digests, Held, Quarantine, Unchecked
+from firmware.handover import Owner
+from firmware.hosting import Hostings
+from firmware.pictures import UNKNOWN_ATTEMPT, Entry, PictureId
+from firmware.steps import Step
+
+HOLD_FIRST_S, HOLD_LONGEST_S = 5.0, 24 * 3600.0
+"""Owners of copies without KEEP are asked so long after the last change, then ever more seldom, up to daily (R4)."""
+PAGE = 16
+"""HOLDs said in one turn, half a second of a 9600 line."""
+PAGE_EVERY_S = 2.0
+"""Between two turns of a sweep that has more than a page."""
+
+
+class Holding:
+    """Asks owners about copies without KEEP, answers INVENTORY, checks files that were adopted by name."""
+
+    def __init__(self, core: Core, hostings: Hostings) -> None:
+        self.core = core
+        self._hostings = hostings
+        self._sweep_at: float | None = core.now + HOLD_FIRST_S
+        self._every_s = HOLD_FIRST_S
+        self._after: PictureId | None = None
+        self._checking = False
+        self._all_checked = False
+
+    def stored(self) -> None:
+        """A copy was stored or a unit is there (again): ask soon for KEEPs that do not come by themselves."""
+        self._every_s = HOLD_FIRST_S
+        soon = self.core.now + HOLD_FIRST_S
+        if self._sweep_at is not None:
+            self._sweep_at = min(self._sweep_at, soon)
+
+    def _sweep(self) -> Step:
+        found = yield Held(None, self._after, PAGE, unkept_only=True)
+        for entry in found:
+            neighbour = self.core.neighbours.find(entry.picture.id.unit)
+            if neighbour is not None and not neighbour.silent(self.core.now):
+                assert entry.attempt is not None
+                self.core.say(neighbour.unit, m.Hold(entry.picture.id, entry.attempt, entry.picture.digest4))
+        if len(found) == PAGE:
+            self._after = found[-1].picture.id
+            self._sweep_at = self.core.now + PAGE_EVERY_S
+        else:
+            self._after = None
+            self._sweep_at = self.core.now + self._every_s
+            self._every_s = min(2 * self._every_s, HOLD_LONGEST_S)
+
+    def on_inventory_ask(self, source: int, ask: m.InventoryAsk, rows: int) -> None:
+        """A page of what is held here for its asker; only owners are answered."""
+        if ask.owner == source:
+            self.core.run(self._inventory(source, ask, rows))
+
+    def _inventory(self, source: int, ask: m.InventoryAsk, rows: int) -> Step:
+        found = yield Held(source, ask.after, rows)
+        page = tuple(m.InventoryRow(e.picture, UNKNOWN_ATTEMPT if e.attempt is None else e.attempt) for e in found)
+        self.core.say(source, m.Inventory(source, page, len(found) < rows))
+
+    # ------------------------------------------------------------ digests of files adopted by name
+
+    def _check_next(self) -> Step:
+        found = yield Unchecked(1)
+        if not found:
+            self._all_checked = True
+            self._checking = False
+            return
+        entry: Entry = found[0]
+        self.core.run(self._check(entry.picture.id), entry.picture.id, self._check_failed)
+
+    def _check(self, picture: PictureId) -> Step:
+        core = self.core
+        entry = yield from core.look_up(picture)
+        if entry is not None and entry.attempt is not None:
+            yield from self._hostings.check_held(entry)
+        elif entry is not None:
+            digests = yield DigestFile(entry.picture)
+            assert isinstance(digests, Digests)
+            event = handover.Recalled() if digests.whole else handover.Rotten()
+            if not digests.whole:
+                core.log("lost", f"the own file of picture {picture} is damaged; it went to quarantine", picture)
+                yield Quarantine(entry.picture)
+            effects = handover.owner(Owner(entry, core.next_attempt), event)
+            yield from core.carry_out(entry.picture, entry, effects)
+            core.room.reserved_own.pop(("unlink", picture), None)
+        self._checking = False
+
+    def _check_failed(self, error: Exception) -> None:
+        self._checking = False
+        self._all_checked = True
+        self.core.log("card", f"files could not be checked: {error}")
+
+    # ------------------------------------------------------------ time
+
+    def tick(self) -> None:
+        """HOLDs that are due; one unchecked file after the other."""
+        if self._sweep_at is not None and self.core.now >= self._sweep_at:
+            self._sweep_at = None
+            self.core.run(self._sweep(), on_error=self._sweep_failed)
+        if not self._checking and not self._all_checked:
+            self._checking = True
+            self.core.run(self._check_next(), on_error=self._check_failed)
+
+    def _sweep_failed(self, error: Exception) -> None:
+        self._sweep_at = self.core.now + HOLD_LONGEST_S
+        self.core.log("card", f"could not look through the pictures held: {error}")
+
+    def deadline(self) -> float | None:
+        """When tick has something to do."""
+        return self._sweep_at

@@ -1,0 +1,513 @@
+"""Storing pictures for other units: the HOSTING chain, reservations, and what becomes of held copies (HANDOVER H1–H7)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from firmware import handover, states
+from firmware import messages as m
+from firmware.core import Core
+from firmware.events import (
+    BeginPart,
+    ClosePart,
+    DigestFile,
+    Digests,
+    FinishPart,
+    LookUpPartial,
+    Partial,
+    Request,
+    SavePartial,
+    SyncPart,
+    WritePart,
+)
+from firmware.pictures import PROOF_BYTES, Entry, File, Picture, PictureId
+from firmware.ranges import RangeSet
+from firmware.states import State
+from firmware.steps import Step
+from firmware.transfer import REPORT_RANGES, Receiver
+from hal.errors import CardError, DandelionError
+
+RESERVATIONS = 4
+"""Pictures received at once, from as many units (R3)."""
+SHORTEST_TTL_S = 60.0
+"""A reservation lives this long, or four times the expected transfer, after its last part (R3)."""
+PARTIAL_STEP_BYTES = 65_536
+"""The .part is synced and its partial row written each time so many more bytes are there (HANDOVER §1)."""
+WRITES_WAITING_BYTES = 262_144
+"""Received bytes that may wait for the card; parts beyond are left to be sent again: the card stalls for 20 s at 115200."""
+IDLE_TAKEN_OVER_S = 10.0
+"""A reservation without a part for so long gives way to the same unit's next request; guess."""
+BUSY_RETRY_S = 5
+FULL_RETRY_S = 60
+FAILED_RETRY_S = 300
+NOT_HOSTING_RETRY_S = 3600
+"""When a refused unit may ask again (±25 % there); a beacon with more room ends the wait. Guesses."""
+EXPIRED_EVERY_S = 1.0
+"""Parts that nobody reserved are answered at most this often per unit (O3)."""
+
+
+@dataclass(slots=True, eq=False)
+class Hosting:
+    """One picture on its way in. receiver: None where nothing was missing. ended: END has come, with these nonces."""
+
+    owner: int
+    picture: Picture
+    attempt: int
+    state: State = State.IDLE
+    handle: int = 0
+    receiver: Receiver | None = None
+    expires: float = 0.0
+    last_part: float = 0.0
+    nonce: bytes = b""
+    waiting_bytes: int = 0
+    writing: int = 0
+    synced_bytes: int = 0
+    part_open: bool = False
+    state_before_end: State = State.IDLE
+    started: float = 0.0
+
+    @property
+    def key(self) -> tuple[str, int, PictureId]:
+        """Names its reservation of room."""
+        return ("hosting", self.owner, self.picture.id)
+
+
+@dataclass(slots=True)
+class Hostings:
+    """All pictures that are being received, and the answers to KEEP, DROP, PROVE about those that are held."""
+
+    core: Core
+    wanted_bytes: int = 0  # room that a refused unit asked for lately and that dropping cache can make
+    refused_bytes: int = 0  # the smallest picture refused for want of room since there was last enough
+    _all: list[Hosting] = field(default_factory=list)
+    _next_handle: int = 0
+    _expired_said: dict[int, float] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Hosting]:
+        return iter(self._all)
+
+    # ------------------------------------------------------------ REQUEST
+
+    def on_request(self, source: int, request: m.Request) -> None:
+        """H1: known, stale, in conflict, or room is looked for."""
+        picture = request.picture
+        if picture.id.unit != source:
+            self._refuse(source, picture.id, request.attempt, m.RefuseWhy.NOT_YOURS, NOT_HOSTING_RETRY_S)
+            return
+        for old in [h for h in self._all if h.owner == source]:
+            if old.picture.id == picture.id and old.attempt == request.attempt and old.state is not State.IDLE:
+                self._again(old)
+                return
+            if old.state in (State.RECEIVE, State.CHECK_SPACE, State.STORE):
+                self._refuse(source, picture.id, request.attempt, m.RefuseWhy.BUSY, BUSY_RETRY_S)
+                return
+            if old.state is State.ACCEPT:
+                if old.picture.id != picture.id and self.core.now - old.last_part < IDLE_TAKEN_OVER_S:
+                    self._refuse(source, picture.id, request.attempt, m.RefuseWhy.BUSY, BUSY_RETRY_S)
+                    return
+                self._end(old, "withdrawn")
+            self._forget(old)
+        hosting = Hosting(source, picture, request.attempt, started=self.core.now, last_part=self.core.now)
+        self._all.append(hosting)
+        states.hosting.move(hosting, "requested")
+        if not self.core.run(self._answer(hosting), picture.id, lambda error: self._failed(hosting, error)):
+            states.hosting.move(hosting, "refused")
+            self._forget(hosting)
+
+    def _again(self, hosting: Hosting) -> None:
+        """The same REQUEST once more: ACCEPT was lost, or its sender has restarted."""
+        if hosting.state is State.ACCEPT or (hosting.state is State.STORE and hosting.handle):
+            self._accept(hosting)
+
+    def _answer(self, hosting: Hosting) -> Step:
+        picture, source = hosting.picture, hosting.owner
+        entry = yield from self.core.look_up(picture.id)
+        if entry is not None and entry.attempt is not None and entry.file is File.UNCHECKED:
+            entry = yield from self.check_held(entry)
+        row = entry if entry is not None and entry.attempt is not None else None
+        same = row is None or (row.picture.sha256 == picture.sha256 and row.picture.size_bytes == picture.size_bytes)
+        effects = handover.host(row, handover.Asked(source, hosting.attempt, same))
+        if effects == (handover.CheckRoom(),):
+            states.hosting.move(hosting, "read")
+            yield from self._reserve(hosting)
+            return
+        said = yield from self.core.carry_out(picture, entry, effects)
+        if said:
+            states.hosting.move(hosting, "known")
+            hosting.handle = self._new_handle()
+            self._accept(hosting)
+            return
+        states.hosting.move(hosting, "refused")
+        self._forget(hosting)
+
+    def _reserve(self, hosting: Hosting) -> Generator[Request, Any, None]:
+        """CHECK_SPACE: a real reservation, or a refusal with its reason."""
+        core, picture = self.core, hosting.picture
+        partial = yield LookUpPartial(picture.id)
+        kept = partial if isinstance(partial, Partial) and partial.sha256 == picture.sha256 else None
+        why, retry_s, needed = self._room_for(hosting)
+        if why is None:
+            core.room.reserved_held[hosting.key] = picture.size_bytes
+            if isinstance(partial, Partial):
+                core.room.partial_bytes = max(0, core.room.partial_bytes - partial.size_bytes)
+            try:
+                yield from core.make_way()
+                have = yield BeginPart(picture, kept.synced_bytes if kept else 0)
+            except CardError as error:
+                why, retry_s, needed = m.RefuseWhy.FAILED, FAILED_RETRY_S, 0
+                core.log("card", f"cannot reserve room for picture {picture.id}: {error}", picture.id)
+                core.room.reserved_held.pop(hosting.key, None)
+        if why is not None:
+            states.hosting.move(hosting, "no_room")
+            self._refuse(hosting.owner, picture.id, hosting.attempt, why, retry_s, needed)
+            self._forget(hosting)
+            return
+        hosting.part_open = True
+        hosting.synced_bytes = have
+        hosting.receiver = Receiver(picture.size_bytes, RangeSet([(0, have)] if have else []))
+        hosting.handle = self._new_handle()
+        states.hosting.move(hosting, "room")
+        self._accept(hosting)
+
+    def _room_for(self, hosting: Hosting) -> tuple[m.RefuseWhy | None, int, int]:
+        """Why it cannot be taken now (None: it can), when to ask again, and how many bytes are lacking."""
+        room, size = self.core.room, hosting.picture.size_bytes
+        if self.core.settings.temporary or self.core.settings.hosting_share == 0:
+            return m.RefuseWhy.NOT_HOSTING, NOT_HOSTING_RETRY_S, 0
+        if sum(1 for h in self._all if h.state is not State.IDLE) > RESERVATIONS:
+            return m.RefuseWhy.BUSY, BUSY_RETRY_S, 0
+        if room.hosting_left_bytes < size:
+            return m.RefuseWhy.FULL, FULL_RETRY_S, size
+        if room.free_bytes + room.partial_bytes < size:
+            freeable = room.cache_bytes
+            if room.free_bytes + room.partial_bytes + freeable >= size:
+                self.wanted_bytes = max(self.wanted_bytes, size)
+                self.core.changed = True
+                return m.RefuseWhy.FULL, BUSY_RETRY_S, size
+            return m.RefuseWhy.FULL, FULL_RETRY_S, size
+        return None, 0, 0
+
+    def _accept(self, hosting: Hosting) -> None:
+        core = self.core
+        rate = core.line_bytes_per_s
+        ttl_s = max(SHORTEST_TTL_S, 4 * hosting.picture.size_bytes / rate)
+        hosting.expires = core.now + ttl_s
+        missing: m.Ranges = ()
+        if hosting.receiver is not None:
+            gaps = hosting.receiver.have.missing(hosting.picture.size_bytes)
+            missing = tuple(gaps)[: m.MAX_RANGES]
+        accept = m.Accept(hosting.picture.id, hosting.attempt, hosting.handle, min(65_535, int(ttl_s)), missing)
+        core.say(hosting.owner, accept)
+        core.log(
+            "accepted",
+            f"picture {hosting.picture.id} of unit {hosting.owner} accepted",
+            hosting.picture.id,
+            hosting.owner,
+        )
+
+    def _refuse(
+        self, unit: int, picture: PictureId, attempt: int, why: m.RefuseWhy, retry_s: int, needed: int = 0
+    ) -> None:
+        self.core.say(unit, m.Refuse(picture, attempt, why, retry_s, needed, 0))
+        if why is m.RefuseWhy.FULL:
+            self.refused_bytes = min(self.refused_bytes or needed, needed)
+        words = why.name.lower().replace("_", " ")
+        self.core.log("refused", f"picture {picture} of unit {unit} refused: {words}", picture, unit)
+
+    # ------------------------------------------------------------ PART, END
+
+    def on_part(self, source: int, part: m.Part) -> None:
+        """Bytes under one of our handles; of an unknown one: EXPIRED."""
+        hosting = self._by_handle(source, part.handle)
+        if hosting is None or hosting.state is State.IDLE:
+            self._say_expired(source, part.handle)
+            return
+        receiver = hosting.receiver
+        if hosting.state is not State.ACCEPT or receiver is None:
+            return
+        if hosting.waiting_bytes + len(part.data) > WRITES_WAITING_BYTES:
+            return
+        now = self.core.now
+        for offset, data in receiver.on_part(part.offset, part.data, now):
+            hosting.waiting_bytes += len(data)
+            hosting.writing += 1
+            self.core.run(self._write(hosting, offset, data), on_error=lambda e: self._failed(hosting, e))
+        hosting.last_part = now
+        hosting.expires = now + max(SHORTEST_TTL_S, 4 * hosting.picture.size_bytes / self.core.line_bytes_per_s)
+        self._go_on(hosting)
+
+    def _write(self, hosting: Hosting, offset: int, data: bytes) -> Step:
+        yield WritePart(hosting.picture.id, offset, data)
+        hosting.waiting_bytes -= len(data)
+        hosting.writing -= 1
+        receiver = hosting.receiver
+        if hosting.state is State.ACCEPT and receiver is not None and hosting.writing == 0:
+            beginning = receiver.have.first_gap()
+            if beginning - hosting.synced_bytes >= PARTIAL_STEP_BYTES and not receiver.complete:
+                hosting.synced_bytes = beginning
+                yield SyncPart(hosting.picture.id)
+                if hosting.state is State.ACCEPT:
+                    yield SavePartial(hosting.picture.id, hosting.attempt, hosting.picture.sha256, beginning)
+
+    def on_end(self, source: int, end: m.End) -> None:
+        """All was sent once: store it, or say what is missing; later ENDs under a living handle get STORED again."""
+        hosting = self._by_handle(source, end.handle)
+        if hosting is None:
+            self._say_expired(source, end.handle)
+            return
+        hosting.nonce = end.nonce
+        if hosting.state is State.IDLE:
+            pid = hosting.picture.id
+            if not self.core.steps.busy(pid):
+                self.core.run(self._prove_again(hosting), pid)
+        elif hosting.state is State.ACCEPT:
+            if hosting.receiver is not None and not hosting.receiver.complete:
+                hosting.receiver.want_report(self.core.now)
+            self._go_on(hosting)
+
+    def _go_on(self, hosting: Hosting) -> None:
+        """Store it once all is here and END has come; say REPORTs that are due."""
+        receiver = hosting.receiver
+        if hosting.nonce and (receiver is None or receiver.complete):
+            states.hosting.move(hosting, "received")
+            step = self._store(hosting) if receiver is not None else self._prove_known(hosting)
+            self.core.run(step, hosting.picture.id, lambda error: self._failed(hosting, error))
+        elif receiver is not None and receiver.report_due(self.core.now):
+            self.core.say(hosting.owner, report_of(hosting.handle, receiver, self.core.now))
+
+    def _store(self, hosting: Hosting) -> Step:
+        """H4, H5, H6."""
+        core, picture = self.core, hosting.picture
+        proof = b""
+        before = yield from core.look_up(picture.id)
+        for effect in handover.host(None, handover.AllHere(picture, hosting.attempt)):
+            match effect:
+                case handover.PutFile():
+                    found = yield FinishPart(picture, hosting.nonce)
+                    hosting.part_open = False
+                    if found is None:
+                        self._digest_wrong(hosting)
+                        return
+                    proof = found
+                case handover.Commit(entry):
+                    yield SavePartial(picture.id, 0, b"", 0)
+                    core.room.reserved_held.pop(hosting.key, None)
+                    yield from core.save(picture, before, entry)
+                case handover.Say():
+                    states.hosting.move(hosting, "stored")
+                    core.say(hosting.owner, m.Stored(picture.id, hosting.attempt, proof))
+        core.log("holding", f"picture {picture.id} is stored here for unit {hosting.owner}", picture.id, hosting.owner)
+
+    def _digest_wrong(self, hosting: Hosting) -> None:
+        core, picture = self.core, hosting.picture
+        core.log("alarm", f"picture {picture.id} arrived with a wrong digest; it was thrown away", picture.id)
+        self._end(hosting, "failed")
+        self._refuse(hosting.owner, picture.id, hosting.attempt, m.RefuseWhy.FAILED, BUSY_RETRY_S)
+        self._forget(hosting)
+
+    def _prove_known(self, hosting: Hosting) -> Step:
+        """R5: nothing was missing, END fetches the proof."""
+        proved = yield from self._stored_again(hosting)
+        states.hosting.move(hosting, "stored" if proved else "failed")
+
+    def _prove_again(self, hosting: Hosting) -> Step:
+        yield from self._stored_again(hosting)
+
+    def _stored_again(self, hosting: Hosting) -> Generator[Request, Any, bool]:
+        row = yield from self.core.look_up(hosting.picture.id)
+        effects = handover.host(row, handover.EndHeard(hosting.attempt))
+        if not effects or row is None:
+            self._say_expired(hosting.owner, hosting.handle)
+            self._forget(hosting)
+            return False
+        digests = yield DigestFile(row.picture, (hosting.nonce,))
+        assert isinstance(digests, Digests)
+        if not digests.whole:
+            yield from self._lost(row)
+            self._forget(hosting)
+            return False
+        self.core.say(hosting.owner, m.Stored(row.picture.id, hosting.attempt, digests.proofs[0]))
+        return True
+
+    # ------------------------------------------------------------ KEEP, DROP, PROVE
+
+    def on_keep(self, source: int, keep: m.Keep) -> None:
+        """The owner has this copy in its list."""
+        if keep.id.unit == source:
+            self.core.run(self._keep(keep), keep.id)
+
+    def _keep(self, keep: m.Keep) -> Step:
+        row = yield from self.core.look_up(keep.id)
+        if row is not None and row.picture.digest4 == keep.digest4:
+            effects = handover.host(row, handover.KeepHeard(keep.attempt))
+            yield from self.core.carry_out(row.picture, row, effects)
+
+    def on_drop(self, source: int, drop: m.Drop) -> None:
+        """H7."""
+        if drop.id.unit == source:
+            self.core.run(self._drop(source, drop), drop.id)
+
+    def _drop(self, source: int, drop: m.Drop) -> Step:
+        row = yield from self.core.look_up(drop.id)
+        if row is not None and row.attempt is None:
+            row = None
+        if row is not None and row.picture.digest4 != drop.digest4:
+            return
+        effects = handover.host(row, handover.DropHeard(source, drop.attempt))
+        if effects and isinstance(effects[0], handover.Withdraw):
+            self._withdraw(source, drop.id, effects[0].attempt)
+            self.core.say(source, m.Lost(drop.id, drop.attempt))
+            return
+        assert row is not None or not effects
+        if row is not None:
+            yield from self.core.carry_out(row.picture, row, effects)
+            if effects:
+                self.core.log(
+                    "dropped",
+                    f"picture {drop.id} of unit {source} is not wanted any more and was removed here",
+                    drop.id,
+                    source,
+                )
+
+    def _withdraw(self, source: int, picture: PictureId, attempt: int) -> None:
+        for hosting in list(self._all):
+            if hosting.owner == source and hosting.picture.id == picture and hosting.attempt <= attempt:
+                if hosting.state is State.ACCEPT:
+                    self._end(hosting, "withdrawn")
+                if hosting.state is State.IDLE:
+                    self._forget(hosting)
+
+    def on_prove(self, source: int, prove: m.Prove) -> None:
+        """R9: read the copy back now."""
+        if prove.id.unit == source:
+            self.core.run(self._prove(source, prove), prove.id)
+
+    def _prove(self, source: int, prove: m.Prove) -> Step:
+        row = yield from self.core.look_up(prove.id)
+        if row is None or row.attempt is None:
+            self.core.say(source, m.Lost(prove.id, prove.attempt))
+            return
+        try:
+            digests = yield DigestFile(row.picture, (prove.nonce,))
+        except CardError as error:
+            self.core.log("card", f"cannot read picture {prove.id} back: {error}", prove.id)
+            digests = Digests(False, (bytes(PROOF_BYTES),))
+        assert isinstance(digests, Digests)
+        self.core.say(source, m.Proof(prove.id, prove.attempt, prove.nonce, digests.proofs[0], digests.whole))
+        if not digests.whole:
+            yield from self._lost(row)
+
+    def check_held(self, entry: Entry) -> Generator[Request, Any, Entry | None]:
+        """Adoption (HANDOVER §1): an unchecked held file is whole from now on, or its row goes and LOST is said."""
+        digests = yield DigestFile(entry.picture)
+        assert isinstance(digests, Digests)
+        if not digests.whole:
+            yield from self._lost(entry)
+            return None
+        checked = replace(entry, file=File.WHOLE)
+        yield from self.core.save(entry.picture, entry, checked)
+        return checked
+
+    def _lost(self, row: Entry) -> Generator[Request, Any, None]:
+        owner = row.picture.id.unit
+        effects = handover.host(row, handover.FileLost(owner))
+        self.core.log(
+            "lost",
+            f"the copy of picture {row.picture.id} of unit {owner} here is damaged; unit {owner} was told",
+            row.picture.id,
+            owner,
+        )
+        yield from self.core.carry_out(row.picture, row, effects)
+
+    # ------------------------------------------------------------ ends
+
+    def tick(self) -> None:
+        """Reservations past their time end; reports that are due are said."""
+        for hosting in list(self._all):
+            if self.core.now >= hosting.expires > 0 and hosting.state in (State.ACCEPT, State.IDLE):
+                if hosting.state is State.ACCEPT:
+                    self._end(hosting, "timed_out")
+                self._forget(hosting)
+            elif hosting.state is State.ACCEPT:
+                self._go_on(hosting)
+
+    def deadline(self) -> float | None:
+        """When tick has something to do."""
+        times = [h.expires for h in self._all if h.expires and h.state in (State.ACCEPT, State.IDLE)]
+        for h in self._all:
+            if h.state is State.ACCEPT and h.receiver is not None:
+                due = h.receiver.deadline()
+                if due is not None:
+                    times.append(due)
+        return min(times, default=None)
+
+    def new_boot(self, unit: int) -> None:
+        """The peer has restarted: its handles mean nothing any more; what was received stays to resume from."""
+        for hosting in list(self._all):
+            if hosting.owner == unit:
+                if hosting.state is State.ACCEPT:
+                    self._end(hosting, "withdrawn")
+                if hosting.state is State.IDLE:
+                    self._forget(hosting)
+
+    def _failed(self, hosting: Hosting, error: DandelionError) -> None:
+        """The own card failed: the reservation ends, its owner is told."""
+        self.core.log("card", f"picture {hosting.picture.id} could not be stored here: {error}", hosting.picture.id)
+        if hosting.state in (State.CHECK_SPACE, State.ACCEPT, State.STORE):
+            self._refuse(hosting.owner, hosting.picture.id, hosting.attempt, m.RefuseWhy.FAILED, FAILED_RETRY_S)
+            self._end(hosting, "failed")
+        elif hosting.state is State.RECEIVE:
+            states.hosting.move(hosting, "refused")
+        self._forget(hosting)
+
+    def _end(self, hosting: Hosting, why: str) -> None:
+        """Free room and handle; what is synced of the .part stays to resume from."""
+        hosting.state_before_end = hosting.state
+        states.hosting.move(hosting, why)
+        if hosting.part_open:
+            hosting.part_open = False
+            self.core.run(self._keep_part(hosting), hosting.picture.id)
+
+    def _keep_part(self, hosting: Hosting) -> Step:
+        beginning = hosting.receiver.have.first_gap() if hosting.receiver is not None else 0
+        kept = False
+        try:
+            if beginning > 0 and hosting.state_before_end is State.ACCEPT:
+                yield SyncPart(hosting.picture.id)
+                yield SavePartial(hosting.picture.id, hosting.attempt, hosting.picture.sha256, beginning)
+                kept = True
+            yield ClosePart(hosting.picture.id, keep=kept)
+        finally:
+            self.core.room.reserved_held.pop(hosting.key, None)
+            if kept:
+                self.core.room.partial_bytes += hosting.picture.size_bytes
+            self.core.changed = True
+
+    def _forget(self, hosting: Hosting) -> None:
+        if hosting in self._all:
+            self._all.remove(hosting)
+
+    def _by_handle(self, source: int, handle: int) -> Hosting | None:
+        return next((h for h in self._all if h.owner == source and h.handle == handle and h.handle), None)
+
+    def _new_handle(self) -> int:
+        """1..127, not one that lives (HANDOVER §2, Messages)."""
+        living = {h.handle for h in self._all}
+        while True:
+            self._next_handle = self._next_handle % (m.FIRST_COPY_HANDLE - 1) + 1
+            if self._next_handle not in living:
+                return self._next_handle
+
+    def _say_expired(self, unit: int, handle: int) -> None:
+        if self.core.now - self._expired_said.get(unit, -EXPIRED_EVERY_S) >= EXPIRED_EVERY_S:
+            self._expired_said[unit] = self.core.now
+            self.core.say(unit, m.Expired(handle))
+
+
+def report_of(handle: int, receiver: Receiver, now: float) -> m.Report:
+    """The REPORT that is due."""
+    have = receiver.report(now)
+    below = receiver.size_bytes if len(have) < REPORT_RANGES else have.stop
+    return m.Report(handle, tuple(have), below)

@@ -1,0 +1,149 @@
+"""The plain lines that people read instead of JSON: one function per kind of row. Pure.
+
+A field that is missing or null shows as "-": the unit may be older or newer than the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Fields = Mapping[str, Any]
+
+_PREFIXES = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
+
+
+def size(size_bytes: int | None) -> str:
+    """Bytes in powers of 1000, three or four digits."""
+    if size_bytes is None:
+        return "-"
+    for scale, unit in _PREFIXES:
+        if size_bytes >= scale:
+            return f"{size_bytes / scale:.1f} {unit}"
+    return f"{size_bytes} B"
+
+
+def _text(value: object) -> str:
+    return "-" if value is None or value == "" else str(value)
+
+
+def picture(row: Fields) -> str:
+    """A picture of list and whereis, with its holders."""
+    place = "here" if row.get("local") else "away"
+    taken_at = _text(row.get("taken_at"))
+    columns = f"{_text(row.get('picture')):<20}  {taken_at:<20}  {size(row.get('size_bytes')):>8}  {place}"
+    copies = ", ".join(map(_copy, row.get("copies") or ()))
+    return f"{columns}  {copies}".rstrip()
+
+
+def holders(row: Fields) -> str:
+    """A picture of whereis, a line per holder."""
+    place = "has its file" if row.get("local") else "has no file of it"
+    head = f"{_text(row.get('picture'))} of unit {_text(row.get('origin'))}, {size(row.get('size_bytes'))}"
+    lines = [f"{head}; this unit {place}"]
+    for copy in row.get("copies") or ():
+        verified_at = copy.get("verified_at")
+        when = f", last proved {verified_at}" if verified_at else ""
+        lines.append(f"  unit {_copy(copy)}{when}")
+    return "\n".join(lines)
+
+
+def _copy(copy: Fields) -> str:
+    return f"{_text(copy.get('unit'))} {_text(copy.get('state'))}"
+
+
+def shot(row: Fields) -> str:
+    """A picture just taken."""
+    return f"{_text(row.get('picture'))}  {size(row.get('size_bytes'))}"
+
+
+def got(row: Fields) -> str:
+    """A picture just written."""
+    head = f"{_text(row.get('path'))}  {size(row.get('size_bytes'))} from unit {_text(row.get('from_unit'))}"
+    return f"{head} in {_text(row.get('seconds'))} s"
+
+
+def neighbour(row: Fields) -> str:
+    """A unit as heard."""
+    loss, rate_bps, heard_s = row.get("loss"), row.get("rate_bps"), row.get("last_heard_s")
+    return (
+        f"{_text(row.get('unit')):>5}  {_text(row.get('name')):<12}  room {size(row.get('room_bytes')):>8}"
+        f"  heard {'-' if heard_s is None else f'{heard_s:.0f} s ago':>9}"
+        f"  loss {'-' if loss is None else f'{loss:.1%}':>6}"
+        f"  {'-' if rate_bps is None else f'{rate_bps / 1000:.1f} kbit/s':>12}"
+    )
+
+
+def event(row: Fields) -> str:
+    """A line of the log, or a decision of explain with its inputs."""
+    head = f"{_text(row.get('at')):<20}  {_text(row.get('text'))}"
+    inputs = row.get("inputs")
+    if not isinstance(inputs, dict):
+        return head
+    return "\n".join([head, *(f"    {key} = {value}" for key, value in inputs.items())])
+
+
+def finding(row: Fields) -> str:
+    """Something that fsck found."""
+    return f"{_text(row.get('path'))}: {_text(row.get('text'))}"
+
+
+def change(row: Fields) -> str:
+    """What copy, drop or delete did."""
+    rest = (f"{key} {_text(value)}" for key, value in row.items() if key != "picture")
+    return "  ".join((_text(row.get("picture")), *rest))
+
+
+def status(row: Fields) -> str:
+    """This unit, some lines."""
+    radio, pictures = row.get("radio") or {}, row.get("pictures") or {}
+    known = ", ".join(f"{_text(pictures.get(kind))} {kind}" for kind in ("own", "held", "lacking"))
+    lines = [
+        f"unit      {_text(row.get('unit'))} {_text(row.get('name'))}, boot {_text(row.get('boot'))}"
+        + (", up for the time of a command" if row.get("temporary") else ""),
+        f"card      {_card(row)}",
+        f"pictures  {known}; {_text(row.get('waiting_shots'))} shots waiting",
+        f"camera    {_text(row.get('camera'))}",
+        f"radio     {_radio(radio)}",
+    ]
+    if row.get("why"):
+        lines.append(f"{'full' if row.get('full') else 'waiting':<10}{row['why']}")
+    lines += [f"transfer  {_transfer(transfer)}" for transfer in row.get("transfers") or ()]
+    lines += [f"problem   {problem}" for problem in row.get("problems") or ()]
+    return "\n".join(lines)
+
+
+def _card(row: Fields) -> str:
+    parts = ", ".join(f"{kind} {size(row.get(f'{kind}_bytes'))}" for kind in ("own", "cache", "held", "reserved"))
+    room = f"{size(row.get('room_bytes'))} free of {size(row.get('capacity_bytes'))}"
+    return f"{_text(row.get('card_number'))}: {room}; {parts}"
+
+
+def _radio(radio: Fields) -> str:
+    head = f"{_text(radio.get('driver'))} {_text(radio.get('port'))}"
+    if radio.get("problem"):
+        return f"{head}: {radio['problem']}"
+    damaged = f"{_text(radio.get('frames_damaged'))} frames damaged"
+    return f"{head}, {size(radio.get('bytes_in'))} in, {size(radio.get('bytes_out'))} out, {damaged}"
+
+
+def _transfer(transfer: Fields) -> str:
+    arrow = "from" if transfer.get("direction") == "in" else "to"
+    done = f"{size(transfer.get('done_bytes'))} of {size(transfer.get('total_bytes'))}"
+    return f"{_text(transfer.get('picture'))} {arrow} unit {_text(transfer.get('unit'))}, {done}"
+
+
+BY_VERB: Mapping[str, Callable[[Fields], str]] = {
+    "shoot": shot,
+    "list": picture,
+    "whereis": holders,
+    "get": got,
+    "copy": change,
+    "drop": change,
+    "delete": change,
+    "units": neighbour,
+    "status": status,
+    "explain": event,
+    "log": event,
+    "fsck": finding,
+}

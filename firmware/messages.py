@@ -1,0 +1,256 @@
+"""All messages that units say to one another, and decode(), which finds the right one. docs/protocol.md explains them.
+
+Here stand those between neighbours and those of records; hand-over and read-out have files of their own and are
+offered from here too. A message is written by its own encode() and read by decode(kind, body).
+
+A handle names one transfer between two units. 0..127 are given by a host in ACCEPT, 128..255 by the serving unit in
+COPY: so PART, END, REPORT and EXPIRED of the two directions between the same two units never meet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from firmware.errors import UnknownVersion
+from firmware.fields import Flag, Letters, Moment, RangeList, Ranges, Scaled, Unsigned
+from firmware.message import (
+    FIRST_COPY_HANDLE,
+    HOLDERS,
+    ID,
+    MAX_HOLDERS,
+    MAX_RANGES,
+    QUALITY,
+    SECONDS,
+    SHA256,
+    UNIT,
+    VERSION,
+    Message,
+)
+from firmware.messages_handover import (
+    MAX_PART_BYTES,
+    Accept,
+    Drop,
+    End,
+    Expired,
+    Hold,
+    Keep,
+    Lost,
+    Part,
+    Proof,
+    Prove,
+    Refuse,
+    RefuseWhy,
+    Report,
+    Request,
+    Stored,
+)
+from firmware.messages_readout import (
+    INVENTORY_ROW,
+    MAX_ROWS,
+    At,
+    Copy,
+    Get,
+    GetWhy,
+    Inventory,
+    InventoryAsk,
+    InventoryRow,
+    RefuseGet,
+    Unknown,
+    Where,
+)
+from firmware.pictures import PictureId
+from hal.interfaces import TimeQuality
+
+__all__ = [
+    "FIRST_COPY_HANDLE",
+    "KINDS",
+    "MAX_HOLDERS",
+    "MAX_PART_BYTES",
+    "MAX_RANGES",
+    "MAX_ROWS",
+    "Accept",
+    "At",
+    "Beacon",
+    "Copy",
+    "Damaged",
+    "Delete",
+    "Drop",
+    "End",
+    "Expired",
+    "Get",
+    "GetWhy",
+    "Hold",
+    "Inventory",
+    "InventoryAsk",
+    "InventoryRow",
+    "Keep",
+    "Lost",
+    "Message",
+    "Name",
+    "NameAsk",
+    "Part",
+    "Proof",
+    "Prove",
+    "Ranges",
+    "Record",
+    "Refuse",
+    "RefuseGet",
+    "RefuseWhy",
+    "Report",
+    "Request",
+    "Stored",
+    "Unknown",
+    "Where",
+    "decode",
+    "inventory_rows_that_fit",
+    "kind_of",
+    "ranges_that_fit",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Beacon(Message):
+    """I am here. room_bytes is told in kB, rounded down; unix_s in whole seconds."""
+
+    KIND = 1
+    BROADCAST = True
+    card: int  # card number of its new pictures
+    epoch: int  # of the roster it knows; 0 without one
+    room_bytes: int  # what it would take from others now
+    queue: int  # own pictures that still lack copies
+    link: int  # quality of what it hears, 0 none .. 255 best
+    interval_s: int  # until its next beacon
+    answer_wanted: bool  # please beacon at once
+    hosting: bool  # False: a temporary unit, or one that takes nothing
+    unix_s: float | None
+    quality: TimeQuality
+    LAYOUT = (
+        ("card", Unsigned(2)),
+        ("epoch", Unsigned(4)),
+        ("room_bytes", Scaled(4, 1000, "kB")),
+        ("queue", Scaled(2, 1, "pictures")),
+        ("link", Unsigned(1)),
+        ("interval_s", SECONDS),
+        ("answer_wanted", Flag()),
+        ("hosting", Flag()),
+        ("unix_s", Moment(5, 1, "s")),
+        ("quality", QUALITY),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NameAsk(Message):
+    """What is your name?"""
+
+    KIND = 2
+    BROADCAST = True
+    LAYOUT = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Message):
+    """My name is."""
+
+    KIND = 3
+    BROADCAST = True
+    name: str
+    LAYOUT = (("name", Letters()),)
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(Message):
+    """A person's order to the origin: delete this content everywhere. Said until the tombstone comes."""
+
+    KIND = 48
+    id: PictureId
+    sha256: bytes
+    LAYOUT = (("id", ID), ("sha256", SHA256))
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged(Message):
+    """Asker to origin: what this holder gave me had a wrong digest."""
+
+    KIND = 49
+    id: PictureId
+    unit: int
+    LAYOUT = (("id", ID), ("unit", UNIT))
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Message):
+    """What the origin's list says of a picture (R6); deleted: it is a tombstone."""
+
+    KIND = 50
+    id: PictureId
+    version: int
+    deleted: bool
+    sha256: bytes
+    holders: tuple[int, ...]
+    LAYOUT = (
+        ("id", ID),
+        ("version", VERSION),
+        ("deleted", Flag()),
+        ("sha256", SHA256),
+        ("holders", HOLDERS),
+    )
+
+
+_ALL: tuple[type[Message], ...] = (
+    Beacon,
+    NameAsk,
+    Name,
+    Request,
+    Accept,
+    Refuse,
+    Part,
+    End,
+    Report,
+    Expired,
+    Stored,
+    Hold,
+    Keep,
+    Drop,
+    Lost,
+    Prove,
+    Proof,
+    Delete,
+    Damaged,
+    Record,
+    Where,
+    At,
+    Unknown,
+    Get,
+    Copy,
+    RefuseGet,
+    InventoryAsk,
+    Inventory,
+)
+KINDS: dict[int, type[Message]] = {message.KIND: message for message in _ALL}
+"""Every message there is, by kind."""
+
+
+def kind_of(kind: int) -> type[Message]:
+    """The class of this kind; raises UnknownVersion."""
+    try:
+        return KINDS[kind]
+    except KeyError:
+        raise UnknownVersion(f"a message of kind {kind}, which this software does not know") from None
+
+
+def decode(kind: int, body: bytes) -> Message:
+    """The message in a whole body; raises UnknownVersion, DamagedPacket."""
+    return kind_of(kind).decode(body)
+
+
+def inventory_rows_that_fit(room_bytes: int) -> int:
+    """How many rows an INVENTORY may have, whatever stands in them, so that it takes at most room_bytes."""
+    without_bytes = len(Inventory(owner=1, rows=(), last=True).encode())
+    return min(MAX_ROWS, (room_bytes - without_bytes) // INVENTORY_ROW.max_bytes)
+
+
+def ranges_that_fit(room_bytes: int) -> int:
+    """How many ranges an ACCEPT, REPORT or GET may have, wherever they lie, so that it takes at most room_bytes."""
+    longest_bytes = max(sum(codec.max_bytes for _, codec in message.LAYOUT) for message in (Accept, Report, Get))
+    without_bytes = longest_bytes - MAX_RANGES * RangeList.RANGE_MAX_BYTES
+    return min(MAX_RANGES, (room_bytes - without_bytes) // RangeList.RANGE_MAX_BYTES)

@@ -1,0 +1,103 @@
+"""The units heard on the radio: room they offer, how good the link is, until when they have refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from firmware.determine import NeighbourView
+from firmware.estimate import LinkEstimate
+from firmware.messages import Beacon
+
+MAX_NEIGHBOURS = 256
+"""Units remembered; five times the largest fleet this is for (DESIGN, "for whom")."""
+SILENT_AFTER_S = 120.0
+"""A unit is silent once nothing was heard of it for this long and for three of its beacon intervals (DESIGN §1)."""
+FIRST_INTERVAL_S = 60.0
+"""Beacon interval assumed of a unit whose beacon has not come yet; guess, our own usual interval."""
+
+
+@dataclass(slots=True)
+class Neighbour:
+    """One unit as it was last heard; times are monotonic seconds."""
+
+    unit: int
+    estimate: LinkEstimate
+    name: str | None = None
+    room_bytes: int = 0
+    hosting: bool = False
+    interval_s: float = FIRST_INTERVAL_S
+    last_heard: float = 0.0
+    last_used: float = 0.0
+    refused_until: float = 0.0
+    refused_why: str = ""
+    refused_needing_bytes: int = 0
+    asked_inventory: bool = False
+
+    def silent(self, now: float) -> bool:
+        """Whether it is not asked for anything now."""
+        return now - self.last_heard > max(SILENT_AFTER_S, 3 * self.interval_s)
+
+
+@dataclass(slots=True)
+class Neighbours:
+    """All of them, by unit number; at the limit the one heard longest ago is forgotten."""
+
+    line_bytes_per_s: float
+    _by_unit: dict[int, Neighbour] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Neighbour]:
+        return iter(self._by_unit.values())
+
+    def __len__(self) -> int:
+        return len(self._by_unit)
+
+    def find(self, unit: int) -> Neighbour | None:
+        """The unit, if it was ever heard."""
+        return self._by_unit.get(unit)
+
+    def heard_before(self, unit: int) -> Neighbour:
+        """A unit that is known to have been heard, or a blank one: its estimate serves until it is heard again."""
+        return self._by_unit.get(unit) or Neighbour(unit, LinkEstimate(self.line_bytes_per_s))
+
+    def heard(self, unit: int, now: float, *, new_boot: bool) -> Neighbour:
+        """An authentic packet of this unit came; a new boot ends what it refused before and what it was asked."""
+        neighbour = self._by_unit.get(unit)
+        if neighbour is None:
+            if len(self._by_unit) >= MAX_NEIGHBOURS:
+                oldest = min(self._by_unit.values(), key=lambda n: n.last_heard)
+                del self._by_unit[oldest.unit]
+            neighbour = Neighbour(unit, LinkEstimate(self.line_bytes_per_s))
+            self._by_unit[unit] = neighbour
+        if new_boot:
+            neighbour.refused_until = 0.0
+            neighbour.asked_inventory = False
+        neighbour.last_heard = now
+        return neighbour
+
+    def beacon(self, neighbour: Neighbour, beacon: Beacon) -> bool:
+        """Take in what a beacon says; True when it now offers something that it did not before."""
+        more = beacon.hosting and (not neighbour.hosting or beacon.room_bytes > neighbour.room_bytes)
+        if neighbour.refused_until and beacon.hosting and beacon.room_bytes >= neighbour.refused_needing_bytes > 0:
+            neighbour.refused_until = 0.0
+            neighbour.refused_needing_bytes = 0
+        neighbour.room_bytes = beacon.room_bytes
+        neighbour.hosting = beacon.hosting
+        neighbour.interval_s = float(beacon.interval_s)
+        return more
+
+    def views(self, now: float, busy: set[int]) -> list[NeighbourView]:
+        """What the determining section sees, by unit number; busy: units that a picture of ours is on its way to."""
+        return [
+            NeighbourView(
+                unit=n.unit,
+                room_bytes=n.room_bytes,
+                hosting=n.hosting,
+                silent=n.silent(now),
+                idle=n.unit not in busy,
+                refused_until=n.refused_until,
+                link=1.0 - n.estimate.loss,
+                last_used=n.last_used,
+            )
+            for _, n in sorted(self._by_unit.items())
+        ]

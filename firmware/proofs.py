@@ -1,0 +1,151 @@
+"""Asking holders to prove that they still have a picture (HANDOVER R9), and what their answers change (R2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from firmware import handover
+from firmware import messages as m
+from firmware.core import Core
+from firmware.events import DigestFile, Digests
+from firmware.handover import Owner
+from firmware.pictures import NONCE_BYTES, Copy, Entry, File, Picture, PictureId
+from firmware.steps import Step
+
+FRESH_S = 24 * 3600.0
+"""A proof is good for dropping the own file for so long, within one boot (DESIGN §5)."""
+PROVE_WAIT_S = 20.0
+"""PROVE is repeated for so long: reading a large picture back from a slow card takes seconds."""
+MAX_PROVINGS = 64
+"""Proofs asked for at once; more wait until some are answered."""
+
+
+@dataclass(slots=True)
+class Proving:
+    """One proof asked for. told(answered rightly) is called once."""
+
+    picture: Picture
+    unit: int
+    attempt: int
+    nonce: bytes
+    told: Callable[[bool], None]
+    since: float
+    again_at: float
+    tries: int = 0
+
+
+def fresh(copy: Copy, boot: int, now: float) -> bool:
+    """Whether this holder's proof may still be used to drop the own file."""
+    return (
+        bool(copy.listed)
+        and not copy.suspect
+        and copy.verified_boot == boot
+        and now - copy.verified_monotonic < FRESH_S
+    )
+
+
+class Proofs:
+    """All proofs asked for."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._all: list[Proving] = []
+
+    def ask(self, entry: Entry, unit: int, told: Callable[[bool], None]) -> bool:
+        """Ask this listed holder now; False when it is being asked already or too many are."""
+        if len(self._all) >= MAX_PROVINGS:
+            return False
+        if any(p.unit == unit and p.picture.id == entry.picture.id for p in self._all):
+            return False
+        core = self.core
+        nonce = core.rng.randbytes(NONCE_BYTES)
+        proving = Proving(entry.picture, unit, entry.copy_at(unit).listed, nonce, told, core.now, core.now)
+        self._all.append(proving)
+        self._say(proving)
+        return True
+
+    def _say(self, proving: Proving) -> None:
+        self.core.say(proving.unit, m.Prove(proving.picture.id, proving.attempt, proving.nonce))
+        estimate = self.core.neighbours.heard_before(proving.unit).estimate
+        proving.again_at = self.core.now + estimate.timeout_s(proving.tries)
+        proving.tries += 1
+
+    def on_proof(self, source: int, proof: m.Proof) -> None:
+        """Compare with the own file; without one the answer only shows that the holder answers."""
+        for proving in [p for p in self._all if p.unit == source and p.nonce == proof.nonce]:
+            self._all.remove(proving)
+            if not self.core.run(self._compare(proving, proof), proof.id):
+                proving.told(False)
+
+    def _compare(self, proving: Proving, proof: m.Proof) -> Step:
+        core = self.core
+        entry = yield from core.look_up(proof.id)
+        if entry is None or entry.file is File.GONE:
+            proving.told(False)
+            return
+        digests = yield DigestFile(entry.picture, (proving.nonce,))
+        assert isinstance(digests, Digests)
+        if not digests.whole:
+            core.log("alarm", f"the own file of picture {proof.id} is damaged; run `fsck`", proof.id)
+            proving.told(False)
+            return
+        right = proof.whole and proof.proof == digests.proofs[0]
+        event = handover.Audited(proving.unit, proving.attempt, right, core.stamp())
+        effects = handover.owner(Owner(entry, core.next_attempt), event)
+        yield from core.carry_out(entry.picture, entry, effects)
+        event_word = "verified" if right else "suspect"
+        text = f"unit {proving.unit} {'has proved' if right else 'could not prove'} picture {proof.id}"
+        core.log(event_word, text, proof.id, proving.unit)
+        proving.told(right)
+
+    def on_lost(self, source: int, lost: m.Lost) -> None:
+        """The holder says that it has no copy (any more)."""
+        for proving in [p for p in self._all if p.unit == source and p.picture.id == lost.id]:
+            self._all.remove(proving)
+            proving.told(False)
+        if lost.id.unit == self.core.unit:
+            self.core.run(self._gone(source, lost), lost.id)
+
+    def _gone(self, source: int, lost: m.Lost) -> Step:
+        entry = yield from self.core.look_up(lost.id)
+        if entry is None:
+            return
+        effects = handover.owner(Owner(entry, self.core.next_attempt), handover.Gone(source, lost.attempt))
+        yield from self.core.carry_out(entry.picture, entry, effects)
+        if effects and not entry.deleted:
+            self.core.log("lost", f"unit {source} has lost its copy of picture {lost.id}", lost.id, source)
+
+    def suspect(self, picture: PictureId, unit: int) -> None:
+        """An asker got damaged bytes from this holder (DAMAGED): its copy is suspect."""
+        self.core.run(self._suspect(picture, unit), picture)
+
+    def _suspect(self, picture: PictureId, unit: int) -> Step:
+        entry = yield from self.core.look_up(picture)
+        if entry is None:
+            return
+        event = handover.Audited(unit, entry.copy_at(unit).listed, False, self.core.stamp())
+        effects = handover.owner(Owner(entry, self.core.next_attempt), event)
+        yield from self.core.carry_out(entry.picture, entry, effects)
+        if effects:
+            self.core.log("suspect", f"the copy of picture {picture} at unit {unit} is suspect", picture, unit)
+
+    def tick(self) -> None:
+        """Ask again, or stop waiting: silence leaves the list as it is."""
+        for proving in list(self._all):
+            if self.core.now - proving.since >= PROVE_WAIT_S:
+                self._all.remove(proving)
+                proving.told(False)
+            elif self.core.now >= proving.again_at:
+                self._say(proving)
+
+    def deadline(self) -> float | None:
+        """When tick has something to do."""
+        return min((min(p.again_at, p.since + PROVE_WAIT_S) for p in self._all), default=None)
+
+    def new_boot(self, unit: int) -> None:
+        """Ask again at once what the unit may have forgotten."""
+        for proving in self._all:
+            if proving.unit == unit:
+                proving.tries = 0
+                self._say(proving)

@@ -1,0 +1,69 @@
+"""What the card holds and may still take: sums only, kept in step with what is committed (DESIGN §5)."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+RECENT_PICTURES = 8
+"""Shots whose largest is taken for "pictures like the recent ones"; guess: covers a day and a night exposure."""
+
+
+@dataclass(slots=True)
+class Room:
+    """Bytes on one card. cache ⊂ own: own files that enough verified holders have, so that they may be dropped.
+
+    reserved: bytes promised and not yet counted elsewhere, by key; hosting_share: fraction that others may use.
+    """
+
+    capacity_bytes: int
+    hosting_share: float
+    own_bytes: int = 0
+    cache_bytes: int = 0
+    held_bytes: int = 0
+    partial_bytes: int = 0
+    largest_bytes: int = 0
+    reserved_own: dict[object, int] = field(default_factory=dict)
+    reserved_held: dict[object, int] = field(default_factory=dict)
+    _recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_PICTURES))
+
+    @property
+    def reserved_bytes(self) -> int:
+        """Everything promised."""
+        return sum(self.reserved_own.values()) + sum(self.reserved_held.values())
+
+    @property
+    def used_bytes(self) -> int:
+        """What capacity bounds: own, held, kept .part files and everything promised."""
+        return self.own_bytes + self.held_bytes + self.partial_bytes + self.reserved_bytes
+
+    @property
+    def free_bytes(self) -> int:
+        """What can be taken at once, never below 0."""
+        return max(0, self.capacity_bytes - self.used_bytes)
+
+    @property
+    def fixed_bytes(self) -> int:
+        """What may not be dropped."""
+        return self.own_bytes - self.cache_bytes + self.held_bytes + self.reserved_bytes
+
+    @property
+    def recent_bytes(self) -> int:
+        """Size of a picture like the recent ones; 0 where none was taken."""
+        return max(self._recent, default=self.largest_bytes)
+
+    def saw_picture(self, size_bytes: int) -> None:
+        """A picture of this size was taken."""
+        self._recent.append(size_bytes)
+
+    @property
+    def hosting_left_bytes(self) -> int:
+        """What others may still put here by their share."""
+        hosted = self.held_bytes + sum(self.reserved_held.values())
+        return max(0, int(self.hosting_share * self.capacity_bytes) - hosted)
+
+    @property
+    def offered_bytes(self) -> int:
+        """Room told to others: within their share, and free or freeable by dropping cache (and kept parts)."""
+        freeable = self.capacity_bytes - self.fixed_bytes - 2 * self.recent_bytes
+        return max(0, min(self.hosting_left_bytes, freeable))

@@ -1,0 +1,125 @@
+"""The one seal point: what a frame carries so that nothing from before a restart, or from elsewhere, is obeyed.
+
+InsecureSeal is how units run without credentials (HANDOVER §5): every frame carries both units' boot numbers. It keeps
+out what is old, not what is forged.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from firmware.errors import ClonedUnit, DamagedPacket, ForeignSession
+from firmware.pictures import EVERYONE
+
+MAX_PEERS = 256
+"""Peers remembered; beyond it the one not heard for longest is forgotten. Five times the largest network."""
+MAX_LEFT_BOOTS = 64
+"""Boot numbers remembered per peer as left; beyond it the oldest is forgotten. Restarts within any frame's life."""
+EARLIER_BOOTS = 1024
+"""A boot number at most this far below another is of an earlier start: they count up by one (DESIGN §8). A number
+drawn anew at random, after the loss of a catalogue, falls there once in four million times."""
+
+_BOOTS = 1 << 32
+_SEAL = struct.Struct(">II")
+
+
+class Seal(Protocol):
+    """Wraps bodies for a destination and unwraps them, and knows which peers it can speak to."""
+
+    overhead_bytes: int
+
+    def knows(self, unit: int) -> bool:
+        """Whether seal() can be called for this destination; always for EVERYONE."""
+
+    def session(self, unit: int) -> int | None:
+        """A number that changes when the peer restarts, or None where it is not known."""
+
+    def seal(self, header: bytes, destination: int, body: bytes) -> bytes:
+        """The whole packet, header first. LookupError for a peer that is not known: ask it for a beacon."""
+
+    def open(self, header: bytes, source: int, destination: int, rest: bytes) -> bytes | None:
+        """The body of a packet to us or to EVERYONE, or None for the echo of one of our own.
+
+        Raises DamagedPacket, ForeignSession, ClonedUnit. May change session(source).
+        """
+
+
+@dataclass(slots=True)
+class _Peer:
+    boot: int
+    left: dict[int, None] = field(default_factory=dict)  # in the order in which they were left
+
+
+class InsecureSeal:
+    """Both boot numbers before the body: the sender's, and the receiver's (0 in a frame to everyone).
+
+    A unicast frame is taken if it names our boot and the peer's current one; a number of the peer that is new, and
+    was never left, becomes its current one if the frame names our boot (so it has heard us) or is to everyone. A
+    number that is just below the current one is of an earlier start and not new: without this, a frame that comes
+    late would make us leave the peer's true number for ever.
+    """
+
+    overhead_bytes = _SEAL.size
+
+    def __init__(self, unit: int, boot: int) -> None:
+        assert 0 <= boot < _BOOTS, boot
+        self._unit = unit
+        self._boot = boot
+        self._peers: dict[int, _Peer] = {}  # the one heard last stands last
+
+    def knows(self, unit: int) -> bool:
+        return unit == EVERYONE or unit in self._peers
+
+    def session(self, unit: int) -> int | None:
+        peer = self._peers.get(unit)
+        return None if peer is None else peer.boot
+
+    def seal(self, header: bytes, destination: int, body: bytes) -> bytes:
+        if destination == EVERYONE:
+            return header + _SEAL.pack(self._boot, 0) + body
+        peer = self._peers.get(destination)
+        if peer is None:
+            raise LookupError(f"the boot number of unit {destination} is not known yet")
+        return header + _SEAL.pack(self._boot, peer.boot) + body
+
+    def open(self, header: bytes, source: int, destination: int, rest: bytes) -> bytes | None:  # noqa: ARG002
+        if len(rest) < _SEAL.size:
+            raise DamagedPacket("the packet ends within its seal")
+        theirs, ours = _SEAL.unpack_from(rest)
+        if source == self._unit:
+            self._check_echo(theirs)
+            return None
+        if destination == EVERYONE and ours != 0:
+            raise DamagedPacket("a frame to everyone names a receiver's boot number")
+        if destination != EVERYONE and ours != self._boot:
+            raise ForeignSession(f"unit {source} speaks to an earlier start of this unit", source=source)
+        self._hear(source, theirs)
+        return rest[_SEAL.size :]
+
+    def _check_echo(self, boot: int) -> None:
+        """R11: what an earlier start of ours sent may still be under way; a later one than this cannot be ours."""
+        if 0 < (boot - self._boot) % _BOOTS < _BOOTS // 2:
+            raise ClonedUnit(
+                f"another unit sends as unit {self._unit} (its boot number is {boot}, ours {self._boot})",
+                did="the frame was thrown away",
+                can="give one of the two another unit.id",
+            )
+
+    def _hear(self, source: int, boot: int) -> None:
+        """Take `boot` for the current number of source, or raise ForeignSession."""
+        peer = self._peers.pop(source, None)
+        if peer is None:
+            if len(self._peers) >= MAX_PEERS:
+                del self._peers[next(iter(self._peers))]
+            peer = _Peer(boot)
+        self._peers[source] = peer
+        if boot == peer.boot:
+            return
+        if boot in peer.left or (peer.boot - boot) % _BOOTS <= EARLIER_BOOTS:
+            raise ForeignSession(f"unit {source} sent this before its last restart", source=source)
+        if len(peer.left) >= MAX_LEFT_BOOTS:
+            del peer.left[next(iter(peer.left))]
+        peer.left[peer.boot] = None
+        peer.boot = boot

@@ -1,0 +1,203 @@
+"""From the shutter press to a durable picture: capture, wait for room, recipe, row (DESIGN §5, HANDOVER §1)."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from firmware import states
+from firmware.core import Core
+from firmware.dispersal import Dispersal, Dispersals
+from firmware.errors import Refused
+from firmware.events import KeepShot, Save, TakePicture
+from firmware.pictures import MAX_SEQUENCE, Entry, File, Picture, PictureId
+from firmware.steps import Step
+from hal.errors import CardFull, DandelionError
+from hal.interfaces import Shot
+
+SHOTS_HELD = 2
+"""Pictures held in memory while room is made (DESIGN §5)."""
+PRESSES_WAITING = 8
+"""Presses that may wait for the camera; beyond it they are refused. Guess: a finger on the button."""
+FIRST_NEIGHBOUR_S = 15.0
+"""While no other unit was heard, a shot is not refused sooner than this after the start (DESIGN §5)."""
+
+
+@dataclass(slots=True, eq=False)
+class Press:
+    """One press of the shutter on its way to a durable picture."""
+
+    ticket: int | None
+    priority: bool
+    dispersal: Dispersal
+    pressed_at: float
+    taken_at: float | None
+    shot: Shot | None = None
+
+
+class Shutter:
+    """Takes pictures one after the other; holds at most two while room is made."""
+
+    def __init__(self, core: Core, dispersals: Dispersals) -> None:
+        self.core = core
+        self._dispersals = dispersals
+        self._presses: deque[Press] = deque()
+        self._capturing: Press | None = None
+        self._held: deque[Press] = deque()
+        self._keeping = False
+        self.camera_trouble: str | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Pictures held in memory for want of room."""
+        return len(self._held)
+
+    @property
+    def wanted_bytes(self) -> int:
+        """Room that the oldest held picture needs; 0 if none waits."""
+        shot = self._held[0].shot if self._held else None
+        return 0 if shot is None else shot.size_bytes
+
+    def press(self, ticket: int | None, priority: bool) -> None:
+        """Take a picture now, or as soon as the camera is free."""
+        if len(self._presses) >= PRESSES_WAITING:
+            self._refuse(ticket, "the camera has not kept up with the last presses", "press again later")
+            return
+        dispersal = Dispersal(None)
+        states.dispersal.move(dispersal, "shutter")
+        self._presses.append(Press(ticket, priority, dispersal, self.core.now, self.core.wall_s()))
+        self._capture_next()
+
+    def _capture_next(self) -> None:
+        if self._capturing is not None or not self._presses:
+            return
+        if len(self._held) >= SHOTS_HELD:
+            return  # the next press waits in front of the camera until a held picture has found room
+        press = self._presses.popleft()
+        press.taken_at = self.core.wall_s()
+        self._capturing = press
+        self.core.run(self._capture(press), on_error=lambda error: self._capture_failed(press, error))
+
+    def _capture(self, press: Press) -> Step:
+        shot = yield TakePicture()
+        self._capturing = None
+        self.camera_trouble = None
+        press.shot = shot
+        self.core.room.saw_picture(shot.size_bytes)
+        self._held.append(press)
+        self.core.changed = True
+        self._keep_next()
+        self._capture_next()
+
+    def _capture_failed(self, press: Press, error: DandelionError) -> None:
+        self._capturing = None
+        self.camera_trouble = str(error)
+        self.core.log("captured_failed", f"no picture was taken: {error}")
+        states.dispersal.move(press.dispersal, "failed")
+        self.core.failed(press.ticket, Refused(error.what, did=error.did, can=error.can))
+        self._capture_next()
+
+    def _keep_next(self) -> None:
+        """Put the oldest held picture on the card if there is room."""
+        if self._keeping or not self._held:
+            return
+        press, room = self._held[0], self.core.room
+        assert press.shot is not None
+        if room.free_bytes + room.partial_bytes < press.shot.size_bytes or self.core.sequence >= MAX_SEQUENCE:
+            return
+        room.reserved_own[press] = press.shot.size_bytes
+        self._keeping = True
+        self.core.run(self._keep(press), on_error=lambda error: self._keep_failed(press, error))
+
+    def _keep(self, press: Press) -> Step:
+        core, shot = self.core, press.shot
+        assert shot is not None
+        yield from core.make_way()
+        core.sequence += 1
+        picture = Picture(
+            PictureId(core.unit, core.card, core.sequence),
+            shot.size_bytes,
+            shot.sha256,
+            press.priority,
+            press.taken_at,
+            core.wall_quality,
+        )
+        yield KeepShot(picture, shot)
+        entry = Entry(picture, File.WHOLE, version=1)
+        yield Save(entries=(entry,), sequence=core.sequence)
+        self._end(press)
+        core.account(picture, None, entry)
+        core.log("shot", f"picture {picture.id} is taken and on the card", picture.id)
+        core.done(press.ticket, picture)
+        self._dispersals.captured(press.dispersal, entry)
+        self._capture_next()
+        self._keep_next()
+
+    def _keep_failed(self, press: Press, error: DandelionError) -> None:
+        self._keeping = False
+        self.core.room.reserved_own.pop(press, None)
+        if isinstance(error, CardFull) and not self.hopeless():
+            self.core.log("card", f"a picture waits for room: {error}")
+            return
+        self.core.log("alarm", f"a picture could not be put on the card: {error}")
+        self._give_up(
+            press, Refused(error.what, did="the picture is lost; older pictures are untouched", can=error.can)
+        )
+
+    def _end(self, press: Press) -> None:
+        """The press is settled: its room is counted elsewhere, its bytes are forgotten."""
+        self._keeping = False
+        self.core.room.reserved_own.pop(press, None)
+        if press in self._held:
+            self._held.remove(press)
+        if press.shot is not None:
+            press.shot.close()
+
+    def _give_up(self, press: Press, error: Refused) -> None:
+        self._end(press)
+        states.dispersal.move(press.dispersal, "failed")
+        self.core.failed(press.ticket, error)
+        self._capture_next()
+
+    def hopeless(self) -> bool:
+        """No dispersal is under way, nothing can be dropped, and every unit known has refused or is silent."""
+        core = self.core
+        if any(True for _ in self._dispersals) or core.changed or core.room.cache_bytes or core.unlinking:
+            return False
+        if not len(core.neighbours):
+            return core.now - core.started >= FIRST_NEIGHBOUR_S
+        size = self.wanted_bytes
+        return all(
+            n.silent(core.now) or n.refused_until > core.now or not n.hosting or n.room_bytes < size
+            for n in core.neighbours
+        )
+
+    def tick(self) -> None:
+        """Room may have come; patience may have ended."""
+        self._keep_next()
+        for press in list(self._held):
+            if self._keeping and press is self._held[0]:
+                continue
+            if self.core.now - press.pressed_at >= self.core.settings.patience_s or self.hopeless():
+                why = self._dispersals.idle_why or "the other units could not take a picture in time"
+                self.core.log("refused", f"a shot was refused: the card is full and {why}")
+                self._give_up(
+                    press,
+                    Refused(
+                        f"the card is full: {why}",
+                        did="the picture was not kept; all older ones are safe",
+                        can="make room at another unit, raise card.capacity, or delete pictures",
+                    ),
+                )
+        self._capture_next()
+
+    def deadline(self) -> float | None:
+        """When patience ends."""
+        times = [press.pressed_at + self.core.settings.patience_s for press in self._held]
+        if self._held and not len(self.core.neighbours):
+            times.append(self.core.started + FIRST_NEIGHBOUR_S)
+        return min((t for t in times if t > self.core.now), default=None)
+
+    def _refuse(self, ticket: int | None, what: str, can: str) -> None:
+        self.core.log("refused", f"a shot was refused: {what}")
+        self.core.failed(ticket, Refused(what, did="no picture was taken", can=can))

@@ -1,0 +1,314 @@
+"""Bringing one picture over one link: Sender and Receiver, without radio or clock.
+
+The sender cuts what is missing into parts of any length and streams them in order, as many bytes in flight as the
+round trip asks for. The receiver reports which ranges it *has*: every report is the whole truth (of the beginning of
+the picture, if there are too many ranges), so a lost report costs nothing, the next one says the same and more.
+
+A part is lost when a part handed to the radio at least LATER parts after it was reported and it was not: a serial line
+does not reorder. So a loss is known about one round trip after it happened, whatever time-outs are, only what was lost
+is sent again, and that goes before anything new. Time-outs matter only when nothing at all comes back (the last parts
+or the reports on them were lost, or the link is cut): then one part is sent as a question, a short one where it can
+carry nothing that is urgent; any part makes the other side report, and from that report on all is as above. The
+question is repeated with back-off and without end: whoever owns the sender looks at `progress_at` and gives up.
+
+So no timer of seconds stands behind one lost acknowledgement, a flipped bit costs one part, and a cut link costs what
+was in flight. Reports go by the bytes received, few enough to leave the way back to whoever sends there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from firmware.errors import DamagedPacket
+from firmware.estimate import SHORTEST_PART_BYTES, LinkEstimate
+from firmware.ranges import MAX_RANGES, RangeSet
+
+# A report names at most so many ranges, the first ones. One that names fewer is about the whole picture; one that
+# names as many says nothing about what lies beyond its last range. 32 ranges are about 130 bytes on the wire.
+REPORT_RANGES = 32
+
+LATER = 2  # parts reported of those sent after one that is then held lost: one may overtake (QUIC takes 3, RFC 9002)
+LATER_AT_THE_END = 1  # when nothing is left to be sent there will be no second one
+
+# Bytes in flight: what the line carries in a round trip, in the time between reports with one or two of them lost, and
+# one part more, as room comes in steps. 13 kB at 115200, so that a cut link costs less than HANDOVER R8 allows.
+BETWEEN_REPORTS_S = 0.4
+# And never more than so much line time, or so many bytes where that is more: however slowly reports come back.
+MAX_IN_FLIGHT_S = 2.0
+MAX_IN_FLIGHT_BYTES = 16_000
+
+# Losses in a row count as one error for each so many bytes of them: a burst on the line is one error, however short
+# the parts, and shorter ones would not help against it (the chunks that radios lose are 64 to 512 bytes long).
+BURST_BYTES = 512
+CUT_TRIES = 3  # and after so many questions without a report all that was lost in a row is one error: the link was cut
+
+
+@dataclass(slots=True)
+class _Flying:
+    """A part under way. order: place in the order of sending. clear: a report on it is about this sending of it, as
+    its bytes were never sent before or were known to be lost."""
+
+    order: int
+    start: int
+    stop: int
+    wire_bytes: int
+    sent_at: float
+    clear: bool
+
+
+class Sender:
+    """Sends what is missing of a picture of size_bytes. Ask next_part() while the radio has room; call sent() for each.
+
+    missing: what the receiver lacks (its ACCEPT); DamagedPacket if beyond the picture. Owner's duties: tick() at
+    deadline(), on_report() for each report, END when `all_sent`, giving up when `progress_at` is too long ago.
+    """
+
+    def __init__(self, size_bytes: int, missing: RangeSet, estimate: LinkEstimate, now: float) -> None:
+        assert size_bytes > 0
+        self.size_bytes = size_bytes
+        self.estimate = estimate
+        self.bytes_sent = 0  # of the picture, repeated ones included
+        self.bytes_resent = 0  # of these, sent before
+        self.parts_sent = 0
+        self.parts_lost = 0
+        self._order = 0  # of the last part sent
+        self._farthest = 0  # end of what was ever sent
+        self._lost_order = -1  # the last part found lost, and the wire bytes lost in a row up to it
+        self._lost_in_a_row = 0
+        self.restart(missing, now)
+
+    def restart(self, missing: RangeSet, now: float) -> None:
+        """The receiver says anew what it lacks (an ACCEPT after EXPIRED): believe it, even if it now has less."""
+        _within(missing, self.size_bytes)
+        self._acked = missing.missing(self.size_bytes)
+        self._todo = missing.copy()
+        self._flying: dict[int, _Flying] = {}  # by order, in order
+        self._in_flight_bytes = 0
+        self._newest_acked = self._order  # order of the newest part reported
+        self._question = False  # a part is wanted as a question
+        self._tries = 0  # questions since the last report
+        self._asked_at = self._heard_at = self._sent_at = self._rate_from = now
+        self.progress_at = now
+
+    @property
+    def all_sent(self) -> bool:
+        """Everything was sent and nothing is known to be lost: time for END. May become False again."""
+        return not self._todo
+
+    @property
+    def all_acknowledged(self) -> bool:
+        """The receiver said that it has everything."""
+        return self._acked.size_bytes == self.size_bytes
+
+    @property
+    def done_bytes(self) -> int:
+        """How much the receiver has, as far as it said."""
+        return self._acked.size_bytes
+
+    def next_part(self, now: float, longest_bytes: int, overhead_bytes: int) -> tuple[int, int] | None:
+        """Start and stop of the part to send now, or None; nothing changes before sent().
+
+        longest_bytes: of picture, that fit one packet. overhead_bytes: what a part takes on the line beyond its own.
+        """
+        self.tick(now)
+        length = self.estimate.part_bytes(longest_bytes, overhead_bytes)
+        if self._question:
+            return self._questioning(length)
+        if not self._todo or self._in_flight_bytes + length > self._most_in_flight(length):
+            return None
+        start, stop = next(iter(self._todo))
+        parts = math.ceil((stop - start) / length)
+        return start, start + math.ceil((stop - start) / parts)  # equal ones, not a last one of three bytes
+
+    def sent(self, start: int, stop: int, wire_bytes: int, now: float) -> None:
+        """The part was handed to the radio, where it takes wire_bytes of the line."""
+        assert 0 <= start < stop <= self.size_bytes, (start, stop)
+        clear = self._todo.covers(start, stop)
+        if not clear:
+            self._forget_within(start, stop)
+        if not self._flying:
+            self._rate_from = now
+        self._order += 1
+        self._flying[self._order] = _Flying(self._order, start, stop, wire_bytes, now, clear)
+        self._in_flight_bytes += stop - start
+        self._todo.subtract(start, stop)
+        self.parts_sent += 1
+        self.bytes_sent += stop - start
+        self.bytes_resent += max(0, min(stop, self._farthest) - start)
+        self._farthest = max(self._farthest, stop)
+        self._question = False
+        self._sent_at = now
+
+    def on_report(self, have: RangeSet, now: float) -> None:
+        """The receiver says what it has; see REPORT_RANGES. DamagedPacket if beyond the picture."""
+        _within(have, self.size_bytes)
+        for start, stop in have:
+            if _add_within_limit(self._acked, start, stop):
+                self._todo.subtract(start, stop)
+        arrived = [part for part in self._flying.values() if self._acked.covers(part.start, part.stop)]
+        if arrived:
+            self._measure(arrived, now)
+            self.progress_at = now
+        for part in arrived:
+            self._land(part)
+            self.estimate.carried(part.wire_bytes)
+        self._find_lost(self.size_bytes if len(have) < REPORT_RANGES else have.stop, now)
+        self._heard_at = now
+        self._tries = 0
+        self._question = False
+
+    def deadline(self) -> float | None:
+        """When tick() is wanted; None while nothing is in flight (then next_part() has something, or all is done)."""
+        if not self._flying:
+            return None
+        waited_from = max(self._sent_at, self._asked_at, self._heard_at)
+        return waited_from + self.estimate.timeout_s(self._tries, self._newest().wire_bytes)
+
+    def tick(self, now: float) -> None:
+        """If nothing was heard for too long, let next_part() give a question, whatever is in flight."""
+        deadline = self.deadline()
+        if deadline is not None and now >= deadline:
+            self._question = True
+            self._tries += 1
+            self._asked_at = now
+
+    def _questioning(self, length: int) -> tuple[int, int]:
+        """Bytes still to be sent, few; else the newest part again, the likeliest lost: the first time whole."""
+        if self._todo:
+            start, stop = next(iter(self._todo))
+            return start, min(stop, start + SHORTEST_PART_BYTES)
+        newest = self._newest()
+        return newest.start, min(newest.stop, newest.start + (length if self._tries == 1 else SHORTEST_PART_BYTES))
+
+    def _newest(self) -> _Flying:
+        return next(reversed(self._flying.values()))
+
+    def _most_in_flight(self, length: int) -> float:
+        line = self.estimate.line_bytes_per_s
+        wanted = (self.estimate.expected_rtt_s + BETWEEN_REPORTS_S) * line + length
+        return min(wanted, max(MAX_IN_FLIGHT_BYTES, MAX_IN_FLIGHT_S * line))
+
+    def _measure(self, arrived: list[_Flying], now: float) -> None:
+        """Round trip and rate. Only a clear part, sent after the last question and newer than any reported, tells."""
+        newest = arrived[-1]
+        if newest.order > self._newest_acked:
+            self._newest_acked = newest.order
+            if newest.clear and newest.sent_at >= self._asked_at:
+                self.estimate.took(now - newest.sent_at)
+        self.estimate.delivered(sum(part.stop - part.start for part in arrived), now - self._rate_from)
+        self._rate_from = now
+
+    def _find_lost(self, said_below: int, now: float) -> None:
+        """Parts that the report covers, does not name, and would name: a later one arrived, or it is long ago."""
+        later = LATER if self._todo else LATER_AT_THE_END
+        for part in list(self._flying.values()):
+            overtaken = part.order <= self._newest_acked - later
+            long_ago = self._tries > 0 and now - part.sent_at >= self.estimate.timeout_s(0, part.wire_bytes)
+            if part.stop <= said_below and (overtaken or long_ago):
+                self._land(part)
+                self.parts_lost += 1
+                self._count_error(part)
+                for start, stop in self._acked.gaps(part.start, part.stop):
+                    self._todo.add(start, stop)
+
+    def _count_error(self, part: _Flying) -> None:
+        """Tell the estimate, but of a burst, or of all that was lost in a silence, only once."""
+        in_a_row = part.order == self._lost_order + 1
+        self._lost_order = part.order
+        self._lost_in_a_row = self._lost_in_a_row + part.wire_bytes if in_a_row else 0
+        of_a_cut = self._tries >= CUT_TRIES
+        if not in_a_row or (self._lost_in_a_row >= BURST_BYTES and not of_a_cut):
+            self._lost_in_a_row = 0
+            self.estimate.lost(part.wire_bytes)
+
+    def _forget_within(self, start: int, stop: int) -> None:
+        """Parts in flight whose bytes are all being sent again: the new one stands for them."""
+        for part in list(self._flying.values()):
+            if start <= part.start and part.stop <= stop:
+                self._land(part)
+
+    def _land(self, part: _Flying) -> None:
+        del self._flying[part.order]
+        self._in_flight_bytes -= part.stop - part.start
+
+
+# A report is due after so many bytes, or so long after the first byte not yet reported, whichever is first: at 115200
+# a report of 30 bytes for each 2 kB is 1.5 % of the way back, on a slow line one for each part of 1 kB is 3 %.
+REPORT_BYTES = 2000
+REPORT_AFTER_S = 0.2
+REPORT_SPACING_S = 0.05  # no two reports closer, but at the end: a fast line needs none for each 2 kB
+GAP_SPACING_S = 0.1  # where something is missing: the other side streams on, sooner would only cost
+
+
+class Receiver:
+    """Takes parts of a picture of size_bytes in any order. Send report() when report_due(); sooner at deadline()."""
+
+    def __init__(self, size_bytes: int, have: RangeSet) -> None:
+        assert size_bytes > 0
+        assert have.stop <= size_bytes
+        self.size_bytes = size_bytes
+        self.have = have.copy()  # read only for others
+        self._unreported_bytes = 0
+        self._reported_at = float("-inf")
+        self._due_at: float | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Every byte was there."""
+        return self.have.size_bytes == self.size_bytes
+
+    def on_part(self, offset: int, data: bytes, now: float) -> list[tuple[int, bytes]]:
+        """What of a part is new, as (offset, bytes) to be written. DamagedPacket if empty or beyond the picture."""
+        stop = offset + len(data)
+        if not 0 <= offset < stop <= self.size_bytes:
+            raise DamagedPacket(f"a part {offset}..{stop} of a picture of {self.size_bytes} bytes")
+        opens_gap = offset > self.have.stop
+        new = [(start, data[start - offset : end - offset]) for start, end in self.have.gaps(offset, stop)]
+        if new and not _add_within_limit(self.have, offset, stop):
+            return []
+        self._unreported_bytes += len(data)
+        self._report_after(REPORT_AFTER_S, REPORT_SPACING_S, now)
+        if new and self.complete:
+            self.want_report(now)
+        elif opens_gap or not new:
+            self._report_after(0.0, GAP_SPACING_S, now)
+        elif self._unreported_bytes >= REPORT_BYTES:
+            self._report_after(0.0, REPORT_SPACING_S, now)
+        return new
+
+    def want_report(self, now: float) -> None:
+        """A report at once: END came, and the sender waits."""
+        self._due_at = now
+
+    def deadline(self) -> float | None:
+        """When the next report is due, None if none is."""
+        return self._due_at
+
+    def report_due(self, now: float) -> bool:
+        """Whether report() is to be sent now."""
+        return self._due_at is not None and now >= self._due_at
+
+    def report(self, now: float) -> RangeSet:
+        """What to report: the first REPORT_RANGES ranges of what is there. It counts as sent."""
+        self._due_at = None
+        self._unreported_bytes = 0
+        self._reported_at = now
+        return self.have.beginning(REPORT_RANGES)
+
+    def _report_after(self, seconds: float, spacing_s: float, now: float) -> None:
+        due_at = max(now + seconds, self._reported_at + spacing_s)
+        self._due_at = due_at if self._due_at is None else min(self._due_at, due_at)
+
+
+def _within(ranges: RangeSet, size_bytes: int) -> None:
+    if ranges.stop > size_bytes:
+        raise DamagedPacket(f"ranges up to {ranges.stop} of a picture of {size_bytes} bytes")
+
+
+def _add_within_limit(ranges: RangeSet, start: int, stop: int) -> bool:
+    """Add what a peer says unless that makes a range too many; such a part comes again when there are fewer."""
+    if len(ranges) >= MAX_RANGES and ranges.grows_by_adding(start, stop):
+        return False
+    ranges.add(start, stop)
+    return True

@@ -1,0 +1,328 @@
+"""The unit: takes events and the time in, gives requests, packets and answers to people out (DESIGN §3).
+
+Owns no file, port, thread or clock. The shell calls `handle`, `packet`, `command` and `tick`, carries out what
+`requests()` gives, sends what `next_packet()` gives while the radio has room, and tells people what `told()` gives.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from firmware import commands as c
+from firmware import messages as m
+from firmware.adoption import Adoptions
+from firmware.beacons import Beacons
+from firmware.core import Core, Settings
+from firmware.deletion import Deletions
+from firmware.dispersal import Dispersals, Order
+from firmware.drops import Drops
+from firmware.errors import ClonedUnit, ForeignSession, PeerError, Refused
+from firmware.events import Answer, Memory, Request, WallClock
+from firmware.holding import Holding
+from firmware.hosting import Hostings
+from firmware.link import Link, Received
+from firmware.outgoing import Outgoing
+from firmware.pictures import Entry, File, PictureId
+from firmware.proofs import Proofs
+from firmware.readout import ReadOuts
+from firmware.serving import Serving
+from firmware.shutter import Shutter
+from firmware.steps import Step
+
+PEER_ERROR_LOG_S = 60.0
+"""A cause of bad packets is logged at most this often."""
+
+
+class Unit:
+    """One unit on one radio."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        memory: Memory,
+        link: Link,
+        rng: random.Random,
+        line_bytes_per_s: float,
+        now: float,
+    ) -> None:
+        self.core = core = Core(settings, memory, rng, line_bytes_per_s, now)
+        self.link = link
+        self.dispersals = Dispersals(core)
+        self.hostings = Hostings(core)
+        self.shutter = Shutter(core, self.dispersals)
+        self.proofs = Proofs(core)
+        self.drops = Drops(core, self.proofs, self.shutter, self.hostings)
+        self.read_outs = ReadOuts(core)
+        self.serving = Serving(core)
+        self.adoptions = Adoptions(
+            core, self.proofs, self.read_outs, self.dispersals, new_catalogue=memory.new_catalogue
+        )
+        self.holding = Holding(core, self.hostings)
+        self.deletions = Deletions(core, self.dispersals)
+        self.beacons = Beacons(core, self.hostings)
+        self.peer_errors: Counter[str] = Counter()
+        self._peer_error_logged: dict[str, float] = {}
+        self._packets: deque[bytes] = deque()
+        self._turn = 0
+        self._parts = (
+            self.shutter,
+            self.dispersals,
+            self.hostings,
+            self.proofs,
+            self.drops,
+            self.read_outs,
+            self.serving,
+            self.adoptions,
+            self.holding,
+            self.deletions,
+            self.beacons,
+        )
+        self._handlers = self._message_handlers()
+        for entry in memory.lost_held:
+            core.say(entry.picture.id.unit, m.Lost(entry.picture.id, entry.attempt or 0))
+        core.log("started", f"unit {core.unit} has started; boot {core.boot}, card {core.card:04x}")
+
+    # ------------------------------------------------------------ in
+
+    def handle(self, event: Answer | WallClock, now: float) -> None:
+        """The answer to a request, or news from the clock."""
+        self.core.now = now
+        match event:
+            case Answer():
+                self.core.steps.answer(event)
+            case WallClock(unix_s, quality):
+                self.core.wall_offset_s = unix_s - now
+                self.core.wall_quality = quality
+
+    def packet(self, packet: bytes, now: float) -> None:
+        """A whole packet from the radio."""
+        self.core.now = now
+        try:
+            received = self.link.decode(packet, now)
+            if isinstance(received, Received):
+                self._received(received)
+        except PeerError as error:
+            self._peer_error(error)
+
+    def _peer_error(self, error: PeerError) -> None:
+        cause = type(error).__name__
+        self.peer_errors[cause] += 1
+        if isinstance(error, ForeignSession):
+            self.beacons.ask()
+        last = self._peer_error_logged.get(cause)
+        if last is None or self.core.now - last >= PEER_ERROR_LOG_S:
+            self._peer_error_logged[cause] = self.core.now
+            event = "alarm" if isinstance(error, ClonedUnit) else "radio"
+            self.core.log(event, f"a bad packet was thrown away: {error}")
+
+    def _received(self, received: Received) -> None:
+        core = self.core
+        known = core.neighbours.find(received.source)
+        returned = known is not None and known.silent(core.now)
+        neighbour = core.neighbours.heard(received.source, core.now, new_boot=received.new_boot)
+        if received.new_boot or known is None or returned:
+            core.log("heard", f"unit {neighbour.unit} is heard", unit=neighbour.unit)
+            core.changed = True
+            for part in (self.dispersals, self.hostings, self.proofs, self.read_outs, self.serving, self.adoptions):
+                part.new_boot(neighbour.unit)
+            self.holding.stored()
+            self.deletions.new_boot()
+        match received.message:
+            case m.Beacon():
+                self.beacons.on_beacon(neighbour, received.message)
+            case m.Name():
+                self.beacons.on_name(neighbour, received.message)
+            case m.NameAsk():
+                self.beacons.on_name_ask(received.source)
+            case _:
+                if received.destination == core.unit:
+                    self._handlers[type(received.message)](received.source, received.message)
+        self.adoptions.heard(received.source)
+
+    def _message_handlers(self) -> dict[type, Callable[[int, Any], None]]:
+        """Which part takes which message; handles from 128 on are those of read-outs."""
+        return {
+            m.Request: self.hostings.on_request,
+            m.Accept: _both(self.dispersals.on_accept, self.adoptions.on_accept),
+            m.Refuse: _both(self.dispersals.on_refuse, self.adoptions.on_refuse),
+            m.Part: _by_handle(self.hostings.on_part, self.read_outs.on_part),
+            m.End: _by_handle(self.hostings.on_end, self.read_outs.on_end),
+            m.Report: _by_handle(self.dispersals.on_report, self.serving.on_report),
+            m.Expired: _by_handle(self.dispersals.on_expired, self.serving.on_expired),
+            m.Stored: _both(self.dispersals.on_stored, self.adoptions.on_stored),
+            m.Hold: self.adoptions.on_hold,
+            m.Keep: self.hostings.on_keep,
+            m.Drop: self.hostings.on_drop,
+            m.Lost: self.proofs.on_lost,
+            m.Prove: self.hostings.on_prove,
+            m.Proof: self.proofs.on_proof,
+            m.Delete: self.deletions.on_delete,
+            m.Damaged: lambda _, x: self.proofs.suspect(x.id, x.unit),
+            m.Record: self.deletions.on_record,
+            m.Where: self.serving.on_where,
+            m.At: self.read_outs.on_at,
+            m.Unknown: self.read_outs.on_unknown,
+            m.Get: self.serving.on_get,
+            m.Copy: self.read_outs.on_copy,
+            m.RefuseGet: self.read_outs.on_refuse_get,
+            m.InventoryAsk: lambda s, x: self.holding.on_inventory_ask(s, x, self.link.most_inventory_rows),
+            m.Inventory: self.adoptions.on_inventory,
+        }
+
+    # ------------------------------------------------------------ people
+
+    def command(self, command: c.Command, now: float) -> None:
+        """What a person, the button or the interval timer wants."""
+        self.core.now = now
+        match command:
+            case c.Shoot(ticket, priority):
+                self.shutter.press(ticket, priority)
+            case c.Get():
+                self.read_outs.get(command)
+            case c.PlaceCopy():
+                self.core.run(self._copy(command), command.picture, lambda e: self._failed(command.ticket, e))
+            case c.DropOwn(ticket, picture):
+                self.drops.drop(ticket, picture)
+            case c.DeletePicture(ticket, picture):
+                self.deletions.delete(ticket, picture)
+            case c.Verify(ticket, picture):
+                self.core.run(self._verify(ticket, picture), picture, lambda e: self._failed(ticket, e))
+            case c.Cancel(ticket):
+                self.read_outs.cancel(ticket)
+
+    def _failed(self, ticket: int, error: Exception) -> None:
+        self.core.failed(ticket, Refused(str(error)))
+
+    def _copy(self, command: c.PlaceCopy) -> Step:
+        core, picture, unit = self.core, command.picture, command.unit
+        entry = yield from core.look_up(picture)
+        if picture.unit != core.unit:
+            can = f"ask for the copy at unit {picture.unit}"
+            self.core.failed(command.ticket, Refused(f"unit {picture.unit} decides about its own pictures", can=can))
+        elif entry is None or entry.deleted:
+            self.core.failed(command.ticket, Refused(f"picture {picture} is not known here"))
+        elif unit == core.unit:
+            self.core.failed(command.ticket, Refused(f"unit {unit} is this unit", can="name another one"))
+        elif any(copy.unit == unit for copy in entry.verified):
+            core.done(command.ticket)
+        elif entry.file is not File.GONE:
+            self._place(command, entry)
+        else:
+            self.read_outs.recall(entry, lambda right, why: self._recalled(command, right, why))
+
+    def _recalled(self, command: c.PlaceCopy, right: bool, why: str) -> None:
+        if right:
+            self.core.run(self._copy(command), command.picture, lambda e: self._failed(command.ticket, e))
+        else:
+            text = f"picture {command.picture} could not be collected to be copied: {why}"
+            self.core.failed(command.ticket, Refused(text))
+
+    def _place(self, command: c.PlaceCopy, entry: Entry) -> None:
+        order = Order(entry, command.unit, command.ticket, command.timeout_s, self.core.now)
+        self.dispersals.place(order)
+
+    def _verify(self, ticket: int, picture: PictureId) -> Step:
+        entry = yield from self.core.look_up(picture)
+        if entry is None or entry.deleted:
+            self.core.failed(ticket, Refused(f"picture {picture} is not known here"))
+            return
+        waiting = {copy.unit for copy in entry.listed}
+        right: list[int] = []
+
+        def told(unit: int) -> Callable[[bool], None]:
+            def answer(proved: bool) -> None:
+                waiting.discard(unit)
+                if proved:
+                    right.append(unit)
+                if not waiting:
+                    self.core.done(ticket, tuple(sorted(right)))
+
+            return answer
+
+        if not waiting:
+            self.core.done(ticket, ())
+        for unit in sorted(waiting):
+            if not self.proofs.ask(entry, unit, told(unit)):
+                told(unit)(False)
+
+    # ------------------------------------------------------------ time
+
+    def tick(self, now: float) -> None:
+        """Call at deadline(), and after events: repeats, time-outs, and work that has become possible."""
+        self.core.now = now
+        self.beacons.queue = sum(1 for _ in self.dispersals) + self.shutter.waiting
+        for part in self._parts:
+            part.tick()
+        for outgoing in self._outgoing():
+            outgoing.tick()
+
+    def deadline(self) -> float:
+        """Monotonic time at which tick is wanted next."""
+        times = [t for t in (part.deadline() for part in self._parts) if t is not None]
+        times += [t for t in (o.deadline() for o in self._outgoing()) if t is not None]
+        return min(times)
+
+    # ------------------------------------------------------------ out
+
+    def requests(self) -> Iterator[tuple[int, Request]]:
+        """What is to be carried out, with the token that its Answer must bear."""
+        while self.core.steps.requests:
+            yield self.core.steps.requests.popleft()
+
+    def told(self) -> Iterator[c.Told]:
+        """What people are to be told."""
+        while self.core.told:
+            yield self.core.told.popleft()
+
+    def next_packet(self, now: float) -> bytes | None:
+        """What to send now that the radio has room: short messages first, then parts in turn."""
+        self.core.now = now
+        while not self._packets and self.core.outbox:
+            unit, message = self.core.outbox.popleft()
+            self._encode(unit, message)
+        if self._packets:
+            return self._packets.popleft()
+        sending = list(self._outgoing())
+        for i in range(len(sending)):
+            outgoing = sending[(self._turn + i) % len(sending)]
+            part = outgoing.next_message(self.link.part_room_bytes, self.link.part_overhead_bytes)
+            if part is not None:
+                self._turn = (self._turn + i + 1) % len(sending)
+                self._encode(outgoing.unit, part)
+                return self._packets.popleft() if self._packets else None
+        return None
+
+    def _encode(self, unit: int, message: m.Message) -> None:
+        try:
+            self._packets.extend(self.link.encode(unit, message))
+        except LookupError:
+            self.beacons.ask()  # we do not know the other's session yet; what was to be said is said again later
+
+    def _outgoing(self) -> Iterator[Outgoing]:
+        yield from self.dispersals.outgoing()
+        yield from self.serving.outgoing()
+
+
+Handler = Callable[[int, Any], None]
+
+
+def _by_handle(host: Handler, copy: Handler) -> Handler:
+    """Handles of ACCEPT go to one, those of COPY to the other."""
+
+    def handle(source: int, message: Any) -> None:
+        (host if message.handle < m.FIRST_COPY_HANDLE else copy)(source, message)
+
+    return handle
+
+
+def _both(first: Handler, second: Handler) -> Handler:
+    """Each of two parts takes what is its own and leaves the rest."""
+
+    def handle(source: int, message: Any) -> None:
+        first(source, message)
+        second(source, message)
+
+    return handle

@@ -1,0 +1,197 @@
+"""What each verb of the command line does. Live ones ask the running unit; some can do without it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from firmware.client import Client
+from firmware.config import Config
+from firmware.errors import Refused
+from firmware.output import Output
+from firmware.rows import parse_time
+
+WATCH_INTERVAL_S = 2.0  # DESIGN §9 names the verb, not the rate; a person reads one page in about that
+PROMPT_S = 30.0  # guess: a unit that has not answered a question about itself by then hangs
+BESIDE_TIMEOUT_S = 30.0  # what the unit may take to end a transfer cleanly after --timeout itself
+CLEAR = "\x1b[H\x1b[J"  # ECMA-48: cursor home, erase below
+
+Options = argparse.Namespace
+Verb = Callable[[Options, Config, Output], int]
+
+
+def run(_options: Options, config: Config, _output: Output) -> int:
+    """The unit in the foreground."""
+    from firmware import service
+
+    return service.run(config)
+
+
+def shoot(options: Options, config: Config, output: Output) -> int:
+    """Press the shutter."""
+    with _unit(config, output) as client:
+        return _tell(client, output, "shoot", priority=options.priority, count=options.count)
+
+
+def list_(options: Options, config: Config, output: Output) -> int:
+    """Pictures that are own, held here, or known from others."""
+    since_s = None if options.since is None else parse_time(options.since, time.time())
+    client = Client(config.unit.socket_path)
+    if client.runs():
+        return _tell(client, output, "list", silence_s=PROMPT_S, unit=options.unit, since_s=since_s)
+    from firmware import offline
+
+    for row in offline.list_rows(config, options.unit, since_s):
+        output.row(row)
+    return 0
+
+
+def whereis(options: Options, config: Config, output: Output) -> int:
+    """Who holds a picture."""
+    arguments = {"picture": str(options.picture), "verify": options.verify}
+    if options.verify:
+        with _unit(config, output) as client:
+            return _tell(client, output, "whereis", **arguments)
+    client = Client(config.unit.socket_path)
+    if client.runs():
+        return _tell(client, output, "whereis", silence_s=PROMPT_S, **arguments)
+    from firmware import offline
+
+    output.row(offline.whereis_row(config, options.picture))
+    return 0
+
+
+def get(options: Options, config: Config, output: Output) -> int:
+    """Read pictures out into files; one that fails does not keep the others back."""
+    from firmware.fetch import fetch
+
+    failed = False
+    suffix = ".preview.jpg" if options.preview else ".jpg"
+    with _unit(config, output) as client:
+        for picture in map(str, options.pictures):
+            arguments = {"picture": picture, "preview": options.preview, "timeout_s": options.timeout}
+            answers = client.ask("get", silence_s=options.timeout + BESIDE_TIMEOUT_S, **arguments)
+            try:
+                output.row(fetch(answers, picture, options.directory / f"{picture}{suffix}", output))
+            except Refused as error:
+                output.error(error)
+                failed = True
+    return 1 if failed else 0
+
+
+def copy(options: Options, config: Config, output: Output) -> int:
+    """Place a copy at a unit."""
+    arguments = {"picture": str(options.picture), "to": str(options.to), "timeout_s": options.timeout}
+    with _unit(config, output) as client:
+        return _tell(client, output, "copy", silence_s=options.timeout + BESIDE_TIMEOUT_S, **arguments)
+
+
+def drop(options: Options, config: Config, output: Output) -> int:
+    """Free the own file."""
+    with _unit(config, output) as client:
+        return _tell(client, output, "drop", picture=str(options.picture))
+
+
+def delete(options: Options, config: Config, output: Output) -> int:
+    """Delete everywhere."""
+    with _unit(config, output) as client:
+        return _tell(client, output, "delete", picture=str(options.picture))
+
+
+def units(_options: Options, config: Config, output: Output) -> int:
+    """Neighbours as heard."""
+    with _unit(config, output) as client:
+        return _tell(client, output, "units")
+
+
+def status(options: Options, config: Config, output: Output) -> int:
+    """This unit; with --watch until Ctrl-C."""
+    client = Client(config.unit.socket_path)
+    if not options.watch:
+        return _tell(client, output, "status", silence_s=PROMPT_S)
+    try:
+        while True:
+            answers = list(client.ask("status", silence_s=PROMPT_S))
+            if sys.stdout.isatty():
+                print(CLEAR, end="")
+            for answer in answers:
+                output.show(answer)
+            time.sleep(WATCH_INTERVAL_S)
+    except KeyboardInterrupt:
+        return 0
+
+
+def explain(options: Options, config: Config, output: Output) -> int:
+    """Why each decision about a picture was made."""
+    client = Client(config.unit.socket_path)
+    if client.runs():
+        return _tell(client, output, "explain", silence_s=PROMPT_S, picture=str(options.picture))
+    from firmware import offline
+
+    for row in offline.explain_rows(config, options.picture):
+        output.row(row)
+    return 0
+
+
+def log(options: Options, config: Config, output: Output) -> int:
+    """The unit's latest events; with --follow as they come, until Ctrl-C."""
+    client = Client(config.unit.socket_path)
+    silence_s = None if options.follow else PROMPT_S
+    try:
+        return _tell(client, output, "log", silence_s=silence_s, follow=options.follow)
+    except KeyboardInterrupt:
+        if options.follow:
+            return 0
+        raise
+
+
+def fsck(options: Options, config: Config, output: Output) -> int:
+    """Every file's digest, and the catalogue against the card: 0 clean, 1 not."""
+    from firmware import offline
+
+    found = False
+    for row in offline.fsck_rows(config, repair=options.repair):
+        output.row(row)
+        found = True
+    return 1 if found else 0
+
+
+@contextmanager
+def _unit(config: Config, output: Output) -> Iterator[Client]:
+    """The running unit, or one that is up for the time of this command."""
+    client = Client(config.unit.socket_path)
+    if client.runs():
+        yield client
+        return
+    from firmware import service
+
+    output.note("no unit runs here: bringing it up for the time of this command")
+    with service.temporary(config):
+        yield client
+
+
+def _tell(client: Client, output: Output, verb: str, *, silence_s: float | None = None, **arguments: object) -> int:
+    """Ask and print all that comes."""
+    for answer in client.ask(verb, silence_s=silence_s, **arguments):
+        output.show(answer)
+    return 0
+
+
+VERBS: Mapping[str, Verb] = {
+    "run": run,
+    "shoot": shoot,
+    "list": list_,
+    "whereis": whereis,
+    "get": get,
+    "copy": copy,
+    "drop": drop,
+    "delete": delete,
+    "units": units,
+    "status": status,
+    "explain": explain,
+    "log": log,
+    "fsck": fsck,
+}

@@ -1,0 +1,202 @@
+"""The camera's child process: takes shots as its parent (hal.child_camera) asks, and may hang or die doing so.
+
+    python -m hal.camera_child SOCKET folder DIR
+    python -m hal.camera_child SOCKET pattern WIDTH HEIGHT QUALITY SEED
+
+SOCKET is the number of an inherited descriptor, the child's end of hal.camera_line. The child ends at its end of
+file, so also when the parent dies; in the middle of a hanging capture an alarm ends it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import random
+import resource
+import signal
+import socket
+import stat
+import sys
+from typing import IO, Protocol
+
+from hal.camera_line import (
+    MESSAGE_MAX_BYTES,
+    PICTURE_MAX_BYTES,
+    SEALS,
+    Chosen,
+    Failed,
+    Message,
+    Ready,
+    Request,
+    Taken,
+    decode,
+    encode,
+)
+from hal.errors import CameraError
+from hal.jpeg import draw_pattern, make_preview
+
+MEMORY_MAX_BYTES = 1_000_000_000  # of address space: what a decoder may take before it fails rather than the board
+ALARM_AFTER_S = 1.0  # past the parent's own time-out, when it should long have killed us
+COPY_BYTES = 1 << 20  # at a time from a file to the memfd
+START_OF_JPEG = b"\xff\xd8\xff"  # SOI and the first byte of the next marker (ITU T.81 B.1.1.3)
+
+
+class Source(Protocol):
+    """Where pictures come from. Both methods raise CameraError."""
+
+    def choose(self, request: Request) -> str:
+        """The name of the next picture; quick."""
+
+    def take(self, name: str, request: Request, into: IO[bytes]) -> None:
+        """Write its bytes. May hang."""
+
+
+class FolderSource:
+    """The folder's `*.jpg` in name order, round and round, bytes unaltered; read anew at each shot.
+
+    Hidden files and what is no regular file (a directory, a FIFO) do not count. The folder may be of any size:
+    only two names are held.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def choose(self, request: Request) -> str:
+        """The first name after the last one, or the first of all."""
+        first, following = "", ""
+        try:
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if not name.endswith(".jpg") or name.startswith(".") or not entry.is_file():
+                        continue
+                    first = min(first or name, name)
+                    if name > request.after:
+                        following = min(following or name, name)
+        except OSError as error:
+            raise self._fault(f"cannot be read: {error.strerror}") from error
+        if not first:
+            raise self._fault("has no *.jpg file")
+        return following or first
+
+    def _fault(self, fault: str) -> CameraError:
+        return CameraError(
+            f"the camera's folder {self._folder} {fault}",
+            did="no picture was taken",
+            can="put JPEGs in it that this user can read; the next shot looks again",
+        )
+
+    def take(self, name: str, request: Request, into: IO[bytes]) -> None:
+        """A copy of the file; refuses what does not begin as a JPEG does."""
+        del request  # the name says it all
+        try:
+            fault = self._copy(name, into)
+        except OSError as error:
+            fault = f"cannot be read: {error.strerror}"
+        if fault:
+            raise CameraError(
+                f"{os.path.join(self._folder, name)} {fault}",
+                did="no picture was taken, the next shot goes on with the file after it",
+                can="repair it or take it out of the folder",
+            )
+
+    def _copy(self, name: str, into: IO[bytes]) -> str:
+        """What is wrong with the file, empty if nothing; OSError where reading fails."""
+        descriptor = os.open(os.path.join(self._folder, name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return "is no longer a regular file"
+            data = file.read(COPY_BYTES)
+            if not data.startswith(START_OF_JPEG):
+                return "is not a JPEG"
+            while data:
+                into.write(data)
+                if into.tell() > PICTURE_MAX_BYTES:
+                    return f"is longer than {PICTURE_MAX_BYTES // 1_000_000} MB"
+                data = file.read(COPY_BYTES)
+        return ""
+
+
+class PatternSource:
+    """A drawn picture for each shot, made of chance: the same seed and number give the same one."""
+
+    def __init__(self, size: tuple[int, int], quality: int, seed: int) -> None:
+        self._size, self._quality, self._seed = size, quality, seed
+
+    def choose(self, request: Request) -> str:
+        """Its number."""
+        return str(request.number)
+
+    def take(self, name: str, request: Request, into: IO[bytes]) -> None:
+        """Drawn now."""
+        chance = random.Random(f"{self._seed} {name}")
+        into.write(draw_pattern(request.number, self._size, self._quality, chance))
+
+
+def serve(line: socket.socket, source: Source) -> None:
+    """Answer requests until the parent closes its end."""
+    _say(line, _readiness(source))
+    while packet := line.recv(MESSAGE_MAX_BYTES):
+        request = decode(packet)
+        assert isinstance(request, Request), request
+        # The default action of SIGALRM ends the process, whatever Python or a library is doing at that moment.
+        signal.setitimer(signal.ITIMER_REAL, request.timeout_s + ALARM_AFTER_S)
+        _shoot(line, source, request)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _readiness(source: Source) -> Message:
+    try:
+        source.choose(Request(number=1, after="", timeout_s=0.0))
+    except CameraError as error:
+        return Failed.of(error)
+    return Ready()
+
+
+def _shoot(line: socket.socket, source: Source, request: Request) -> None:
+    memory = os.memfd_create("picture", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(memory, "w+b") as picture:
+        try:
+            name = source.choose(request)
+            _say(line, Chosen(name))
+            source.take(name, request, picture)
+        except CameraError as error:
+            _say(line, Failed.of(error))
+            return
+        picture.flush()
+        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, SEALS)
+        picture.seek(0)
+        digest = hashlib.file_digest(picture, "sha256").hexdigest()
+        size_bytes = picture.tell()
+        picture.seek(0)
+        answer = Taken(size_bytes=size_bytes, sha256=digest, preview=make_preview(picture))
+        socket.send_fds(line, [encode(answer)], [memory])
+
+
+def _say(line: socket.socket, message: Message) -> None:
+    line.send(encode(message))
+
+
+def _source(words: list[str]) -> Source:
+    match words:
+        case ["folder", folder]:
+            return FolderSource(folder)
+        case ["pattern", width, height, quality, seed]:
+            return PatternSource((int(width), int(height)), int(quality), int(seed))
+    raise SystemExit(f"usage: {__doc__}")
+
+
+def main(words: list[str]) -> None:
+    """The whole life of the child; words as in the module's docstring."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # an ignored one would have been inherited
+    with socket.socket(fileno=int(words[0])) as line:
+        try:
+            serve(line, _source(words[1:]))
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the parent went away before our answer: nobody is left to tell
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,302 @@
+"""A camera that lives in a child process of its own: what hangs or crashes there leaves the unit standing.
+
+The child is hal.camera_child, their language hal.camera_line. A capture that hangs can be in uninterruptible
+sleep, where even SIGKILL does nothing for a while: such a child is left behind and reaped later.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fcntl import F_GET_SEALS, fcntl
+from pathlib import Path
+
+from hal.camera_line import MESSAGE_MAX_BYTES, SEALS, Chosen, Failed, Message, Ready, Request, Taken, decode, encode
+from hal.errors import CameraError, CameraHung
+
+START_TIMEOUT_S = 20.0  # until the child has imported Pillow; guess: a Pi Zero with a slow card takes 4 s
+END_PATIENCE_S = 1.0  # for a child to end by itself once the line is closed: longer than any drawing takes
+KILL_PATIENCE_S = 0.5  # for a killed child to be gone; after that it is reaped whenever it goes
+UNREAPED_MAX = 8  # killed children that the kernel does not let go; with so many no further one is started
+LAST_WORDS_MAX_BYTES = 2000  # of the child's stderr, kept to tell why it ended
+_PIPE_BYTES = 65_536  # what a pipe holds unless told otherwise (pipe(7))
+_ABOVE_HAL = Path(__file__).resolve().parent.parent
+
+
+class MemfdShot:
+    """A picture in a sealed memfd: its bytes are in no process's own memory, and nobody can change them."""
+
+    def __init__(self, file: io.FileIO, taken: Taken) -> None:
+        self._file = file
+        self.size_bytes = taken.size_bytes
+        self.sha256 = bytes.fromhex(taken.sha256)
+        self.preview = taken.preview
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """Exactly these bytes, less only at the end; ValueError once closed. From any thread."""
+        return os.pread(self._file.fileno(), size_bytes, offset)
+
+    def close(self) -> None:
+        """Forget the bytes; safe to call twice."""
+        self._file.close()
+
+
+class ChildCamera:
+    """The `folder` and `pattern` cameras (DESIGN §9), each in its child process. Implements hal.interfaces.Camera.
+
+    driver: "folder" takes the *.jpg of `folder` in name order, round and round, from the first on (by name also when
+    the child had to be started anew); "pattern" draws JPEGs of `size` (width, height in pixels) and `quality`.
+    One thread captures at a time; close() may come from another thread and ends a capture that is under way.
+    """
+
+    def __init__(self, driver: str, *, folder: Path | None, size: tuple[int, int], quality: int) -> None:
+        match driver:
+            case "folder" if folder is not None:
+                self._words = ["folder", str(folder.absolute())]
+            case "pattern":
+                seed = int.from_bytes(os.urandom(8))
+                self._words = ["pattern", *map(str, (*size, quality, seed))]
+            case _:
+                raise ValueError(f"no camera driver {driver!r} with folder {folder}")
+        self._lock = threading.Lock()  # held by whoever talks to the child
+        self._child: _Child | None = None
+        self._closed = False
+        self._doubtful = False  # the child runs, but said that no shot would work
+        self._unreaped: list[subprocess.Popen[bytes]] = []
+        self._number = 0
+        self._after = ""
+
+    @property
+    def child_pid(self) -> int | None:
+        """Process id of the child, None while there is none."""
+        child = self._child
+        return None if child is None else child.process.pid
+
+    def open(self) -> None:
+        """Start the child and wait until it is ready. Raises CameraError, also where the folder has no picture;
+        after that capture() may be called all the same, and looks again."""
+        with self._lock:
+            self._closed = False
+            if self._doubtful and self._child is not None:
+                self._drop(self._child)
+            problem = self._running(time.monotonic() + START_TIMEOUT_S)
+            if problem is not None:
+                raise problem.error()
+
+    def capture(self, timeout_s: float) -> MemfdShot:
+        """Take one picture. Raises CameraError, or CameraHung after timeout_s; may be called again then."""
+        deadline = time.monotonic() + timeout_s
+        with self._lock:
+            if self._closed:
+                raise _closed_error()
+            self._running(deadline)
+            child = self._child
+            assert child is not None
+            self._number += 1
+            request = Request(number=self._number, after=self._after, timeout_s=float(timeout_s))
+            with self._watched(child):
+                child.ask(request)
+                return self._answer(child, deadline)
+
+    def _answer(self, child: _Child, deadline: float) -> MemfdShot:
+        """The shot, once the child has answered; the name it chose is kept whatever comes after."""
+        message, file = child.hear(deadline)
+        if isinstance(message, Chosen):
+            self._after = message.name
+            message, file = child.hear(deadline)
+        match message:
+            case Failed():
+                raise message.error()
+            case Taken() if file is not None and _is_whole(file, message):
+                self._doubtful = False
+                return MemfdShot(file, message)
+        _forget(file)
+        raise ValueError(f"{message.word!r} is no answer")
+
+    def _running(self, deadline: float) -> Failed | None:
+        """See to it that a child runs. What it said stands in the way of a shot, if it was started just now."""
+        if self._child is not None and self._child.process.poll() is not None:
+            self._drop(self._child)  # it died while nobody asked it for anything
+        if self._child is not None:
+            return None
+        self._reap()
+        child = self._child = _Child(self._words)
+        with self._watched(child):
+            if self._closed:
+                raise EOFError
+            message, _file = child.hear(deadline)
+            if not isinstance(message, Ready | Failed):
+                raise ValueError(f"{message.word!r} is no greeting")
+        self._doubtful = isinstance(message, Failed)
+        return message if isinstance(message, Failed) else None
+
+    @contextmanager
+    def _watched(self, child: _Child) -> Iterator[None]:
+        """Around talking to the child: what goes wrong ends the child and becomes an error of ours."""
+        asked_at = time.monotonic()
+        try:
+            yield
+        except CameraError:
+            raise  # the child's own, it goes on; first because CameraError is an OSError too
+        except TimeoutError:
+            self._kill(child)
+            raise CameraHung(
+                f"the camera did not answer within {time.monotonic() - asked_at:.1f} s",
+                did="its process was killed and is started anew at the next shot",
+                can="if this happens again and again, check the camera's cable and power",
+            ) from None
+        except (EOFError, ConnectionError):
+            self._drop(child)
+            raise (_closed_error() if self._closed else _ended_error(child.epitaph())) from None
+        except ValueError as error:
+            self._kill(child)
+            raise _ended_error(f"it gave a wrong answer, {error}, and was killed") from error
+
+    def _kill(self, child: _Child) -> None:
+        child.process.kill()
+        self._drop(child)
+
+    def _drop(self, child: _Child) -> None:
+        """Part with a child, well or not."""
+        self._child = None
+        if not child.end():
+            self._unreaped.append(child.process)
+
+    def _reap(self) -> None:
+        """Look after killed children that would not go. Raises CameraError if there are too many."""
+        self._unreaped = [process for process in self._unreaped if process.poll() is None]
+        if len(self._unreaped) >= UNREAPED_MAX:
+            raise CameraError(
+                f"{len(self._unreaped)} processes of the camera hang in the kernel and cannot be ended",
+                did="no further one was started",
+                can="switch the unit off and on",
+            )
+
+    def close(self) -> None:
+        """End the child, also in the middle of a capture. capture() raises CameraError until open() is called."""
+        self._closed = True
+        child = self._child
+        if child is not None:
+            child.hang_up()
+        with self._lock:
+            if self._child is not None:
+                self._drop(self._child)
+
+
+class _Child:
+    """One child process, our end of the line to it, and what it writes to stderr."""
+
+    def __init__(self, words: list[str]) -> None:
+        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # Nobody waits for stderr: non-blocking at both ends, what does not fit is lost and the child goes on.
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._stderr = io.FileIO(reading, "r")
+        self._last_words = b""
+        path = os.pathsep.join(filter(None, (str(_ABOVE_HAL), os.environ.get("PYTHONPATH"))))
+        try:
+            self.process = subprocess.Popen(
+                # -P: what lies in the directory the daemon was started from is not imported by chance.
+                [sys.executable, "-P", "-m", "hal.camera_child", str(theirs.fileno()), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=writing,
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, "PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C in a terminal is for the daemon, which ends the child
+            )
+        except OSError as error:
+            self._line.close()
+            self._stderr.close()
+            raise CameraError(
+                f"the camera's process cannot be started: {error.strerror}",
+                did="no picture was taken",
+                can="free memory or processes; the next shot tries again",
+            ) from error
+        finally:
+            theirs.close()
+            os.close(writing)
+
+    def ask(self, request: Request) -> None:
+        """Send it. ConnectionError if the child is gone."""
+        self._line.send(encode(request))
+
+    def hear(self, deadline: float) -> tuple[Message, io.FileIO | None]:
+        """Its next message and the memfd beside it.
+
+        Raises TimeoutError, EOFError or ConnectionError if the child has ended, ValueError for no message of ours.
+        """
+        self._note_stderr()
+        remaining_s = deadline - time.monotonic()
+        if remaining_s <= 0:
+            raise TimeoutError
+        self._line.settimeout(remaining_s)
+        packet, files, _, _ = socket.recv_fds(self._line, MESSAGE_MAX_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
+        file = io.FileIO(files[0], "r") if files else None
+        if not packet:
+            raise EOFError
+        try:
+            return decode(packet), file
+        except ValueError:
+            _forget(file)
+            raise
+
+    def _note_stderr(self) -> None:
+        """Keep the end of what the child has written, and make room for more."""
+        words = self._stderr.read(_PIPE_BYTES) or b""
+        self._last_words = (self._last_words + words)[-LAST_WORDS_MAX_BYTES:]
+
+    def epitaph(self) -> str:
+        """How the child ended, in words."""
+        code = self.process.returncode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+        lines = self._last_words.decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"{how}: {last}" if last else how
+
+    def hang_up(self) -> None:
+        """Wake whoever hears this child, in whatever thread: it is told of the end."""
+        try:
+            self._line.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # closed in this very moment by the thread that used it
+
+    def end(self) -> bool:
+        """Close the line, which ends a child that is well, and use force where it does not. True once it is gone."""
+        self._line.close()
+        for patience_s in (END_PATIENCE_S, KILL_PATIENCE_S):
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(patience_s)
+                break
+            self.process.kill()
+        self._note_stderr()
+        self._stderr.close()
+        return self.process.returncode is not None
+
+
+def _forget(file: io.FileIO | None) -> None:
+    if file is not None:
+        file.close()
+
+
+def _is_whole(file: io.FileIO, taken: Taken) -> bool:
+    """Whether the bytes are there and cannot go away; what they are the digest says, to whoever copies them."""
+    return os.fstat(file.fileno()).st_size == taken.size_bytes and fcntl(file, F_GET_SEALS) == SEALS
+
+
+def _closed_error() -> CameraError:
+    return CameraError("the camera was closed", did="no picture was taken", can="start the unit again")
+
+
+def _ended_error(how: str) -> CameraError:
+    return CameraError(
+        f"the camera's process ended: {how}",
+        did="no picture was taken; the process is started anew at the next shot",
+        can="if this goes on, look for too little memory or a damaged installation",
+    )

@@ -1,0 +1,327 @@
+"""A simulated SD card: the whole Card Protocol in memory, with power cuts, faults at chosen calls, and a size.
+
+What reaches the medium: nothing until it is asked for. A power cut takes un-synced data, and names whose directory
+was not synced (new ones vanish, removed ones come back); with a random.Random each such change is kept or lost by
+chance, and files keep any mix of their old and new blocks. Not simulated: time, wear, journals (a rename that was cut
+may leave both names or neither, which is worse than ext4), and room held by files that were removed while open.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from dataclasses import dataclass, field
+
+from hal.errors import CardError, CardFull, CardReadOnly
+from hal.interfaces import CardEntry
+
+BLOCK_BYTES = 4096  # files take whole blocks, and a cut tears between them; ext4's usual block
+
+
+class Fault(enum.Enum):
+    """What goes wrong at a call."""
+
+    FULL = "the file system is full"
+    IO = "Input/output error"
+    READ_ONLY = "the card takes no more writes"
+    ROT = "one bit of what is read is wrong"
+
+
+class PowerCut(Exception):
+    """The power went after a call; everything raises it until power_cut(). No DandelionError: nothing handles it."""
+
+
+@dataclass(slots=True)
+class CardOptions:
+    """Size and faults; tests and the world change it while the card is in use.
+
+    at: fault by number of the call (the first is 1, see SimCard.calls). below: fault for every call on a path that
+    begins so. cut_after: the number of the last call that still works. FULL hits calls that take room, READ_ONLY
+    those that change something, IO all, ROT reads; at other calls a fault passes unused.
+    """
+
+    size_bytes: int = 64_000_000
+    at: dict[int, Fault] = field(default_factory=dict)
+    below: dict[str, Fault] = field(default_factory=dict)
+    read_only: bool = False
+    cut_after: int | None = None
+
+
+class _Node:
+    """A file: what a reader sees, and what the medium holds (None: never synced)."""
+
+    __slots__ = ("live", "lost", "medium")
+
+    def __init__(self, size_bytes: int) -> None:
+        self.live = bytearray(size_bytes)
+        self.medium: bytes | None = None
+        self.lost = False  # an fsync failed: the pages are marked clean though the medium never got them
+
+
+class _Directory:
+    """Names as they are seen, and as the medium holds them."""
+
+    __slots__ = ("live", "medium")
+
+    def __init__(self) -> None:
+        self.live: dict[str, _Node | _Directory] = {}
+        self.medium: dict[str, _Node | _Directory] = {}
+
+
+class SimFile:
+    """An open file of a SimCard; of no use after a power cut."""
+
+    def __init__(self, card: SimCard, node: _Node, path: str) -> None:
+        self._card = card
+        self._node: _Node | None = node
+        self._path = path
+        self._boot = card.power_cuts
+        self._sync_failed = False
+
+    def _open(self) -> _Node:
+        assert self._node is not None, f"{self._path} is closed"
+        assert self._boot == self._card.power_cuts, f"{self._path} was opened before the power cut"
+        return self._node
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write all of data at offset; a file grows with zeros as POSIX says."""
+        node = self._open()
+        self._card.step(self._path, Fault.IO, Fault.READ_ONLY, Fault.FULL)
+        grown = offset + len(data) - len(node.live)
+        if grown > 0:
+            self._card.take_room(_blocks(offset + len(data)) - _blocks(len(node.live)), self._path)
+            node.live.extend(bytes(grown))
+        node.live[offset : offset + len(data)] = data
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """These bytes, fewer only at the end of the file."""
+        node = self._open()
+        fault = self._card.step(self._path, Fault.IO, Fault.ROT)
+        data = bytearray(node.live[offset : offset + size_bytes])
+        if fault is Fault.ROT and data:
+            data[len(data) // 2] ^= 0x10
+        return bytes(data)
+
+    def sync(self) -> None:
+        """Put the file on the medium; after a failed one the medium keeps the old bytes, whatever is called next."""
+        node = self._open()
+        assert not self._sync_failed, f"{self._path}: a second fsync after a failed one would lie"
+        kinds = (Fault.IO,) if bytes(node.live) == node.medium else (Fault.IO, Fault.READ_ONLY)
+        try:
+            self._card.step(self._path, *kinds)
+        except CardError:
+            self._sync_failed = node.lost = True
+            raise
+        if not node.lost:
+            node.medium = bytes(node.live)
+
+    def forget_cache(self) -> None:
+        """Read from the medium from now on: what a failed sync lost shows here."""
+        node = self._open()
+        if node.lost:
+            node.live = bytearray(node.medium or bytes(len(node.live)))
+
+    def close(self) -> None:
+        """Safe to call twice, and after a power cut."""
+        self._node = None
+
+
+class SimCard:
+    """Card in memory. calls counts every step that touches the medium or its names; make_directory is several."""
+
+    def __init__(self, options: CardOptions | None = None) -> None:
+        self.options = options or CardOptions()
+        self.calls = 0
+        self.power_cuts = 0
+        self._top = _Directory()
+        self._used_bytes = 0
+
+    # ------------------------------------------------------------ Card
+
+    def create(self, path: str, size_bytes: int) -> SimFile:
+        """A new file with size_bytes reserved."""
+        directory, name = self._parent(path)
+        self.step(path, Fault.IO, Fault.READ_ONLY, Fault.FULL)
+        if name in directory.live:
+            raise FileExistsError(path)
+        self.take_room(_blocks(size_bytes), path)
+        node = directory.live[name] = _Node(size_bytes)
+        return SimFile(self, node, path)
+
+    def open(self, path: str, *, writable: bool = False) -> SimFile:
+        """An existing file."""
+        kinds = (Fault.IO, Fault.READ_ONLY) if writable else (Fault.IO,)
+        self.step(path, *kinds)
+        return SimFile(self, self._file(path), path)
+
+    def rename(self, old: str, new: str) -> None:
+        """Move a file or a directory; un-synced, a cut may undo either end of it."""
+        source, old_name = self._parent(old)
+        target, new_name = self._parent(new)
+        self.step(old, Fault.IO, Fault.READ_ONLY)
+        if old_name not in source.live:
+            raise FileNotFoundError(old)
+        assert new_name not in target.live or isinstance(target.live[new_name], _Node), f"{new} is a directory"
+        replaced = target.live.get(new_name)
+        target.live[new_name] = source.live.pop(old_name)
+        self._used_bytes -= _used(replaced)
+
+    def unlink(self, path: str) -> None:
+        """Remove a file."""
+        directory, name = self._parent(path)
+        self.step(path, Fault.IO, Fault.READ_ONLY)
+        self._used_bytes -= _used(self._file(path))
+        del directory.live[name]
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory and its missing parents, each durable in its parent: two calls per level."""
+        parts = _parts(path)
+        for depth, name in enumerate(parts, 1):
+            parent = self._directory(parts[: depth - 1])
+            self.step(path, Fault.IO, Fault.READ_ONLY)
+            parent.live.setdefault(name, _Directory())
+            self.sync_directory("/".join(parts[: depth - 1]))
+
+    def sync_directory(self, path: str) -> None:
+        """Make the names in this directory durable."""
+        directory = self._directory(_parts(path))
+        kinds = (Fault.IO,) if directory.live == directory.medium else (Fault.IO, Fault.READ_ONLY)
+        self.step(path, *kinds)
+        directory.medium = dict(directory.live)
+
+    def entries(self, path: str) -> list[CardEntry]:
+        """What is in a directory, by name; empty if the directory is not there."""
+        self.step(path, Fault.IO)
+        try:
+            directory = self._directory(_parts(path))
+        except FileNotFoundError:
+            return []
+        return [_entry(name, node) for name, node in sorted(directory.live.items())]
+
+    def free_bytes(self) -> int:
+        """What whole blocks leave free."""
+        return max(0, self.options.size_bytes - self._used_bytes)
+
+    def total_bytes(self) -> int:
+        """The size given."""
+        return self.options.size_bytes
+
+    # ------------------------------------------------------------ the simulation's side
+
+    def power_cut(self, chance: random.Random | None = None) -> None:
+        """Lose what is not on the medium, all of it, or with chance: any part of it. Open files end."""
+        self.power_cuts += 1
+        self.options.cut_after = None
+        _cut_names(self._top, chance, set())
+        self._used_bytes = _used(self._top)
+
+    def rot(self, path: str, offset: int) -> None:
+        """Flip one bit of a file on the medium, behind everybody's back."""
+        node = self._file(path)
+        node.live[offset] ^= 0x01
+        node.medium = bytes(node.live)
+
+    def step(self, path: str, *may: Fault) -> Fault | None:
+        """Count a call and let happen what the options say, of the faults that may hit this kind of call."""
+        if self.options.cut_after is not None and self.calls >= self.options.cut_after:
+            raise PowerCut(f"the power went after call {self.calls}")
+        self.calls += 1
+        fault = self.options.at.get(self.calls)
+        if fault is None:
+            fault = next((f for start, f in self.options.below.items() if path.startswith(start)), None)
+        if self.options.read_only and Fault.READ_ONLY in may:
+            fault = Fault.READ_ONLY
+        if fault is None or fault not in may:
+            return None
+        if fault is not Fault.ROT:
+            raise _ERRORS[fault](f"call {self.calls} on {path or 'the top directory'}: {fault.value}")
+        return fault
+
+    def take_room(self, size_bytes: int, path: str) -> None:
+        """CardFull unless so much is free, else it is taken."""
+        if size_bytes > self.free_bytes():
+            raise CardFull(f"{path}: {Fault.FULL.value}")
+        self._used_bytes += size_bytes
+
+    def _directory(self, parts: list[str]) -> _Directory:
+        here: _Node | _Directory = self._top
+        for name in parts:
+            found = here.live.get(name) if isinstance(here, _Directory) else None
+            if found is None:
+                raise FileNotFoundError("/".join(parts))
+            here = found
+        if isinstance(here, _Node):
+            raise CardError(f"{'/'.join(parts)}: Not a directory")
+        return here
+
+    def _parent(self, path: str) -> tuple[_Directory, str]:
+        *parents, name = _parts(path)
+        return self._directory(parents), name
+
+    def _file(self, path: str) -> _Node:
+        directory, name = self._parent(path)
+        node = directory.live.get(name)
+        if node is None:
+            raise FileNotFoundError(path)
+        if isinstance(node, _Directory):
+            raise CardError(f"{path}: Is a directory")
+        return node
+
+
+_ERRORS: dict[Fault, type[CardError]] = {Fault.FULL: CardFull, Fault.IO: CardError, Fault.READ_ONLY: CardReadOnly}
+
+
+def _parts(path: str) -> list[str]:
+    parts = path.split("/") if path else []
+    assert all(part not in ("", ".", "..") for part in parts), f"not a path within the card: {path!r}"
+    return parts
+
+
+def _blocks(size_bytes: int) -> int:
+    """Bytes of the whole blocks that a file of this size takes."""
+    return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def _entry(name: str, node: _Node | _Directory) -> CardEntry:
+    if isinstance(node, _Directory):
+        return CardEntry(name, BLOCK_BYTES, True)
+    return CardEntry(name, len(node.live), False)
+
+
+def _used(node: _Node | _Directory | None) -> int:
+    if isinstance(node, _Directory):
+        return sum(_used(below) for below in node.live.values())
+    return 0 if node is None else _blocks(len(node.live))
+
+
+def _cut_names(directory: _Directory, chance: random.Random | None, seen: set[int]) -> None:
+    """Names first, then what is behind those that are left; a node with two names is cut once."""
+    after = dict(directory.medium)
+    for name in sorted(directory.live.keys() | directory.medium.keys()):
+        was, now = directory.medium.get(name), directory.live.get(name)
+        if was is not now and chance is not None and chance.random() < 0.5:
+            after.pop(name, None)
+            if now is not None:
+                after[name] = now
+    directory.live, directory.medium = after, dict(after)
+    for _, node in sorted(after.items()):
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, _Directory):
+            _cut_names(node, chance, seen)
+        else:
+            _cut_data(node, chance)
+
+
+def _cut_data(node: _Node, chance: random.Random | None) -> None:
+    old = node.medium or b""
+    if chance is None or node.lost or node.live == old:
+        kept = old
+    else:
+        size_bytes = chance.choice((len(old), len(node.live)))
+        sources = (old.ljust(size_bytes, b"\0"), bytes(node.live).ljust(size_bytes, b"\0"))
+        starts = range(0, size_bytes, BLOCK_BYTES)
+        mixed = b"".join(chance.choice(sources)[start : start + BLOCK_BYTES] for start in starts)
+        kept = mixed[:size_bytes]
+    node.live, node.medium, node.lost = bytearray(kept), kept, False

@@ -1,0 +1,208 @@
+"""`dandelion sim`: units as real processes on one emulated line, shown live until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from firmware.client import Client
+from firmware.errors import Refused, WrongArgument
+from sim.children import DANDELION, Child, Ending, end_all
+from sim.fleet_config import Place, config_text, read_options
+from sim.line import LineProcess
+from sim.line_model import BITS_PER_BYTE_ON_LINE
+from sim.show import LiveShow, PlainShow, Show
+from sim.view import EVENTS, save_svg
+from sim.watch import FleetEvent, FleetState, Watch, choose_read_out
+
+TICK_S = 0.25  # the view is drawn so often
+READY_S = 30.0  # a unit is ready in 0.6 s (DESIGN §11); a busy machine may need longer
+READY_TICK_S = 0.05
+READ_OUT_EVERY_S = 15.0  # the fleet asks for a picture now and then, so that collecting and delivering are seen, too
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a fleet until a signal or --for. Raises DandelionError for what the command line tells a person."""
+    options = read_options(argv)
+    with Ending() as ending, _work_directory(options.dir) as directory:
+        folder = options.folder or _pictures(directory, ending)
+        if ending.asked:
+            return 0
+        if not any(folder.glob("*.jpg")):
+            raise WrongArgument(f"--folder {folder}: no *.jpg there", can="name a directory with JPEG files")
+        with _line(options) as line, _units(options, directory, line.ports, folder) as units:
+            fleet = Fleet(units, options, directory)
+            if fleet.wait_ready(ending):
+                fleet.run(ending, PlainShow() if options.plain or not sys.stdout.isatty() else LiveShow())
+    return 0
+
+
+class Fleet:
+    """Units that were started: waits for them, shows them, asks for a picture now and then."""
+
+    def __init__(self, units: dict[Place, Child], options: argparse.Namespace, directory: Path) -> None:
+        self._units = units
+        self._options = options
+        self._directory = directory
+        self._dead: set[Place] = set()
+        self._recent: deque[FleetEvent] = deque(maxlen=EVENTS)
+        self._read_out: Child | None = None
+        self._read_outs = 0
+        self._next_read_out = time.monotonic()
+        self._watch = Watch(
+            {place.number: (place.name, place.socket) for place in units},
+            title=f"{len(units)} units on one shared line, {options.baud} baud, {options.loss:.0%} loss",
+            line_bytes_per_s=options.baud / BITS_PER_BYTE_ON_LINE,
+        )
+
+    def wait_ready(self, ending: Ending) -> bool:
+        """Until every unit answers; False if asked to end before. Refused if one ends or does not come up."""
+        deadline = time.monotonic() + READY_S
+        waiting = list(self._units)
+        while waiting and not ending.wait(READY_TICK_S):
+            place = waiting[0]
+            status = self._units[place].status()
+            if status is not None:
+                words = self._units[place].last_words()
+                raise Refused(f"{place.name} ended with status {status} at its start: {words}")
+            if Client(place.socket).runs():
+                waiting.pop(0)
+            elif time.monotonic() > deadline:
+                raise Refused(f"{place.name} was not ready within {READY_S:.0f} s: {self._units[place].last_words()}")
+        return not waiting
+
+    def run(self, ending: Ending, show: Show) -> None:
+        """Show it until asked to end or until --for is over."""
+        over = None if self._options.seconds is None else time.monotonic() + self._options.seconds
+        state = self._state([])
+        self._watch.start()
+        with show:
+            show.begin(state)
+            while not ending.wait(TICK_S) and (over is None or time.monotonic() < over):
+                self._report_dead()
+                self._drive_read_out(state)
+                events = self._watch.events()
+                state = self._state(events)
+                show.show(state, events)
+        self._watch.stop()
+        if self._options.svg is not None:
+            save_svg(state, self._options.svg)
+        elsewhere = sum("verified" in shown.holders.values() for shown in state.pictures)
+        print(f"The fleet ends: {len(state.pictures)} pictures, {elsewhere} of them with a verified copy elsewhere.")
+
+    def _state(self, events: list[FleetEvent]) -> FleetState:
+        self._recent.extend(events)
+        state = self._watch.state()
+        return replace(state, events=tuple(self._recent), footer=self._hints(state))
+
+    def _hints(self, state: FleetState) -> tuple[str, ...]:
+        """The commands for another terminal; of the oldest picture that can show something, so that they stay."""
+        chosen = choose_read_out(replace(state, pictures=state.pictures[::-1]), 0)
+        asker, picture = chosen or (state.units[-1].number, "PICTURE")
+        config = _shown(next(place.config for place in self._units if place.number == asker))
+        command = _shown(Path(sys.executable).with_name("dandelion"))
+        return (
+            f"To read a picture out at unit-{asker}, in another terminal:",
+            f"  {command} list --config {config}",
+            f"  {command} get {picture} -o /tmp --config {config}",
+        )
+
+    def _report_dead(self) -> None:
+        for place, child in self._units.items():
+            status = child.status()
+            if status is not None and place not in self._dead:
+                self._dead.add(place)
+                words = child.last_words()
+                self._watch.say(f"{place.name} has ended with status {status}" + f": {words}" * bool(words), "alarm")
+
+    def _drive_read_out(self, state: FleetState) -> None:
+        """Now and then `dandelion get` at a unit that lacks a picture; its unit's log tells how it goes."""
+        if self._read_out is None:
+            chosen = choose_read_out(state, self._read_outs)
+            if chosen is not None and time.monotonic() >= self._next_read_out:
+                self._begin_read_out(*chosen)
+            return
+        status = self._read_out.status()
+        if status is None:
+            return
+        if status != 0:
+            self._watch.say(f"the read-out could not be done: {self._read_out.last_words()}", "alarm")
+        self._read_out = None
+        self._next_read_out = time.monotonic() + READ_OUT_EVERY_S
+        shutil.rmtree(self._directory / "read-out", ignore_errors=True)
+
+    def _begin_read_out(self, asker: int, picture: str) -> None:
+        place = next(place for place in self._units if place.number == asker)
+        self._watch.say(f"somebody at {place.name} asks for picture {picture}")
+        self._read_outs += 1
+        self._read_out = Child(
+            [*DANDELION, "get", picture, "-o", str(self._directory / "read-out"), "--config", str(place.config)],
+            said=self._directory / "read-out.output",
+        )
+
+
+def _shown(path: Path) -> str:
+    """The path as short as it can be typed here."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+@contextmanager
+def _work_directory(wanted: Path | None) -> Iterator[Path]:
+    """The directory asked for, which stays, or a temporary one."""
+    if wanted is not None:
+        wanted.mkdir(parents=True, exist_ok=True)
+        yield wanted.absolute()
+        return
+    made = Path(tempfile.mkdtemp(prefix="dandelion-"))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _pictures(directory: Path, ending: Ending) -> Path:
+    """A folder of JPEGs, made in a process of its own if it is not there yet."""
+    folder = directory / "pictures"
+    if not any(folder.glob("*.jpg")):
+        print("Drawing the pictures that the cameras will take …", flush=True)
+        child = Child([sys.executable, "-m", "sim.pictures", str(folder)], said=directory / "pictures.output")
+        while child.status() is None and not ending.wait(READY_TICK_S):
+            pass
+        end_all([child])
+        if child.status() != 0 and not ending.asked:
+            raise Refused(f"the pictures could not be made: {child.last_words()}", can="name some with --folder DIR")
+    return folder
+
+
+def _line(options: argparse.Namespace) -> LineProcess:
+    arguments = ["--units", options.units, "--baud", options.baud]
+    arguments += ["--loss", options.loss, "--bit-errors", options.bit_errors]
+    try:
+        return LineProcess([str(argument) for argument in arguments])
+    except ValueError as error:
+        raise WrongArgument(f"the line cannot be made: {error}") from error
+
+
+@contextmanager
+def _units(
+    options: argparse.Namespace, directory: Path, ports: Sequence[str], folder: Path
+) -> Iterator[dict[Place, Child]]:
+    """Every unit started; ended at the end of the context."""
+    units: dict[Place, Child] = {}
+    try:
+        for number, port in enumerate(ports, start=1):
+            place = Place(number, directory)
+            place.card.mkdir(parents=True, exist_ok=True)
+            place.config.write_text(config_text(place, options, port=port, folder=folder.absolute()))
+            units[place] = Child([*DANDELION, "run", "--config", str(place.config)], said=place.said)
+        yield units
+    finally:
+        end_all(list(units.values()))

@@ -1,0 +1,246 @@
+"""What every Card must do, run on a real directory and on the simulated card."""
+
+from __future__ import annotations
+
+import os
+import random
+import stat
+from pathlib import Path
+
+import pytest
+
+from hal.directory_card import DirectoryCard
+from hal.errors import CardError, CardFull, CardReadOnly
+from hal.interfaces import Card, CardEntry
+from sim.card import CardOptions, Fault, PowerCut, SimCard
+
+
+@pytest.fixture(params=["directory", "sim"])
+def card(request: pytest.FixtureRequest, tmp_path: Path) -> Card:
+    if request.param == "directory":
+        return DirectoryCard(str(tmp_path / "card"))
+    return SimCard()
+
+
+def put(card: Card, path: str, data: bytes) -> None:
+    file = card.create(path, len(data))
+    file.write(0, data)
+    file.sync()
+    file.close()
+
+
+def bytes_of(card: Card, path: str) -> bytes:
+    file = card.open(path)
+    try:
+        return file.read(0, 1_000_000)
+    finally:
+        file.close()
+
+
+def test_a_new_file_has_its_whole_size_at_once(card: Card) -> None:
+    free = card.free_bytes()
+    card.create("a", 100_000).close()
+    assert card.entries("") == [CardEntry("a", 100_000, False)]
+    assert card.free_bytes() < free + 1
+    assert card.total_bytes() >= card.free_bytes() > 0
+
+
+def test_an_empty_file_can_be_made(card: Card) -> None:
+    card.create("a", 0).close()
+    assert bytes_of(card, "a") == b""
+
+
+def test_create_refuses_a_name_that_exists_and_leaves_it_alone(card: Card) -> None:
+    put(card, "a", b"first")
+    with pytest.raises(FileExistsError):
+        card.create("a", 3)
+    assert bytes_of(card, "a") == b"first"
+
+
+def test_create_and_open_need_their_directory(card: Card) -> None:
+    for call in (lambda: card.create("x/a", 3), lambda: card.open("x/a"), lambda: card.open("a")):
+        with pytest.raises(FileNotFoundError):
+            call()
+
+
+def test_bytes_are_written_and_read_at_offsets(card: Card) -> None:
+    file = card.create("a", 10)
+    file.write(4, b"xyz")
+    file.write(9, b"!+")
+    file.sync()
+    file.forget_cache()
+    assert file.read(0, 100) == b"\0\0\0\0xyz\0\0!+"
+    assert file.read(5, 2) == b"yz"
+    assert file.read(11, 4) == b""
+    file.close()
+    file.close()
+
+
+def test_a_file_can_be_opened_again_for_writing(card: Card) -> None:
+    put(card, "a", b"abcdef")
+    file = card.open("a", writable=True)
+    file.write(2, b"-")
+    file.sync()
+    file.close()
+    assert bytes_of(card, "a") == b"ab-def"
+
+
+def test_directories_are_made_with_their_parents_and_again_without_harm(card: Card) -> None:
+    card.make_directory("own/00001-3fa7")
+    put(card, "own/00001-3fa7/a", b"1")
+    card.make_directory("own/00001-3fa7")
+    assert [(e.name, e.is_directory) for e in card.entries("own")] == [("00001-3fa7", True)]
+    assert [(e.name, e.size_bytes, e.is_directory) for e in card.entries("own/00001-3fa7")] == [("a", 1, False)]
+
+
+def test_entries_are_sorted_and_empty_where_nothing_is(card: Card) -> None:
+    for name in ("b", "c", "a"):
+        put(card, name, b"")
+    assert [e.name for e in card.entries("")] == ["a", "b", "c"]
+    assert card.entries("nowhere/at/all") == []
+
+
+def test_rename_moves_between_directories(card: Card) -> None:
+    card.make_directory("one")
+    card.make_directory("two")
+    put(card, "one/a", b"data")
+    card.rename("one/a", "two/b")
+    card.sync_directory("two")
+    assert card.entries("one") == []
+    assert bytes_of(card, "two/b") == b"data"
+    with pytest.raises(FileNotFoundError):
+        card.rename("one/a", "two/c")
+
+
+def test_unlink_removes_and_gives_room_back(card: Card) -> None:
+    put(card, "a", b"data")
+    card.unlink("a")
+    card.sync_directory("")
+    assert card.entries("") == []
+    with pytest.raises(FileNotFoundError):
+        card.unlink("a")
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../a", "own/../../a", "own//a", "./a", "own/"])
+def test_no_path_leaves_the_card(card: Card, path: str) -> None:
+    with pytest.raises(AssertionError):
+        card.open(path)
+    with pytest.raises(AssertionError):
+        card.entries(path)
+
+
+def test_too_large_a_file_is_refused_and_leaves_nothing(card: Card) -> None:
+    with pytest.raises(CardFull):
+        card.create("a", card.total_bytes() * 2)
+    assert card.entries("") == []
+
+
+def test_a_file_where_a_directory_should_be_is_a_card_error(card: Card) -> None:
+    put(card, "own", b"")
+    with pytest.raises(CardError):
+        card.create("own/a", 1)
+
+
+# ------------------------------------------------------------ the real one
+
+
+def test_real_files_are_private_and_links_are_not_followed(tmp_path: Path) -> None:
+    card = DirectoryCard(str(tmp_path / "card"))
+    put(card, "a", b"x")
+    assert stat.S_IMODE((tmp_path / "card" / "a").stat().st_mode) == 0o600
+    os.symlink("/etc/hostname", tmp_path / "card" / "link")
+    with pytest.raises(CardError):
+        card.open("link")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a device that is always full")
+def test_a_full_file_system_is_told_in_words(tmp_path: Path) -> None:
+    card = DirectoryCard(str(tmp_path / "card"))
+    os.mknod(tmp_path / "card" / "full", 0o600 | stat.S_IFCHR, os.makedev(1, 7))  # what /dev/full is
+    with pytest.raises(CardFull, match="could not write full on the card: the file system is full"):
+        card.open("full", writable=True).write(0, b"x")
+
+
+# ------------------------------------------------------------ the simulated one: power cuts and faults
+
+
+def test_a_cut_takes_what_was_not_synced() -> None:
+    card = SimCard()
+    card.make_directory("d")
+    put(card, "d/unsynced-name", b"data")
+    put(card, "d/kept", b"data")
+    card.sync_directory("d")
+    put(card, "d/later", b"data")
+    card.unlink("d/kept")
+    file = card.open("d/unsynced-name", writable=True)
+    file.write(0, b"DATA")
+    card.power_cut()
+    assert [e.name for e in card.entries("d")] == ["kept", "unsynced-name"]
+    assert bytes_of(card, "d/kept") == bytes_of(card, "d/unsynced-name") == b"data"
+    with pytest.raises(AssertionError):
+        file.write(0, b"x")
+
+
+def test_a_name_may_outlive_its_data() -> None:
+    card = SimCard()
+    card.create("a", 5).write(0, b"12345")
+    card.sync_directory("")
+    card.power_cut()
+    assert card.entries("") == [CardEntry("a", 0, False)]
+
+
+def test_a_torn_cut_mixes_old_and_new_blocks_and_is_repeatable() -> None:
+    def torn(seed: int) -> bytes:
+        card = SimCard()
+        put(card, "a", b"o" * 40_000)
+        card.sync_directory("")
+        card.open("a", writable=True).write(0, b"n" * 40_000)
+        card.power_cut(random.Random(seed))
+        return bytes_of(card, "a")
+
+    assert torn(1) == torn(1)
+    assert set(torn(1)) == {ord("o"), ord("n")}
+
+
+def test_after_a_failed_sync_the_medium_has_the_old_bytes() -> None:
+    card = SimCard()
+    put(card, "a", b"old")
+    file = card.open("a", writable=True)
+    file.write(0, b"new")
+    card.options.at[card.calls + 1] = Fault.IO
+    with pytest.raises(CardError):
+        file.sync()
+    with pytest.raises(AssertionError):
+        file.sync()
+    assert file.read(0, 3) == b"new"
+    file.forget_cache()
+    assert file.read(0, 3) == b"old"
+
+
+def test_faults_hit_the_chosen_call_and_path() -> None:
+    card = SimCard(CardOptions(size_bytes=100_000, below={"bad/": Fault.IO}))
+    card.make_directory("bad")
+    with pytest.raises(CardError):
+        card.create("bad/a", 1)
+    card.options.at[card.calls + 1] = Fault.FULL
+    with pytest.raises(CardFull):
+        card.create("a", 1)
+    card.create("a", 8192).close()
+    assert card.free_bytes() == 100_000 - 8192
+    card.options.read_only = True
+    with pytest.raises(CardReadOnly):
+        card.unlink("a")
+    card.options.at[card.calls + 2] = Fault.ROT
+    assert bytes_of(card, "a") != bytes(8192)
+    assert bytes_of(card, "a") == bytes(8192)
+
+
+def test_after_the_cut_nothing_works_until_the_power_is_back() -> None:
+    card = SimCard(CardOptions(cut_after=1))
+    card.create("a", 1)
+    with pytest.raises(PowerCut):
+        card.sync_directory("")
+    with pytest.raises(PowerCut):
+        card.entries("")
+    card.power_cut()
+    assert card.entries("") == []

@@ -1,0 +1,85 @@
+"""The line between the camera's child and its parent: what is encoded comes back, and nothing else is believed."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from hal.camera_line import MESSAGE_MAX_BYTES, Chosen, Failed, Message, Ready, Request, Taken, decode, encode
+from hal.errors import CameraError
+
+TAKEN = Taken(size_bytes=5, sha256="ab" * 32, preview=b"\xff\xd8\n\x00\n")
+MESSAGES: tuple[Message, ...] = (
+    Request(number=3, after="a\udcff.jpg", timeout_s=2.5),
+    Ready(),
+    Chosen("ü.jpg"),
+    TAKEN,
+    Failed(what="no", did="nothing", can="wait"),
+)
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_comes_back_as_it_was(message: Message) -> None:
+    assert decode(encode(message)) == message
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_no_truncated_or_bent_message_gives_anything_but_a_message_or_value_error(message: Message) -> None:
+    packet = encode(message)
+    bent = [packet[:length] for length in range(len(packet))]
+    bent += [flip(packet, bit) for bit in range(len(packet) * 8)]
+    for candidate in bent:
+        try:
+            decode(candidate)
+        except ValueError:
+            continue
+
+
+def flip(packet: bytes, bit: int) -> bytes:
+    changed = bytearray(packet)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"",
+        b"[]",
+        b"[" * MESSAGE_MAX_BYTES,
+        b'{"word": ["taken"]}',
+        b'{"word": "photo"}',
+        b'{"word": "chosen"}',
+        b'{"word": "chosen", "name": 3}',
+        b'{"word": "ready", "more": 3}',
+        random.Random(3).randbytes(300),
+    ],
+)
+def test_what_is_no_message_is_a_value_error(packet: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - any of them
+        decode(packet)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("size_bytes", 0), ("size_bytes", 10**12), ("sha256", "ab" * 31), ("sha256", "xy" * 32)]
+)
+def test_a_picture_beyond_the_bounds_is_not_believed(field: str, value: object) -> None:
+    line, _, preview = encode(TAKEN).partition(b"\n")
+    packet = json.dumps({**json.loads(line), field: value}).encode() + b"\n" + preview
+    with pytest.raises(ValueError):  # noqa: PT011
+        decode(packet)
+
+
+def test_a_preview_that_is_too_long_is_not_believed() -> None:
+    with pytest.raises(ValueError, match="preview"):
+        decode(encode(TAKEN) + bytes(4000))
+
+
+def test_an_error_of_any_length_and_any_file_name_fits_and_can_be_printed() -> None:
+    failed = Failed.of(CameraError("\udcff" * 5000, did="ü" * 5000, can="\U0001f332" * 5000))
+    told = decode(encode(failed))
+    assert told == failed
+    assert isinstance(told, Failed)
+    assert str(told.error()).encode().startswith(b"\\udcff")

@@ -1,0 +1,233 @@
+"""Sender and Receiver one call at a time: what counts as lost, when a report is due, what a peer cannot do."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware.errors import DamagedPacket
+from firmware.estimate import LinkEstimate
+from firmware.ranges import MAX_RANGES, RangeSet
+from firmware.transfer import GAP_SPACING_S, REPORT_AFTER_S, REPORT_BYTES, REPORT_RANGES, Receiver, Sender
+
+SIZE = 10_000
+
+
+def sender_of(size_bytes: int = SIZE) -> Sender:
+    return Sender(size_bytes, RangeSet([(0, size_bytes)]), LinkEstimate(11_520.0), 0.0)
+
+
+def send(sender: Sender, parts: int, now: float, length: int = 100) -> list[tuple[int, int]]:
+    """Let this many parts of this length out."""
+    made = []
+    for _ in range(parts):
+        part = sender.next_part(now, length, 24)
+        assert part is not None
+        sender.sent(*part, part[1] - part[0] + 24, now)
+        made.append(part)
+    return made
+
+
+def test_a_part_is_lost_when_the_second_one_after_it_is_reported() -> None:
+    sender = sender_of()
+    send(sender, 4, 0.0)
+    sender.on_report(RangeSet([(0, 100), (200, 300)]), 0.1)
+    assert sender.parts_lost == 0
+    sender.on_report(RangeSet([(0, 100), (200, 400)]), 0.1)
+    assert sender.parts_lost == 1
+    assert sender.next_part(0.1, 100, 24) == (100, 200)
+    send(sender, 1, 0.1)
+    assert (sender.bytes_sent, sender.bytes_resent) == (500, 100)
+    assert sender.next_part(0.1, 100, 24) == (400, 500)
+
+
+def test_only_the_missing_bytes_of_a_lost_part_are_sent_again() -> None:
+    sender = sender_of()
+    send(sender, 3, 0.0)
+    sender.on_report(RangeSet([(100, 130), (200, 300)]), 0.1)
+    assert send(sender, 2, 0.1) == [(0, 100), (300, 400)]
+    sender.on_report(RangeSet([(0, 130), (200, 400)]), 0.2)
+    assert sender.next_part(0.2, 100, 24) == (130, 200)
+
+
+@pytest.mark.parametrize(("ranges", "lost_beyond"), [(REPORT_RANGES, 0), (REPORT_RANGES - 1, 16)])
+def test_a_report_that_was_cut_off_says_nothing_about_what_is_beyond(ranges, lost_beyond) -> None:
+    sender = sender_of()
+    send(sender, 2 * ranges + 16, 0.0)
+    sender.on_report(RangeSet([(100, 300)]), 0.1)
+    assert sender.parts_lost == 1
+    assert send(sender, 1, 0.1) == [(0, 100)]  # newer than all that is still under way
+    named = [(0, 300), *((200 * index, 200 * index + 100) for index in range(2, ranges + 1))]
+    sender.on_report(RangeSet(named), 0.2)
+    gaps = ranges - 1
+    assert sender.parts_lost == 1 + gaps + lost_beyond - (1 if lost_beyond else 0)
+
+
+def test_a_question_is_asked_in_silence_and_its_answer_is_no_round_trip() -> None:
+    sender = sender_of(300)
+    send(sender, 3, 0.0)
+    assert sender.all_sent
+    deadline = sender.deadline()
+    assert deadline is not None
+    assert sender.next_part(deadline - 0.001, 100, 24) is None
+    assert send(sender, 1, deadline) == [(200, 300)]
+    assert sender.next_part(deadline, 100, 24) is None
+    sender.on_report(RangeSet([(200, 300)]), deadline + 0.01)
+    assert sender.estimate.rtt_s is None
+    assert sender.parts_lost == 2
+    assert send(sender, 2, 2.0) == [(0, 100), (100, 200)]
+    sender.on_report(RangeSet([(0, 300)]), 2.25)
+    assert sender.estimate.rtt_s == 0.25
+    assert sender.all_acknowledged
+    assert sender.deadline() is None
+
+
+def test_questions_after_the_first_are_short() -> None:
+    sender = sender_of(100)
+    lengths = []
+    send(sender, 1, 0.0)
+    for _ in range(5):
+        now = sender.deadline()
+        assert now is not None
+        start, stop = send(sender, 1, now)[0]
+        lengths.append(stop - start)
+    assert lengths == [100, 64, 64, 64, 64]
+
+
+def test_what_is_in_flight_is_bounded_however_slow_the_reports_are() -> None:
+    sender = sender_of(1_000_000)
+    for _ in range(100):
+        sender.estimate.took(60.0)
+    while (part := sender.next_part(0.0, 4096, 24)) is not None:
+        sender.sent(*part, part[1] - part[0] + 24, 0.0)
+    assert 22_000 <= sender.bytes_sent <= 23_040  # 2 s of the line
+
+
+def test_a_restart_believes_a_receiver_that_has_less() -> None:
+    sender = sender_of()
+    send(sender, 50, 0.0)
+    sender.on_report(RangeSet([(0, 5_000)]), 0.1)
+    sender.restart(RangeSet([(3_000, SIZE)]), 5.0)
+    assert (sender.done_bytes, sender.progress_at, sender.deadline()) == (3_000, 5.0, None)
+    assert send(sender, 30, 5.0)[0] == (3_000, 3_100)
+    assert sender.bytes_resent == 2_000
+    sender.restart(RangeSet(), 6.0)
+    assert sender.all_sent
+    assert sender.all_acknowledged
+    assert sender.next_part(6.0, 100, 24) is None
+
+
+def test_a_stale_report_changes_nothing() -> None:
+    sender = sender_of()
+    send(sender, 5, 0.0)
+    sender.on_report(RangeSet([(0, 500)]), 0.1)
+    send(sender, 2, 0.1)
+    sender.on_report(RangeSet([(0, 100), (400, 500)]), 0.2)
+    assert (sender.done_bytes, sender.parts_lost) == (500, 0)
+
+
+def test_a_burst_counts_as_one_error() -> None:
+    scattered, burst = sender_of(), sender_of()
+    for sender, have in (
+        (scattered, RangeSet([(0, 100), (200, 300), (400, 500), (600, 1000)])),
+        (burst, RangeSet([(0, 400), (700, 1000)])),
+    ):
+        send(sender, 10, 0.0)
+        sender.on_report(have, 0.1)
+        assert sender.parts_lost == 3
+    assert scattered.estimate.errors_per_byte > 2 * burst.estimate.errors_per_byte
+
+
+def test_ranges_beyond_the_picture_are_the_peers_error() -> None:
+    sender = sender_of()
+    for breaks in (
+        lambda: sender.on_report(RangeSet([(0, SIZE + 1)]), 0.0),
+        lambda: sender.restart(RangeSet([(0, SIZE + 1)]), 0.0),
+        lambda: Sender(SIZE, RangeSet([(0, SIZE + 1)]), LinkEstimate(960.0), 0.0),
+    ):
+        with pytest.raises(DamagedPacket):
+            breaks()
+    assert sender.done_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("offset", "size_bytes"), [(0, SIZE + 1), (SIZE, 1), (SIZE - 1, 2), (5, 0), (-1, 5), (2**40, 1)]
+)
+def test_a_part_that_cannot_be_is_the_peers_error(offset, size_bytes) -> None:
+    receiver = Receiver(SIZE, RangeSet())
+    with pytest.raises(DamagedPacket):
+        receiver.on_part(offset, bytes(size_bytes), 0.0)
+    assert receiver.deadline() is None
+    assert len(receiver.have) == 0
+
+
+def test_a_peer_cannot_make_the_sets_grow_without_end() -> None:
+    receiver = Receiver(4 * MAX_RANGES, RangeSet())
+    sender = sender_of(4 * MAX_RANGES)
+    for index in range(2 * MAX_RANGES):
+        written = receiver.on_part(2 * index, b"x", 0.0)
+        assert len(written) == (index < MAX_RANGES)
+        sender.on_report(RangeSet([(2 * index, 2 * index + 1)]), 0.0)
+    assert len(receiver.have) == MAX_RANGES
+    assert sender.done_bytes == MAX_RANGES
+    assert receiver.on_part(1, b"x", 0.0) == [(1, b"x")]  # closes a gap
+    assert len(receiver.have) == MAX_RANGES - 1
+
+
+parts = st.lists(st.tuples(st.integers(0, 59), st.integers(1, 20)), max_size=40)
+
+
+@given(parts)
+@settings(derandomize=True, max_examples=300, deadline=None)
+def test_each_byte_is_given_out_once_and_right(cuts) -> None:
+    picture = bytes(range(1, 61))
+    receiver, written = Receiver(60, RangeSet()), bytearray(60)
+    for offset, length in cuts:
+        for start, data in receiver.on_part(offset, picture[offset : offset + length], 0.0):
+            assert data
+            assert not any(written[start : start + len(data)])
+            written[start : start + len(data)] = data
+    assert [byte != 0 for byte in written] == [position in receiver.have for position in range(60)]
+    assert all(byte in (0, picture[position]) for position, byte in enumerate(written))
+    assert receiver.complete == (bytes(written) == picture)
+
+
+def test_a_report_is_due_some_time_after_the_first_byte_or_at_once_after_many() -> None:
+    receiver = Receiver(SIZE, RangeSet())
+    receiver.on_part(0, bytes(100), 1.0)
+    assert receiver.deadline() == 1.0 + REPORT_AFTER_S
+    receiver.on_part(100, bytes(100), 1.1)
+    assert not receiver.report_due(1.1)
+    assert receiver.report_due(1.0 + REPORT_AFTER_S)
+    receiver.on_part(200, bytes(REPORT_BYTES - 200), 1.15)
+    assert receiver.report_due(1.15)
+    assert receiver.report(1.15) == RangeSet([(0, REPORT_BYTES)])
+    assert receiver.deadline() is None
+
+
+def test_a_gap_or_a_repeated_part_is_reported_at_once_but_not_each_time() -> None:
+    receiver = Receiver(SIZE, RangeSet([(0, 500)]))
+    receiver.on_part(600, bytes(50), 1.0)
+    assert receiver.report_due(1.0)
+    receiver.report(1.0)
+    receiver.on_part(700, bytes(50), 1.01)
+    assert receiver.deadline() == 1.0 + GAP_SPACING_S
+    receiver.report(2.0)
+    receiver.on_part(0, bytes(50), 3.0)
+    assert receiver.report_due(3.0)
+
+
+def test_the_end_is_reported_at_once_whoever_says_it() -> None:
+    receiver = Receiver(200, RangeSet())
+    receiver.on_part(0, bytes(100), 1.0)
+    receiver.want_report(1.0)
+    assert receiver.report_due(1.0)
+    receiver.report(1.0)
+    receiver.on_part(100, bytes(100), 1.001)
+    assert receiver.complete
+    assert receiver.report_due(1.001)
+
+
+def test_a_report_names_the_first_ranges_only() -> None:
+    pairs = [(10 * index, 10 * index + 5) for index in range(REPORT_RANGES + 8)]
+    receiver = Receiver(SIZE, RangeSet(pairs))
+    assert list(receiver.report(0.0)) == pairs[:REPORT_RANGES]
