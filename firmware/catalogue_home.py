@@ -47,23 +47,32 @@ class CatalogueFile:
         return catalogue
 
     def set_aside(self) -> str:
-        """Move the file, its WAL and the rest into quarantine/; the file itself goes last, as long as it is there the
-        next start tries again."""
+        """Move the file, its WAL and the rest into quarantine/. The mark is made before and goes last: a file that lost
+        its WAL on the way looks sound and is not, so a cut in between must end in another rebuild."""
         folder = Path(self._path).absolute().parent
         quarantine = folder / QUARANTINE
         try:
             quarantine.mkdir(mode=0o700, exist_ok=True)
-            name = os.path.basename(self._path)
-            taken = set(os.listdir(quarantine))
-            free = next(f"{name}.{n}" for n in range(1, MAX_SET_ASIDE) if f"{name}.{n}" not in taken)
-            for suffix in ("-shm", "-wal", "", DAMAGE_MARK):
+            aside = quarantine / self._free_name(quarantine)
+            Path(self._path + DAMAGE_MARK).touch(mode=0o600)
+            _sync_directory(str(folder))
+            for suffix in ("", "-wal", "-shm"):
                 if os.path.exists(self._path + suffix):
-                    os.rename(self._path + suffix, quarantine / (free + suffix))
+                    os.rename(self._path + suffix, str(aside) + suffix)
             _sync_directory(str(quarantine))
+            _sync_directory(str(folder))
+            os.unlink(self._path + DAMAGE_MARK)
             _sync_directory(str(folder))
         except OSError as error:
             raise CardError(f"the damaged catalogue {self._path} cannot be moved aside: {error}") from error
-        return str(quarantine / free)
+        return str(aside)
+
+    def _free_name(self, quarantine: Path) -> str:
+        name, taken = os.path.basename(self._path), set(os.listdir(quarantine))
+        free = next((f"{name}.{n}" for n in range(1, MAX_SET_ASIDE) if f"{name}.{n}" not in taken), None)
+        if free is None:
+            raise CardError(f"{quarantine} is full of damaged catalogues", can="remove the old ones")
+        return free
 
 
 def _sync_directory(path: str) -> None:

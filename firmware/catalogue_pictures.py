@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from firmware import catalogue_rows as rows
 from firmware.catalogue_database import Database
@@ -19,9 +20,10 @@ from firmware.events import (
     Save,
     Unchecked,
 )
-from firmware.pictures import MAX_SEQUENCE, Entry, PictureId
+from firmware.pictures import MAX_SEQUENCE, Entry, PictureId, picture_name
 
 LATEST_OWN = 32  # own pictures that "recent ones" means for their largest; guess
+FILES_PAGE = 1_000  # rows in memory while files are compared with them
 MAX_VERIFIED = 1_000  # above any number of holders that a picture can have (units of a network: 50)
 
 _FIRST = b""  # sorts before every id
@@ -36,6 +38,15 @@ def _range(origin: int | None, after: PictureId | None) -> tuple[bytes, bytes]:
         low = PictureId(origin - 1, 0xFFFF, MAX_SEQUENCE).encode() if origin else _FIRST
         high = PictureId(origin, 0xFFFF, MAX_SEQUENCE).encode()
     return max(low, after.encode() if after else _FIRST), high
+
+
+class FileHere(NamedTuple):
+    """A file that should be on the card; buried: it is an own one under a tombstone and should not."""
+
+    picture: PictureId
+    name: str
+    size_bytes: int
+    buried: bool
 
 
 class Pictures:
@@ -130,9 +141,30 @@ class Pictures:
         select = "SELECT id FROM picture INDEXED BY unchecked WHERE file = 1 ORDER BY nth LIMIT ?"
         return self._entries(key for (key,) in self._database.all(select, request.limit))
 
-    def here(self, origin: int | None, after: PictureId | None, limit: int) -> list[Entry]:
-        """Whatever should have a file on this card, ids ascending; for start-up and fsck."""
-        return self._in_order("INDEXED BY here WHERE file > 0", origin, after, limit)
+    # ------------------------------------------------------------ rows against files, for start-up and fsck
+
+    def files_here(self, low: PictureId, high: PictureId) -> Iterator[FileHere]:
+        """Whatever should have a file on this card, ids from low to high, ascending; rows may change meanwhile."""
+        key, last = b"", low.encode()
+        page = (
+            "SELECT id, sha256, size_bytes, own AND deleted FROM picture INDEXED BY here "
+            "WHERE file > 0 AND id >= ? AND id <= ? AND id <> ? ORDER BY id LIMIT ?"
+        )
+        while found := self._database.all(page, last, high.encode(), key, FILES_PAGE):
+            for key, sha256, size_bytes, buried in found:
+                picture = PictureId.decode(key)
+                yield FileHere(picture, picture_name(picture, sha256), size_bytes, bool(buried))
+            last = key
+
+    def first_here(self, low: PictureId) -> PictureId | None:
+        """The lowest id, not below low, that should have a file on this card."""
+        row = self._database.one("SELECT min(id) FROM picture INDEXED BY here WHERE file > 0 AND id >= ?", low.encode())
+        return PictureId.decode(row[0]) if row and row[0] else None
+
+    def held_without_file(self) -> list[Entry]:
+        """Held pictures whose file was found missing or damaged, of which their origins have not been told."""
+        select = "SELECT id FROM picture INDEXED BY held WHERE attempt IS NOT NULL AND file = 0"
+        return self._entries(key for (key,) in self._database.all(select))
 
     # ------------------------------------------------------------ list and status
 

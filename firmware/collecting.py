@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from firmware import messages as m
 from firmware.commands import Collected, Found
 from firmware.core import Core
+from firmware.hosting import report_of
 from firmware.pictures import Picture, PictureId
 from firmware.ranges import RangeSet
 from firmware.sinks import Sink
@@ -48,7 +49,7 @@ class Collecting:
         self.holder = holder
         self.handle: int | None = None  # of COPY; parts come under it
         self.result: Result | None = None
-        self.progress_at = core.now
+        self.came_at = float("-inf")  # when something new came from it
         self.air_bytes = 0
         self.picture: Picture | None = None  # what comes, as COPY says
         self._core = core
@@ -61,6 +62,7 @@ class Collecting:
         self._written_bytes = 0
         self._tries = 0
         self._get_at = core.now
+        self._began = core.now
 
     @property
     def collected(self) -> Collected:
@@ -73,7 +75,7 @@ class Collecting:
         now = self._core.now
         if self.result is not None:
             return
-        if now - self.progress_at >= PATIENCE_S:
+        if now >= self._gives_up_at:
             self.result = Result("timed_out", "did not answer" if self._receiver is None else "stopped in the middle")
             return
         if now >= self._get_at:
@@ -85,7 +87,7 @@ class Collecting:
         """When tick() is wanted."""
         if self.result is not None:
             return None
-        times = [self.progress_at + PATIENCE_S, self._get_at]
+        times = [self._gives_up_at, self._get_at]
         report_at = None if self._receiver is None or self.handle is None else self._receiver.deadline()
         return min(times if report_at is None else [*times, report_at])
 
@@ -127,7 +129,7 @@ class Collecting:
             return
         for offset, data in receiver.on_part(part.offset, part.data, now):
             self._ahead[offset] = data
-            self.progress_at = now
+            self.came_at = now
         while (data := self._ahead.pop(self._written_bytes, b"")) != b"":
             self._sha256.update(data)
             self._sink.write(self._written_bytes, data)
@@ -141,10 +143,14 @@ class Collecting:
         """Everything was sent once: say what is missing."""
         assert self._receiver is not None
         self._heard()
-        self._receiver.want_report()
+        self._receiver.want_report(self._core.now)
         self._report(self._receiver)
 
     # ------------------------------------------------------------ work
+
+    @property
+    def _gives_up_at(self) -> float:
+        return max(self._began, self.came_at) + PATIENCE_S
 
     def _fits(self, picture: Picture) -> bool:
         """Whether COPY tells of what is wanted, and of the same as the COPY before."""
@@ -174,8 +180,7 @@ class Collecting:
 
     def _report(self, receiver: Receiver) -> None:
         assert self.handle is not None
-        have, below = receiver.report(m.MAX_RANGES)
-        self._core.say(self.holder, m.Report(self.handle, tuple(have), below))
+        self._core.say(self.holder, report_of(self.handle, receiver, self._core.now))
 
     def _finish(self, receiver: Receiver) -> None:
         """All is here. The holder is told so even where the digest is wrong: what it has will not get better."""

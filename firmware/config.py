@@ -5,7 +5,6 @@ Keys and defaults are DESIGN §9's. Attributes carry their unit (`card.capacity`
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Callable, Collection, Mapping
@@ -259,6 +258,8 @@ def _wrong(key: str, value: object, why: str, allowed: str) -> ConfigError:
 
 
 def _unknown(shown: str, name: str, known: Collection[str], kind: str) -> ConfigError:
+    import difflib  # not before it is needed: commands should start fast
+
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
     what = f"{shown}: unknown {kind}, the nearest known one is {nearest}"
     return ConfigError(what, can=f"allowed: {', '.join(known)}")
@@ -282,7 +283,9 @@ def _check_together(config: Config) -> None:
 
 def _check_pty(port: str) -> None:
     """A port that is not there yet is no error: the unit waits for it and looks again when it opens it."""
-    from hal.serial_radio import is_pty
+    if not os.path.exists(port):
+        return
+    from hal.serial_radio import is_pty  # brings pyserial; a command where the line is down starts without
 
-    if os.path.exists(port) and not is_pty(port):
+    if not is_pty(port):
         raise _wrong("radio.port", port, "not a pty, and there is no credential", "a virtual line (pty)")

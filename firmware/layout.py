@@ -16,7 +16,7 @@ OWN, HELD, PREVIEW, TMP, QUARANTINE = "own", "held", "preview", "tmp", "quaranti
 IDENTITY = "identity"
 CATALOGUE = "catalogue.sqlite3"
 PART_SUFFIX = ".part"
-NAME_DIGITS = 16  # hex digits of the sha256 in a file name (DESIGN §8)
+
 _PICTURE_NAME = re.compile(r"(.+)-([0-9a-f]{16})\.jpg")
 _OWN_NAME = re.compile(r"([0-9]{5})-([0-9a-f]{4})")
 _HELD_NAME = re.compile(r"[0-9]{5}")

@@ -140,7 +140,10 @@ class Report(Message):
 
 @dataclass(frozen=True, slots=True)
 class Expired(Message):
-    """Nobody reserved anything under this handle (any more): ask again (O3). At most once a second."""
+    """Nobody expects anything under this handle (any more): O asks again (O3), who serves a read-out stops.
+
+    At most once a second.
+    """
 
     KIND = 22
     handle: int

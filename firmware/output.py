@@ -13,7 +13,7 @@ from firmware.client import Answer
 from firmware.control_lines import Note, Progress, Row
 from hal.errors import DandelionError
 
-PLAIN_STEP = 0.1  # share of a transfer between two plain lines of progress: ten lines tell enough
+PLAIN_STEPS = 10  # plain lines of progress of one transfer: more tell nothing more
 
 
 class Bar(Protocol):
@@ -32,13 +32,14 @@ class PlainBar:
     def __init__(self, picture: str, total_bytes: int) -> None:
         self._picture = picture
         self._total_bytes = max(1, total_bytes)
-        self._next = PLAIN_STEP
+        self._steps = 0
 
     def show(self, done_bytes: int) -> None:
-        share = done_bytes / self._total_bytes
-        if share >= self._next:
-            print(f"{self._picture} {share:.0%} of {lines.size(self._total_bytes)}", file=sys.stderr, flush=True)
-            self._next = (share // PLAIN_STEP + 1) * PLAIN_STEP
+        steps = done_bytes * PLAIN_STEPS // self._total_bytes
+        if steps > self._steps:
+            self._steps = steps
+            told = f"{self._picture} {steps / PLAIN_STEPS:.0%} of {lines.size(self._total_bytes)}"
+            print(told, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         pass

@@ -51,6 +51,11 @@ class PictureId:
         raise WrongArgument(f"{text!r} is not a picture id", can="ids look like 00001-3fa7-00000042")
 
 
+def picture_name(picture: PictureId, sha256: bytes) -> str:
+    """`<picture id>-<first 16 hex digits of its sha256>.jpg` (DESIGN §8)."""
+    return f"{picture}-{sha256.hex()[:16]}.jpg"
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """What is the same about a picture wherever it is. taken_at: Unix seconds, None where unknown."""
@@ -70,7 +75,7 @@ class Picture:
     @property
     def file_name(self) -> str:
         """`<picture id>-<first 16 hex digits of its sha256>.jpg`, of own and held pictures alike."""
-        return f"{self.id}-{self.sha256.hex()[:16]}.jpg"
+        return picture_name(self.id, self.sha256)
 
 
 class File(enum.IntEnum):

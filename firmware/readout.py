@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from firmware import messages as m
-from firmware import states
+from firmware import own_copy, states
+from firmware.asked import ReadOut
 from firmware.collecting import Collecting, Result, Wanted
 from firmware.commands import Collected, Found, Get
 from firmware.core import Core
 from firmware.errors import Refused
-from firmware.events import DigestFile, Digests, ReadFile, ReadPreview, Request
+from firmware.events import Request
 from firmware.handover import Audited, Owner, owner
-from firmware.pictures import Entry, File, Picture, PictureId
+from firmware.pictures import Entry, Picture, PictureId
 from firmware.searching import Search
 from firmware.sinks import DigestOnly, Done, Sink, ToOwnCard, ToPerson
 from firmware.states import State
 from firmware.steps import Step
-from hal.errors import CardError, DandelionError
+from hal.errors import DandelionError
 
 MAX_READ_OUTS = 8
 """At once; each takes up to 256 kB of memory. Guess: a person and a page ask for a few, the unit for one or two."""
 MAX_RECALLS = 2
 """Of these, onto the own card: with four hostings they stay within the card's open .part files."""
-BLOCK_BYTES = 32_768
-"""Read from the own card at once."""
 PATIENCE_S = 60.0
 """A read-out of the unit itself is given up after so long without progress; a person's command says its own."""
 EXPIRED_EVERY_S = 1.0
@@ -36,32 +34,8 @@ MAX_EXPIRED = 64
 """Units of which the time of the last EXPIRED is remembered; beyond it the one told longest ago is forgotten."""
 
 
-@dataclass(slots=True, eq=False)
-class ReadOut:
-    """One picture on its way to a sink. content: the length and digest that its bytes must have, once known.
-
-    holders: units that are said to have it, and whether they are suspect; tried: what each one asked did.
-    only: these holders and no others. looking: the own catalogue and card are being asked.
-    """
-
-    id: PictureId
-    query: int
-    sink: Sink
-    patience_s: float
-    progress_at: float
-    preview: bool = False
-    only: bool = False
-    state: State = State.IDLE
-    looking: bool = False
-    content: Picture | None = None
-    holders: dict[int, bool] = field(default_factory=dict)
-    tried: dict[int, str] = field(default_factory=dict)
-    search: Search | None = None
-    collecting: Collecting | None = None
-
-
 class ReadOuts:
-    """All read-outs that this unit has asked for. overhead_bytes: of a packet beyond a message's body, to tell airtime."""
+    """All read-outs asked for at this unit. overhead_bytes: what a packet takes besides a message's body."""
 
     def __init__(self, core: Core) -> None:
         self.overhead_bytes = 0
@@ -70,8 +44,8 @@ class ReadOuts:
         self._query = core.rng.randrange(2**16)
         self._expired_said: dict[int, float] = {}
 
-    def __iter__(self) -> Generator[ReadOut, None, None]:
-        yield from self._all
+    def __iter__(self) -> Iterator[ReadOut]:
+        return iter(self._all)
 
     # ------------------------------------------------------------ asked
 
@@ -111,7 +85,6 @@ class ReadOuts:
             done(False, "too many read-outs are under way")
             return
         read_out = self._new(entry.picture.id, DigestOnly(done), PATIENCE_S)
-        read_out.only = True
         read_out.content = entry.picture
         read_out.holders[unit] = True
         self._all.append(read_out)
@@ -127,7 +100,7 @@ class ReadOuts:
         states.read_out.move(read_out, "asked")
         read_out.looking = True
         if not self._core.run(self._look_up(read_out), read_out.id, lambda e: self._own_failed(read_out, e)):
-            self._own_failed(read_out, Refused(f"too much waits for picture {read_out.id}", can="try again"))
+            self._own_failed(read_out, Refused("too much waits for it already", can="try again"))
 
     # ------------------------------------------------------------ LOOK_UP: here?
 
@@ -137,68 +110,40 @@ class ReadOuts:
         if read_out.state is not State.LOOK_UP:
             return
         if entry is not None and entry.deleted:
-            self._give_up(read_out, Refused(f"picture {read_out.id} was deleted"))
+            self._give_up(read_out, Refused("it was deleted"))
             return
         if entry is not None and not read_out.preview:
             read_out.content = entry.picture
-        if isinstance(read_out.sink, (ToPerson)):
-            here = yield from self._here(read_out, entry)
-            if here or read_out.state is not State.LOOK_UP:
+        read_out.known = entry is not None
+        if isinstance(read_out.sink, ToPerson):
+            yield from self._deliver_here(read_out, entry)
+            if read_out.state is not State.LOOK_UP:
                 return
         read_out.looking = False
         self._name_holders(read_out, entry)
         self._go_on(read_out)
 
-    def _here(self, read_out: ReadOut, entry: Entry | None) -> Generator[Request, Any, bool]:
-        """Deliver it from the own card, if it is there and whole."""
+    def _deliver_here(self, read_out: ReadOut, entry: Entry | None) -> Generator[Request, Any, None]:
+        """`here` and DELIVER, if the own card has it whole; else nothing."""
         unit = self._core.unit
         if read_out.preview:
-            preview = yield ReadPreview(read_out.id)
-            if not preview or read_out.state is not State.LOOK_UP:
-                return False
-            found = Picture(read_out.id, len(preview), hashlib.sha256(preview).digest())
+            preview = yield from own_copy.preview(self._core, read_out.id)
+            if preview and read_out.state is State.LOOK_UP:
+                states.read_out.move(read_out, "here")
+                picture = Picture(read_out.id, len(preview), hashlib.sha256(preview).digest())
+                read_out.sink.begin(Found(picture, len(preview), unit))
+                read_out.sink.write(0, preview)
+                self._hand_over(read_out, Collected(picture, unit, 0))
+            return
+        whole = yield from own_copy.is_whole(self._core, entry)
+        if whole and entry is not None and read_out.state is State.LOOK_UP:
             states.read_out.move(read_out, "here")
-            read_out.sink.begin(Found(found, len(preview), unit))
-            read_out.sink.write(0, preview)
-            self._hand_over(read_out, Collected(found, unit, 0))
-            return True
-        if entry is None or entry.file is File.GONE:
-            return False
-        whole = yield from self._is_whole(entry.picture)
-        if not whole or read_out.state is not State.LOOK_UP:
-            return False
-        states.read_out.move(read_out, "here")
-        yield from self._deliver(read_out, entry.picture)
-        return True
-
-    def _is_whole(self, picture: Picture) -> Generator[Request, Any, bool]:
-        try:
-            digests = yield DigestFile(picture)
-        except CardError as error:
-            self._core.log("card", f"picture {picture.id} cannot be read from this card: {error}", picture.id)
-            return False
-        assert isinstance(digests, Digests)
-        if not digests.whole:
-            self._core.log("alarm", f"the file of picture {picture.id} on this card is damaged", picture.id)
-        return digests.whole
-
-    def _deliver(self, read_out: ReadOut, picture: Picture) -> Generator[Request, Any, None]:
-        """DELIVER from the own card, block by block."""
-        read_out.sink.begin(Found(picture, picture.size_bytes, self._core.unit))
-        digest, offset = hashlib.sha256(), 0
-        while offset < picture.size_bytes:
-            block = yield ReadFile(picture, offset, min(BLOCK_BYTES, picture.size_bytes - offset))
-            if read_out.state is not State.DELIVER:
-                return
-            if not block:
-                break
-            digest.update(block)
-            read_out.sink.write(offset, block)
-            read_out.progress_at = self._core.now
-            offset += len(block)
-        if offset < picture.size_bytes or digest.digest() != picture.sha256:
-            raise CardError(f"the file of picture {picture.id} on this card is damaged")
-        self._hand_over(read_out, Collected(picture, self._core.unit, 0))
+            read_out.sink.begin(Found(entry.picture, entry.picture.size_bytes, unit))
+            all_of_it = yield from own_copy.stream(
+                entry.picture, read_out.sink, lambda: read_out.state is State.DELIVER
+            )
+            if all_of_it:
+                self._hand_over(read_out, Collected(entry.picture, unit, 0))
 
     def _name_holders(self, read_out: ReadOut, entry: Entry | None) -> None:
         """Whom the own dispersal list names; for a preview the origin, which keeps them all; else WHERE will tell."""
@@ -220,9 +165,9 @@ class ReadOuts:
         """In LOOK_UP: the next holder, or who else may know, or nobody."""
         if read_out.state is not State.LOOK_UP or read_out.looking:
             return
-        left = [unit for unit in read_out.holders if unit not in read_out.tried and unit != self._core.unit]
-        if left:
-            self._collect(read_out, min(left, key=lambda unit: self._rank(read_out, unit)))
+        holder = read_out.next_holder(self._core)
+        if holder is not None:
+            self._collect(read_out, holder)
             return
         search = read_out.search
         if search is not None:
@@ -231,13 +176,7 @@ class ReadOuts:
                 search.tick()
                 return
         states.read_out.move(read_out, "nobody_left")
-        self._end(read_out, self._nobody(read_out))
-
-    def _rank(self, read_out: ReadOut, unit: int) -> tuple[bool, bool, bool, int]:
-        """The better a holder, the lower: heard, not suspect, the origin itself."""
-        neighbour = self._core.neighbours.find(unit)
-        silent = neighbour is None or neighbour.silent(self._core.now)
-        return silent, read_out.holders[unit], unit != read_out.id.unit, unit
+        self._end(read_out, read_out.nobody_left())
 
     def _collect(self, read_out: ReadOut, holder: int) -> None:
         wanted = Wanted(read_out.id, read_out.query, read_out.preview, read_out.content)
@@ -250,7 +189,7 @@ class ReadOuts:
         """After the collecting has heard something: does it go on, and if not, what now?"""
         collecting, problem = read_out.collecting, read_out.sink.problem
         assert collecting is not None
-        read_out.progress_at = max(read_out.progress_at, collecting.progress_at)
+        read_out.progress_at = max(read_out.progress_at, collecting.came_at)
         if problem is not None:
             self._give_up(read_out, problem)
         elif collecting.result is not None:
@@ -260,12 +199,13 @@ class ReadOuts:
         read_out.collecting = None
         read_out.tried[collecting.holder] = result.text
         states.read_out.move(read_out, result.why)
-        what, unit = _what(read_out), collecting.holder
+        what, unit = read_out.what, collecting.holder
         if read_out.state is State.DELIVER:
             self._core.log("collected", f"{what} collected from unit {unit}", read_out.id, unit)
             self._hand_over(read_out, collecting.collected)
             return
-        self._core.log(result.why, f"{what} could not be collected: unit {unit} {result.text}", read_out.id, unit)
+        event = "alarm" if result.why == "damaged" else result.why
+        self._core.log(event, f"{what} could not be collected: unit {unit} {result.text}", read_out.id, unit)
         if result.why == "damaged" and not read_out.preview:
             self._tell_damaged(read_out.id, unit)
         self._go_on(read_out)
@@ -274,7 +214,7 @@ class ReadOuts:
         """The origin makes the copy suspect (R2)."""
         if picture.unit == self._core.unit:
             self._core.run(self._suspect(picture, holder), picture)
-        elif picture.unit != holder:
+        else:
             self._core.say(picture.unit, m.Damaged(picture, holder))
 
     def _suspect(self, picture: PictureId, holder: int) -> Step:
@@ -302,7 +242,7 @@ class ReadOuts:
         states.read_out.move(read_out, "delivered")
         self._all.remove(read_out)
         if isinstance(read_out.sink, ToPerson):
-            text = f"{_what(read_out)} delivered from unit {collected.from_unit}"
+            text = f"{read_out.what} delivered from unit {collected.from_unit}"
             self._core.log("delivered", text, read_out.id, collected.from_unit)
 
     def _own_failed(self, read_out: ReadOut, error: DandelionError) -> None:
@@ -323,19 +263,9 @@ class ReadOuts:
         """In IDLE, without the picture."""
         if read_out in self._all:
             self._all.remove(read_out)
-            self._core.log("expired", f"{_what(read_out)} was not read out: {error}", read_out.id)
-            said = Refused(f"{_what(read_out)} could not be read out: {error.what}", did=error.did, can=error.can)
+            self._core.log("refused", f"{read_out.what} was not read out: {error}", read_out.id)
+            said = Refused(f"{read_out.what} could not be read out: {error.what}", did=error.did, can=error.can)
             read_out.sink.fail(said)
-
-    def _nobody(self, read_out: ReadOut) -> Refused:
-        """Why nobody is left, unit by unit."""
-        did = [f"unit {unit}, which holds it, {text}" for unit, text in read_out.tried.items()]
-        if read_out.search is not None:
-            did.append(read_out.search.result(named=bool(did)))
-        elif not did:
-            did.append("no unit holds it" if read_out.content is not None else "it was never taken here")
-        can = "try again later: what a unit holds is not lost while it is silent" if read_out.tried else ""
-        return Refused("; ".join(did), can=can)
 
     # ------------------------------------------------------------ messages
 
@@ -363,7 +293,7 @@ class ReadOuts:
     def on_copy(self, source: int, copy: m.Copy) -> None:
         """What GET asked for will come."""
         for read_out in self._all:
-            if read_out.query == copy.query and (collecting := _from(read_out, source)) is not None:
+            if read_out.query == copy.query and (collecting := read_out.collecting_from(source)) is not None:
                 collecting.on_copy(copy)
                 self._look_at(read_out)
                 return
@@ -372,7 +302,7 @@ class ReadOuts:
         """It will not."""
         for read_out in self._all:
             same = read_out.query == refused.query and read_out.id == refused.id
-            if same and (collecting := _from(read_out, source)) is not None:
+            if same and (collecting := read_out.collecting_from(source)) is not None:
                 collecting.on_refused(refused)
                 self._look_at(read_out)
                 return
@@ -394,9 +324,10 @@ class ReadOuts:
     def new_boot(self, unit: int) -> None:
         """The unit has restarted and knows nothing of what it was sending."""
         for read_out in list(self._all):
-            if (collecting := _from(read_out, unit)) is not None:
+            if (collecting := read_out.collecting_from(unit)) is not None:
                 collecting.ask_again()
                 collecting.tick()
+            self._go_on(read_out)  # it may be the first unit heard
 
     def _searching(self, source: int, asker: int, query: int, picture: PictureId, *, knows: bool) -> ReadOut | None:
         """The read-out that asked this unit this question."""
@@ -410,7 +341,7 @@ class ReadOuts:
         """The read-out that this handle belongs to; None: EXPIRED was said, unless COPY may still be under way."""
         waiting = False
         for read_out in self._all:
-            if (collecting := _from(read_out, source)) is not None:
+            if (collecting := read_out.collecting_from(source)) is not None:
                 if collecting.handle == handle:
                     return read_out
                 waiting = waiting or collecting.handle is None
@@ -434,28 +365,17 @@ class ReadOuts:
                 read_out.collecting.tick()
                 self._look_at(read_out)
             self._go_on(read_out)
-            if read_out.state is not State.IDLE and self._core.now - read_out.progress_at >= read_out.patience_s:
-                text = f"nothing came for {read_out.patience_s:.0f} s"
-                said = [text, *(f"unit {unit}, which holds it, {did}" for unit, did in read_out.tried.items())]
-                self._give_up(read_out, Refused("; ".join(said), can="try again later"))
+            if read_out.state is not State.IDLE and self._core.now >= read_out.gives_up_at:
+                self._give_up(read_out, read_out.out_of_time())
 
     def deadline(self) -> float | None:
         """When tick() is wanted."""
         times: list[float] = []
         for read_out in self._all:
-            times.append(read_out.progress_at + read_out.patience_s)
-            for part in (read_out.search, read_out.collecting):
+            times.append(read_out.gives_up_at)
+            searches = read_out.search is not None and read_out.state in (State.LOOK_UP, State.COLLECT)
+            for part in (read_out.search if searches else None, read_out.collecting):
                 at = None if part is None else part.deadline()
                 if at is not None:
                     times.append(at)
         return min(times, default=None)
-
-
-def _from(read_out: ReadOut, unit: int) -> Collecting | None:
-    """What it collects, if from this unit."""
-    collecting = read_out.collecting
-    return collecting if collecting is not None and collecting.holder == unit else None
-
-
-def _what(read_out: ReadOut) -> str:
-    return f"preview of picture {read_out.id}" if read_out.preview else f"picture {read_out.id}"

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from firmware import messages as m
 from firmware.commands import Collected, Data, Found, Told
 from firmware.core import Core
 from firmware.errors import Refused

@@ -24,8 +24,9 @@ from firmware.errors import DamagedPacket
 from firmware.estimate import SHORTEST_PART_BYTES, LinkEstimate
 from firmware.ranges import MAX_RANGES, RangeSet
 
-# A report names at most so many ranges, the first ones. One that names fewer is about the whole picture; one that
-# names as many says nothing about what lies beyond its last range. 32 ranges are about 130 bytes on the wire.
+# A list of ranges, of what is there or of what is missing, names at most so many, the first ones. One that names fewer
+# is about the whole picture; one that names as many says nothing about what lies beyond its last range. 32 ranges are
+# about 130 bytes on the wire.
 REPORT_RANGES = 32
 
 LATER = 2  # parts reported of those sent after one that is then held lost: one may overtake (QUIC takes 3, RFC 9002)
@@ -79,10 +80,15 @@ class Sender:
         self.restart(missing, now)
 
     def restart(self, missing: RangeSet, now: float) -> None:
-        """The receiver says anew what it lacks (an ACCEPT after EXPIRED): believe it, even if it now has less."""
+        """The receiver says anew what it lacks (an ACCEPT after EXPIRED): believe it, even if it now has less.
+
+        What a list of REPORT_RANGES ranges leaves open counts as missing, until the first report tells.
+        """
         _within(missing, self.size_bytes)
-        self._acked = missing.missing(self.size_bytes)
         self._todo = missing.copy()
+        if len(missing) >= REPORT_RANGES:
+            self._todo.add(missing.stop, self.size_bytes)
+        self._acked = self._todo.missing(self.size_bytes)
         self._flying: dict[int, _Flying] = {}  # by order, in order
         self._in_flight_bytes = 0
         self._newest_acked = self._order  # order of the newest part reported
@@ -140,8 +146,11 @@ class Sender:
         self._question = False
         self._sent_at = now
 
-    def on_report(self, have: RangeSet, now: float) -> None:
-        """The receiver says what it has; see REPORT_RANGES. DamagedPacket if beyond the picture."""
+    def on_report(self, have: RangeSet, now: float, said_below: int | None = None) -> None:
+        """The receiver says what it has. DamagedPacket if beyond the picture.
+
+        said_below: the position up to which the list is whole; without it, REPORT_RANGES tells.
+        """
         _within(have, self.size_bytes)
         for start, stop in have:
             if _add_within_limit(self._acked, start, stop):
@@ -153,7 +162,9 @@ class Sender:
         for part in arrived:
             self._land(part)
             self.estimate.carried(part.wire_bytes)
-        self._find_lost(self.size_bytes if len(have) < REPORT_RANGES else have.stop, now)
+        if said_below is None:
+            said_below = self.size_bytes if len(have) < REPORT_RANGES else have.stop
+        self._find_lost(said_below, now)
         self._heard_at = now
         self._tries = 0
         self._question = False

@@ -323,19 +323,28 @@ def readable(fd: int) -> bool:
     return bool(select.select([fd], [], [], PATIENCE_S)[0])
 
 
+def listen(path: Path) -> int:
+    """A descriptor that can be read once somebody has written to path."""
+    os.mkfifo(path)
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+
 def test_a_child_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    heard = listen(tmp_path / "said")
     code = (
         "import sys, signal; from pathlib import Path; from sim.children import Child;"
-        "pause = [sys.executable, '-c', 'import signal; signal.pause()'];"
+        "pause = [sys.executable, '-c', 'import signal; print(1, flush=True); signal.pause()'];"
         f"child = Child(pause, said=Path({str(tmp_path / 'said')!r}));"
         "print(child._process.pid, flush=True); signal.pause()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = os.pidfd_open(int(parent.stdout.readline()))
+        assert readable(heard)  # the child has become its command
         parent.kill()
     assert readable(child)
     os.close(child)
+    os.close(heard)
 
 
 def test_a_child_whose_parent_was_gone_at_once_never_becomes_the_command(tmp_path: Path) -> None:
@@ -349,11 +358,10 @@ def test_a_child_whose_parent_was_gone_at_once_never_becomes_the_command(tmp_pat
 
 def test_a_child_that_does_not_listen_to_sigterm_is_killed(tmp_path: Path) -> None:
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
-    os.mkfifo(tmp_path / "said")
-    heard = os.open(tmp_path / "said", os.O_RDONLY | os.O_NONBLOCK)
+    heard = listen(tmp_path / "said")
     child = Child([sys.executable, "-c", deaf], said=tmp_path / "said")
     assert readable(heard)
-    assert os.read(heard, 100) == b"deaf\n"
+    assert os.read(heard, 100).startswith(b"deaf")
     os.close(heard)
     child.ask_to_end()
     child.end(0.0)

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from firmware.errors import DamagedPacket
 from firmware.estimate import LinkEstimate
 from firmware.ranges import MAX_RANGES, RangeSet
-from firmware.transfer import GAP_SPACING_S, REPORT_AFTER_S, REPORT_BYTES, REPORT_RANGES, Receiver, Sender
+from firmware.transfer import (
+    GAP_SPACING_S,
+    REPORT_AFTER_S,
+    REPORT_BYTES,
+    REPORT_RANGES,
+    REPORT_SPACING_S,
+    Receiver,
+    Sender,
+)
 
 SIZE = 10_000
 
@@ -49,17 +57,40 @@ def test_only_the_missing_bytes_of_a_lost_part_are_sent_again() -> None:
     assert sender.next_part(0.2, 100, 24) == (130, 200)
 
 
-@pytest.mark.parametrize(("ranges", "lost_beyond"), [(REPORT_RANGES, 0), (REPORT_RANGES - 1, 16)])
+@pytest.mark.parametrize(("ranges", "lost_beyond"), [(REPORT_RANGES, 0), (REPORT_RANGES - 1, 15)])
 def test_a_report_that_was_cut_off_says_nothing_about_what_is_beyond(ranges, lost_beyond) -> None:
     sender = sender_of()
-    send(sender, 2 * ranges + 16, 0.0)
-    sender.on_report(RangeSet([(100, 300)]), 0.1)
-    assert sender.parts_lost == 1
-    assert send(sender, 1, 0.1) == [(0, 100)]  # newer than all that is still under way
-    named = [(0, 300), *((200 * index, 200 * index + 100) for index in range(2, ranges + 1))]
+    send(sender, 2 * ranges + 17, 0.0, 50)
+    sender.on_report(RangeSet([(50, 150)]), 0.1)
+    assert send(sender, 1, 0.1, 50) == [(0, 50)]  # lost, and now newer than all that is still under way
+    named = [(0, 150), *((100 * index, 100 * index + 50) for index in range(2, ranges + 1))]
     sender.on_report(RangeSet(named), 0.2)
     gaps = ranges - 1
-    assert sender.parts_lost == 1 + gaps + lost_beyond - (1 if lost_beyond else 0)
+    assert sender.parts_lost == 1 + gaps + lost_beyond
+
+
+def test_a_report_may_itself_say_how_far_it_goes() -> None:
+    sender = sender_of()
+    send(sender, 5, 0.0)
+    sender.on_report(RangeSet([(400, 500)]), 0.1, 150)
+    assert sender.parts_lost == 1
+    sender.on_report(RangeSet([(400, 500)]), 0.1, SIZE)
+    assert sender.parts_lost == 3
+
+
+def test_what_a_cut_off_list_of_missing_ranges_leaves_open_is_sent_unless_a_report_says_it_is_there() -> None:
+    missing = [(100 * index, 100 * index + 50) for index in range(REPORT_RANGES)]
+    sender = Sender(SIZE, RangeSet(missing), LinkEstimate(11_520.0), 0.0)
+    assert sender.done_bytes == 50 * (REPORT_RANGES - 1)
+    sender.on_report(RangeSet([(5_000, SIZE)]), 0.1)
+    while not sender.all_sent:
+        send(sender, 1, 0.1)
+    assert sender.bytes_sent == 50 * REPORT_RANGES + 5_000 - missing[-1][1]
+    assert Sender(SIZE, RangeSet(missing[:-1]), LinkEstimate(960.0), 0.0).done_bytes == SIZE - 50 * (REPORT_RANGES - 1)
+
+
+def test_no_part_of_a_few_bytes_is_left_over() -> None:
+    assert send(sender_of(205), 3, 0.0) == [(0, 69), (69, 137), (137, 205)]
 
 
 def test_a_question_is_asked_in_silence_and_its_answer_is_no_round_trip() -> None:
@@ -91,6 +122,25 @@ def test_questions_after_the_first_are_short() -> None:
         start, stop = send(sender, 1, now)[0]
         lengths.append(stop - start)
     assert lengths == [100, 64, 64, 64, 64]
+
+
+def test_of_a_question_asked_many_times_at_most_two_can_be_lost() -> None:
+    sender = sender_of(100)
+    send(sender, 1, 0.0)
+    for _ in range(8):
+        now = sender.deadline()
+        assert now is not None
+        send(sender, 1, now)
+    sender.on_report(RangeSet(), now + 10.0)
+    assert sender.parts_lost == 2
+
+
+def test_the_rate_leaves_out_the_time_in_which_nothing_was_to_be_sent() -> None:
+    sender = sender_of()
+    for now in (0.0, 100.0, 200.0):
+        send(sender, 10, now)
+        sender.on_report(RangeSet([(0, sender.bytes_sent)]), now + 0.5)
+    assert sender.estimate.rate_bps == pytest.approx(8 * 1000 / 0.5)
 
 
 def test_what_is_in_flight_is_bounded_however_slow_the_reports_are() -> None:
@@ -202,6 +252,14 @@ def test_a_report_is_due_some_time_after_the_first_byte_or_at_once_after_many() 
     assert receiver.report_due(1.15)
     assert receiver.report(1.15) == RangeSet([(0, REPORT_BYTES)])
     assert receiver.deadline() is None
+
+
+def test_a_fast_line_gets_few_reports() -> None:
+    receiver = Receiver(SIZE, RangeSet())
+    receiver.on_part(0, bytes(REPORT_BYTES), 1.0)
+    receiver.report(1.0)
+    receiver.on_part(REPORT_BYTES, bytes(REPORT_BYTES), 1.01)
+    assert receiver.deadline() == 1.0 + REPORT_SPACING_S
 
 
 def test_a_gap_or_a_repeated_part_is_reported_at_once_but_not_each_time() -> None:

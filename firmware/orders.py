@@ -1,0 +1,347 @@
+"""What the running unit answers to each verb that comes over the control socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from firmware import commands as c
+from firmware import rows
+from firmware.control import Reply
+from firmware.errors import Refused, WrongArgument
+from firmware.events import Counted, Counts, Decisions, LookUp, Names, Page, SaveDecision
+from firmware.pictures import Entry, Picture, PictureId
+from firmware.states import State
+
+if TYPE_CHECKING:
+    from firmware.service import Service
+
+PAGE = 200
+"""Entries of `list` looked up at once; the radio goes on between two pages."""
+MAX_SHOTS = 1000
+"""Pictures that one `shoot -n` may ask for."""
+DATA_WAITING_BYTES = 4_000_000
+"""Bytes of a read-out that wait for a slow reader before the read-out is given up."""
+PROGRESS_EVERY_S = 0.25
+"""How often `copy` tells how far it is."""
+
+Arguments = dict[str, Any]
+
+
+class Orders:
+    """One method a verb; the argument names are those of the control protocol."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._verbs: dict[str, Callable[[Arguments, Reply], Awaitable[None]]] = {
+            "shoot": self._shoot,
+            "list": self._list,
+            "whereis": self._whereis,
+            "get": self._get,
+            "copy": self._copy,
+            "drop": self._drop,
+            "delete": self._delete,
+            "units": self._units,
+            "status": self._status,
+            "explain": self._explain,
+            "log": self._log,
+            "end": self._end,
+        }
+
+    async def handle(self, request: Arguments, reply: Reply) -> None:
+        """Answer one request; DandelionErrors become its end."""
+        verb = self._verbs.get(str(request.get("verb")))
+        if verb is None:
+            raise WrongArgument(f"the unit knows no verb {request.get('verb')!r}")
+        await verb(request, reply)
+
+    # ------------------------------------------------------------ commands to the unit
+
+    async def _told(self, make: Callable[[int], c.Command], reply: Reply | None = None) -> object:
+        """Give the unit a command and pass on what it tells; returns Done's value, raises what Failed says."""
+        told: asyncio.Queue[c.Told] = asyncio.Queue()
+        waiting = 0
+
+        def tell(item: c.Told) -> None:
+            nonlocal waiting
+            if isinstance(item.what, c.Data):
+                waiting += len(item.what.data)
+            told.put_nowait(item)
+
+        ticket = self.service.new_ticket(tell)
+        try:
+            self.service.command(make(ticket))
+            while True:
+                what = (await told.get()).what
+                match what:
+                    case c.Done(value):
+                        return value
+                    case c.Failed(error):
+                        raise error
+                    case c.Found() if reply is not None:
+                        await reply.picture(
+                            picture=str(what.picture.id),
+                            size_bytes=what.size_bytes,
+                            sha256=what.picture.sha256 if what.size_bytes == what.picture.size_bytes else None,
+                            from_unit=what.from_unit,
+                        )
+                    case c.Data(offset, data) if reply is not None:
+                        waiting -= len(data)
+                        if waiting > DATA_WAITING_BYTES:
+                            raise Refused("the reader does not keep up", did="the read-out was given up")
+                        await reply.data(offset, data)
+                    case _:
+                        pass
+        finally:
+            self.service.drop_ticket(ticket)
+
+    async def _shoot(self, arguments: Arguments, reply: Reply) -> None:
+        count = _number(arguments, "count", 1, MAX_SHOTS)
+        priority = bool(arguments.get("priority"))
+        for _ in range(count):
+            picture = await self._told(lambda ticket: c.Shoot(ticket, priority))
+            assert isinstance(picture, Picture)
+            await reply.row(rows.shoot_row(picture))
+
+    async def _get(self, arguments: Arguments, reply: Reply) -> None:
+        picture = _picture(arguments)
+        preview = bool(arguments.get("preview"))
+        timeout_s = _seconds(arguments)
+        collected = await self._told(lambda ticket: c.Get(ticket, picture, preview, timeout_s), reply)
+        assert isinstance(collected, c.Collected)
+        await reply.row(
+            {
+                "picture": str(picture),
+                "size_bytes": collected.picture.size_bytes,
+                "sha256": collected.picture.sha256.hex(),
+                "from_unit": collected.from_unit,
+                "air_bytes": collected.air_bytes,
+            }
+        )
+
+    async def _copy(self, arguments: Arguments, reply: Reply) -> None:
+        picture, timeout_s = _picture(arguments), _seconds(arguments)
+        unit = await self._unit_number(str(arguments.get("to")))
+        watching = asyncio.get_running_loop().create_task(self._watch_copy(picture, unit, reply))
+        try:
+            await self._told(lambda ticket: c.PlaceCopy(ticket, picture, unit, timeout_s), reply)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        entry = await self.service.ask(LookUp(picture))
+        assert isinstance(entry, Entry)
+        await reply.row(rows.whereis_row(entry, self.service.config.unit.id))
+
+    async def _watch_copy(self, picture: PictureId, unit: int, reply: Reply) -> None:
+        said = -1
+        while True:
+            await asyncio.sleep(PROGRESS_EVERY_S)
+            for d in self.service.unit.dispersals:
+                if d.outgoing is not None and d.host == unit and d.id == picture and d.outgoing.done_bytes != said:
+                    said = d.outgoing.done_bytes
+                    await reply.progress(picture=str(picture), done_bytes=said, total_bytes=d.outgoing.size_bytes)
+
+    async def _unit_number(self, text: str) -> int:
+        if text.isdigit():
+            return int(text)
+        names = {n.name: n.unit for n in self.service.unit.core.neighbours if n.name is not None}
+        if text not in names:
+            remembered = await self.service.ask(Names())
+            assert isinstance(remembered, dict)
+            names |= {name: unit for unit, name in remembered.items() if name not in names}
+        if text not in names:
+            known = ", ".join(sorted(names)) or "none"
+            raise Refused(f"no unit called {text!r} is known here", can=f"known names: {known}; or give its number")
+        return names[text]
+
+    async def _drop(self, arguments: Arguments, reply: Reply) -> None:  # noqa: ARG002 - every verb's
+        picture = _picture(arguments)
+        await self._told(lambda ticket: c.DropOwn(ticket, picture))
+
+    async def _delete(self, arguments: Arguments, reply: Reply) -> None:
+        picture = _picture(arguments)
+        state = await self._told(lambda ticket: c.DeletePicture(ticket, picture))
+        if state == "pending":
+            await reply.note(f"unit {picture.unit}, which took it, is told; until it has answered this is pending")
+        await reply.row({"picture": str(picture), "state": state})
+
+    # ------------------------------------------------------------ questions
+
+    async def _list(self, arguments: Arguments, reply: Reply) -> None:
+        origin, since_s = arguments.get("unit"), arguments.get("since_s")
+        if isinstance(origin, str):
+            origin = await self._unit_number(origin)
+        after: PictureId | None = None
+        while True:
+            page = await self.service.ask(Page(origin, since_s, after, PAGE))
+            assert isinstance(page, list)
+            for entry in page:
+                await reply.row(rows.list_row(entry, self.service.config.unit.id))
+            if len(page) < PAGE:
+                return
+            after = page[-1].picture.id
+
+    async def _whereis(self, arguments: Arguments, reply: Reply) -> None:
+        picture = _picture(arguments)
+        if arguments.get("verify"):
+            proved = await self._told(lambda ticket: c.Verify(ticket, picture))
+            assert isinstance(proved, tuple)
+            await reply.note(f"proved now by: {', '.join(map(str, proved)) or 'nobody'}")
+        entry = await self.service.ask(LookUp(picture))
+        if not isinstance(entry, Entry) or entry.deleted:
+            raise Refused(f"picture {picture} is not known here", can=f"ask unit {picture.unit}, which took it")
+        await reply.row(rows.whereis_row(entry, self.service.config.unit.id))
+
+    async def _explain(self, arguments: Arguments, reply: Reply) -> None:
+        picture = _picture(arguments)
+        decisions = await self.service.ask(Decisions(picture))
+        assert isinstance(decisions, list)
+        if not decisions:
+            raise Refused(f"nothing was decided here about picture {picture}", can="ask the unit that took it")
+        for decision in decisions:
+            assert isinstance(decision, SaveDecision)
+            await reply.row(rows.explain_row(picture, decision.text, decision.inputs))
+
+    async def _units(self, arguments: Arguments, reply: Reply) -> None:  # noqa: ARG002 - every verb's
+        core = self.service.unit.core
+        if self.service.temporary:
+            await self._wait_for_a_neighbour()
+        now = self.service.clock.monotonic()
+        for n in sorted(core.neighbours, key=lambda n: n.unit):
+            await reply.row(
+                rows.unit_row(
+                    n.unit,
+                    name=n.name,
+                    room_bytes=n.room_bytes,
+                    last_heard_s=now - n.last_heard,
+                    loss=n.estimate.loss,
+                    rate_bps=n.estimate.rate_bps,
+                )
+            )
+
+    async def _wait_for_a_neighbour(self) -> None:
+        """A unit that is up for one command hears the first beacon only after a while (DESIGN §9: 15 s)."""
+        service = self.service
+        deadline = service.clock.monotonic() + 15.0
+        async with service.news:
+            while not len(service.unit.core.neighbours) and service.clock.monotonic() < deadline:
+                try:
+                    await asyncio.wait_for(service.news.wait(), deadline - service.clock.monotonic())
+                except TimeoutError:
+                    return
+
+    async def _status(self, arguments: Arguments, reply: Reply) -> None:  # noqa: ARG002 - every verb's
+        rules = self.service.unit.core.settings.rules
+        counted = await self.service.ask(Counts(rules.copies, rules.wanted(True)))
+        assert isinstance(counted, Counted)
+        await reply.row(status_row(self.service, counted))
+
+    async def _log(self, arguments: Arguments, reply: Reply) -> None:
+        journal, said = self.service.unit.core.journal, 0
+        while True:
+            for line in journal.after(said):
+                said = line.number
+                await reply.row(
+                    {
+                        "at": rows.rfc3339(line.at_s),
+                        "event": line.event,
+                        "picture": None if line.picture is None else str(line.picture),
+                        "unit": line.unit,
+                        "text": line.text,
+                    }
+                )
+            if not arguments.get("follow"):
+                return
+            async with self.service.news:
+                await self.service.news.wait_for(lambda: journal.count > said)
+
+    async def _end(self, arguments: Arguments, reply: Reply) -> None:  # noqa: ARG002 - every verb's
+        if not self.service.temporary:
+            raise Refused("this unit runs already", did="nothing was changed", can="stop it first")
+        await reply.end()
+        self.service.stop.set()
+
+
+def status_row(service: Service, counted: Counted) -> dict[str, object]:
+    """One object with all that `status` tells; sizes in bytes."""
+    unit, config, radio = service.unit, service.config, service.radio
+    core, room = unit.core, unit.core.room
+    full = room.free_bytes < max(1, room.recent_bytes)
+    problems = [text for text in (radio.problem, service.camera_problem, unit.shutter.camera_trouble) if text]
+    why = unit.dispersals.idle_why or None
+    if full and why is not None:
+        problems.append(f"the card is full: {why}")
+    return {
+        "unit": core.unit,
+        "name": config.unit.name,
+        "boot": core.boot,
+        "temporary": service.temporary,
+        "card_number": f"{core.card:04x}",
+        "capacity_bytes": room.capacity_bytes,
+        "own_bytes": room.own_bytes,
+        "cache_bytes": room.cache_bytes,
+        "held_bytes": room.held_bytes,
+        "reserved_bytes": room.reserved_bytes + room.partial_bytes,
+        "room_bytes": room.free_bytes,
+        "full": full,
+        "why": why,
+        "pictures": {"own": counted.own, "held": counted.held, "lacking": counted.lacking},
+        "waiting_shots": unit.shutter.waiting,
+        "camera": config.camera.driver,
+        "radio": {
+            "driver": config.radio.driver,
+            "port": config.radio.port,
+            "problem": radio.problem,
+            "line_bytes_per_s": radio.line_bytes_per_s,
+            "bytes_in": radio.counts.bytes_in,
+            "bytes_out": radio.counts.bytes_out,
+            "frames_in": radio.counts.frames_in,
+            "frames_out": radio.counts.frames_out,
+            "frames_damaged": radio.counts.frames_damaged,
+            "reopened": radio.counts.reopened,
+        },
+        "packets_refused": dict(unit.peer_errors),
+        "transfers": _transfers(service),
+        "problems": problems,
+    }
+
+
+def _transfers(service: Service) -> list[dict[str, object]]:
+    unit = service.unit
+    out: list[dict[str, object]] = []
+    for d in unit.dispersals:
+        if d.outgoing is not None:
+            out.append(_transfer(d.id, d.host, "out", d.outgoing.done_bytes, d.outgoing.size_bytes))
+    for h in unit.hostings:
+        if h.receiver is not None and h.state in (State.ACCEPT, State.STORE):
+            out.append(_transfer(h.picture.id, h.owner, "in", h.receiver.have.size_bytes, h.picture.size_bytes))
+    return out
+
+
+def _transfer(picture: PictureId, unit: int, direction: str, done_bytes: int, total_bytes: int) -> dict[str, object]:
+    return {
+        "picture": str(picture),
+        "unit": unit,
+        "direction": direction,
+        "done_bytes": done_bytes,
+        "total_bytes": total_bytes,
+    }
+
+
+def _picture(arguments: Arguments) -> PictureId:
+    return PictureId.parse(str(arguments.get("picture")))
+
+
+def _seconds(arguments: Arguments) -> float:
+    value = arguments.get("timeout_s", 60.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 86_400:
+        raise WrongArgument(f"timeout_s = {value!r}", can="seconds, more than 0 and at most a day")
+    return float(value)
+
+
+def _number(arguments: Arguments, name: str, default: int, most: int) -> int:
+    value = arguments.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise WrongArgument(f"{name} = {value!r}", can=f"a number from 1 to {most}")
+    return value

@@ -1,0 +1,61 @@
+"""Reading a picture out of the own card: is it whole, its preview, its bytes into a sink. Parts of steps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator
+from typing import Any
+
+from firmware.core import Core
+from firmware.events import DigestFile, Digests, ReadFile, ReadPreview, Request
+from firmware.pictures import Entry, File, Picture, PictureId
+from firmware.sinks import Sink
+from hal.errors import CardError
+
+BLOCK_BYTES = 32_768
+"""Read from the card at once."""
+
+
+def is_whole(core: Core, entry: Entry | None) -> Generator[Request, Any, bool]:
+    """Whether the file is here and its digest, read back from the medium, is right; what is wrong goes to the log."""
+    if entry is None or entry.file is File.GONE:
+        return False
+    picture = entry.picture
+    try:
+        digests = yield DigestFile(picture)
+    except CardError as error:
+        core.log("card", f"picture {picture.id} cannot be read from this card: {error}", picture.id)
+        return False
+    assert isinstance(digests, Digests)
+    if not digests.whole:
+        core.log("alarm", f"the file of picture {picture.id} on this card is damaged", picture.id)
+    return digests.whole
+
+
+def preview(core: Core, picture: PictureId) -> Generator[Request, Any, bytes]:
+    """The preview; empty if there is none here that can be read."""
+    try:
+        found = yield ReadPreview(picture)
+    except CardError as error:
+        core.log("card", f"the preview of picture {picture} cannot be read from this card: {error}", picture)
+        return b""
+    assert isinstance(found, bytes)
+    return found
+
+
+def stream(picture: Picture, sink: Sink, wanted: Callable[[], bool]) -> Generator[Request, Any, bool]:
+    """All bytes, block by block, once more through the digest: CardError. False: it was not `wanted` any more."""
+    digest, offset = hashlib.sha256(), 0
+    while offset < picture.size_bytes:
+        block = yield ReadFile(picture, offset, min(BLOCK_BYTES, picture.size_bytes - offset))
+        assert isinstance(block, bytes)
+        if not wanted():
+            return False
+        if not block:
+            break
+        digest.update(block)
+        sink.write(offset, block)
+        offset += len(block)
+    if digest.digest() != picture.sha256:
+        raise CardError(f"the file of picture {picture.id} on this card is damaged")
+    return True

@@ -1,0 +1,204 @@
+"""The start-up table of HANDOVER §1: what is done with each file and row that do not fit each other.
+
+Names and sizes only; a digest is reckoned just for files without a row, because only the whole file gives it. While
+the catalogue is being rebuilt (not complete) the same table holds, but nothing is unlinked and every file with the
+right digest is adopted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from firmware.catalogue import Catalogue
+from firmware.events import LookUp, OldestPartials, Partial, Save, SavePartial
+from firmware.layout import PART_SUFFIX, TMP, part_of, picture_of
+from firmware.pictures import MAX_PICTURE_BYTES, UNKNOWN_ATTEMPT, Entry, File, Picture, PictureId
+from firmware.store import Store
+from firmware.survey import Directory, directories, strangers, survey
+from hal.errors import CardError
+from hal.interfaces import CardEntry
+
+MAX_NOTICES = 100  # sentences kept for a person; the rest is counted
+MAX_PARTIALS = 1_000  # partial rows looked at; four reservations a day leave far fewer
+PART_KEPT_S = 24 * 3600  # a .part waits so long to be resumed (HANDOVER §1)
+SAVE_ENTRIES = 200  # rows in one transaction: bounds what a cut makes us do again
+
+
+@dataclass(slots=True)
+class Notices:
+    """What a person is told of a start."""
+
+    texts: list[str] = field(default_factory=list)
+    more: int = 0
+
+    def add(self, text: str) -> None:
+        """One whole sentence."""
+        if len(self.texts) < MAX_NOTICES:
+            self.texts.append(text)
+        else:
+            self.more += 1
+
+    def all(self) -> list[str]:
+        """The sentences, the last of which counts those that did not fit."""
+        return self.texts + ([f"and {self.more} more such notices"] if self.more else [])
+
+
+class Reconciliation:
+    """One pass over card and catalogue."""
+
+    def __init__(self, store: Store, catalogue: Catalogue, notices: Notices) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._notices = notices
+        self._complete = bool(catalogue.counter("complete", 0))
+        self._changed: dict[PictureId, Entry] = {}
+        self._removed: dict[PictureId, Entry] = {}
+        self._lost: list[Entry] = []
+        self._adopted = 0
+
+    def run(self) -> tuple[Entry, ...]:
+        """Make files and rows fit. Afterwards the catalogue is complete. Returns the held entries that are lost."""
+        for path in strangers(self._store.card, self._store.unit):
+            self._put_aside(path, "is nothing of this unit's")
+        for directory in directories(self._store.card, self._catalogue):
+            self._directory(directory)
+            self._save()
+        for entry in self._catalogue.held_without_file():
+            self._lose(entry)
+        self._save()
+        if not self._complete:
+            self._catalogue.set_counters(complete=1)
+        if self._adopted:
+            self._notices.add(
+                f"{self._adopted} pictures on the card that the catalogue did not know were taken into it"
+            )
+        return tuple(self._lost)
+
+    # ------------------------------------------------------------ one directory
+
+    def _directory(self, directory: Directory) -> None:
+        found = survey(self._store.card, self._catalogue, directory)
+        unlinked = 0
+        for file in found.unmatched:
+            unlinked += self._file(directory, file)
+            if len(self._changed) >= SAVE_ENTRIES:
+                self._save()
+        if unlinked:
+            self._store.card.sync_directory(directory.path)
+        for picture in found.missing:
+            self._missing(picture)
+
+    def _file(self, directory: Directory, file: CardEntry) -> int:
+        """A file that no row explains by itself: the first line that fits counts. Returns the files unlinked."""
+        path = f"{directory.path}/{file.name}"
+        named = None if file.is_directory else picture_of(file.name)
+        if named is None or not directory.low <= named[0] <= directory.high:
+            self._put_aside(path, "does not belong there")
+            return 0
+        picture, digits = named
+        entry = self._catalogue.look_up(LookUp(picture))
+        if entry is None or (entry.attempt is None and not directory.own):
+            return self._without_row(directory, path, picture, digits)
+        if entry.picture.sha256.hex()[:16] != digits:
+            self._put_aside(path, "has a name of other content than its picture")
+        elif directory.own and entry.deleted:
+            self._store.card.unlink(path)
+            self._changed[picture] = replace(entry, file=File.GONE)
+            return 1
+        elif entry.picture.size_bytes != file.size_bytes:
+            self._put_aside(path, f"has {file.size_bytes} bytes instead of {entry.picture.size_bytes}")
+            self._missing(picture)
+        else:
+            self._changed[picture] = replace(entry, file=File.UNCHECKED)
+        return 0
+
+    def _without_row(self, directory: Directory, path: str, picture: PictureId, digits: str) -> int:
+        if not directory.own and self._complete:
+            self._store.card.unlink(path)  # STORED is only said after the row
+            return 1
+        try:
+            size_bytes, sha256 = self._store.measure(path)
+        except CardError as error:
+            self._put_aside(path, f"cannot be read ({error.what})")
+            return 0
+        if sha256.hex()[:16] != digits or not 0 < size_bytes <= MAX_PICTURE_BYTES:
+            self._put_aside(path, "is torn or damaged: its digest is not the one in its name")
+            return 0
+        self._adopted += 1
+        attempt = None if directory.own else UNKNOWN_ATTEMPT
+        self._changed[picture] = Entry(Picture(picture, size_bytes, sha256), File.WHOLE, attempt=attempt)
+        return 0
+
+    def _put_aside(self, path: str, why: str) -> None:
+        aside = self._store.put_aside(path)
+        self._notices.add(f"{path} {why}; it was moved to {aside}")
+
+    # ------------------------------------------------------------ rows without files
+
+    def _missing(self, picture: PictureId) -> None:
+        entry = self._catalogue.look_up(LookUp(picture))
+        assert entry is not None
+        if entry.file is File.GONE:
+            return
+        if entry.attempt is not None:
+            self._lose(entry)
+            return
+        self._changed[picture] = replace(entry, file=File.GONE)
+        if entry.deleted:
+            return
+        holders = ", ".join(str(copy.unit) for copy in entry.listed)
+        left = f"units that hold copies: {holders}" if holders else "no unit is known to hold a copy"
+        self._notices.add(f"LOST the own file of picture {picture} is gone from the card; {left}")
+
+    def _lose(self, entry: Entry) -> None:
+        picture = entry.picture.id
+        self._removed[picture] = entry
+        self._lost.append(entry)
+        text = f"LOST the file of picture {picture}, held for unit {picture.unit}, is gone from the card"
+        self._notices.add(f"{text}; that unit will be told")
+
+    def _save(self) -> None:
+        if self._changed or self._removed:
+            self._catalogue.save(Save(entries=tuple(self._changed.values()), removed=tuple(self._removed)))
+        self._changed.clear()
+        self._removed.clear()
+
+
+def tidy_parts(store: Store, catalogue: Catalogue, now_unix_s: float, notices: Notices) -> int:
+    """Keep each .part that can be resumed, for a day; unlink the others. Returns the bytes kept.
+
+    Only once the catalogue is complete. A clock that was set back keeps a .part longer, never shorter.
+    """
+    rows = {row.picture: row for row in catalogue.oldest_partials(OldestPartials(MAX_PARTIALS))}
+    kept_bytes = 0
+    for file in store.card.entries(TMP):
+        path = f"{TMP}/{file.name}"
+        picture = None if file.is_directory else part_of(file.name)
+        row = None if picture is None else rows.get(picture)
+        if row is not None and _can_resume(catalogue, row, file, now_unix_s):
+            del rows[row.picture]
+            kept_bytes += file.size_bytes
+            if row.size_bytes != file.size_bytes:
+                catalogue.save_partial(_partial_row(row, row.synced_bytes, file.size_bytes))
+        elif not file.is_directory and file.name.endswith(PART_SUFFIX):
+            store.card.unlink(path)
+        else:
+            notices.add(f"{path} does not belong there; it was moved to {store.put_aside(path)}")
+    for row in rows.values():
+        catalogue.save_partial(_partial_row(row, 0, 0))
+    return kept_bytes
+
+
+def _can_resume(catalogue: Catalogue, row: Partial, file: CardEntry, now_unix_s: float) -> bool:
+    """Fresh enough, as long as was synced, and not of a picture whose file has its place already."""
+    entry = catalogue.look_up(LookUp(row.picture))
+    there = entry is not None and entry.file is not File.GONE
+    return not there and now_unix_s - row.kept_since <= PART_KEPT_S and _long_enough(row, file)
+
+
+def _long_enough(row: Partial, file: CardEntry) -> bool:
+    return row.synced_bytes <= file.size_bytes and row.size_bytes in (0, file.size_bytes)
+
+
+def _partial_row(row: Partial, synced_bytes: int, size_bytes: int) -> SavePartial:
+    return SavePartial(row.picture, row.attempt, row.sha256, synced_bytes, size_bytes)

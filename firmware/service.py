@@ -1,0 +1,421 @@
+"""The one loop: radio, timer, threads for card, catalogue and camera, and the control socket around a Unit (DESIGN §3)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import cast, get_args
+
+from firmware import commands as c
+from firmware.catalogue import CatalogueDamaged
+from firmware.catalogue_home import CatalogueFile
+from firmware.client import Client
+from firmware.config import Config
+from firmware.control import Server, hold, serve
+from firmware.core import Settings
+from firmware.determine import Policy, Rules
+from firmware.errors import Refused
+from firmware.events import Answer, CardRequest, CatalogueRequest, Request, TakePicture, WallClock
+from firmware.link import Link
+from firmware.orders import Orders
+from firmware.seal import InsecureSeal
+from firmware.startup import start_up
+from firmware.unit import Unit
+from firmware.worker import Worker
+from hal.board import make_camera, make_radio
+from hal.clock import SystemClock
+from hal.directory_card import DirectoryCard
+from hal.errors import CameraError, DandelionError
+from hal.interfaces import Protection, TimeQuality
+
+CAPTURE_TIMEOUT_S = 20.0
+"""A camera that has not answered by then is killed (TRAPS: the next attempt within 20 s)."""
+CLOCK_EVERY_S = 60.0
+"""Wall time is compared with the system's this often."""
+END_TIMEOUT_S = 3.0
+"""What is under way on the card may take so long at the end; DESIGN §9 allows 5 s in all."""
+GIVE_WAY_S = 20.0
+"""How long `run` waits for a temporary unit to end."""
+LONGEST_SLEEP_S = 3600.0
+
+_CARD = get_args(CardRequest)
+_CATALOGUE = get_args(CatalogueRequest)
+
+
+class Service:
+    """A Unit with its machine. Make it and call main() within a running loop's thread."""
+
+    def __init__(self, config: Config, *, temporary: bool) -> None:
+        self.config = config
+        self.temporary = temporary
+        self.clock = SystemClock()
+        self.stop = asyncio.Event()
+        self.news = asyncio.Condition()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watched: int | None = None
+        self._broken: BaseException | None = None
+        self._printed = 0
+        self._ticket = 0
+        self._told: dict[int, Callable[[c.Told], None]] = {}
+        self._private = -1  # tokens of requests that are not the unit's: negative
+        self._futures: dict[int, asyncio.Future[object]] = {}
+        self._in_turn = False
+
+    # ------------------------------------------------------------ start and end
+
+    async def main(self, ready: Callable[[], None]) -> None:
+        """Be the unit until stop is set; ready() once the control socket answers. Raises what a start-up raises."""
+        server = await self._start()
+        ready()
+        try:
+            await self.stop.wait()
+        finally:
+            await self._end(server)
+        if self._broken is not None:
+            raise self._broken
+
+    async def _start(self) -> Server:
+        config, loop = self.config, self._loop
+        rng = random.SystemRandom()
+        rules = rules_of(config)
+        card = DirectoryCard(str(config.card.path))
+        home = CatalogueFile(str(config.card.catalogue_path), config.unit.id)
+        self._store, self._catalogue, memory, notices = start_up(
+            card, home, config.unit.id, rng, copies=rules.copies, priority_copies=rules.wanted(True)
+        )
+        self.radio = make_radio(
+            config.radio.driver,
+            self.clock,
+            port=config.radio.port,
+            baud=config.radio.baud,
+            duplex=config.radio.duplex,
+            rtscts=config.radio.rtscts,
+        )
+        self.camera = make_camera(
+            config.camera.driver, folder=config.camera.folder, size=config.camera.size, quality=config.camera.quality
+        )
+        self.camera_problem: str | None = None
+        link = Link(config.unit.id, InsecureSeal(config.unit.id, memory.boot), self.radio.mtu_bytes)
+        now = self.clock.monotonic()
+        self.unit = Unit(
+            self._settings(rules), memory, link, random.Random(rng.random()), self.radio.line_bytes_per_s, now
+        )
+        for notice in notices:
+            self.unit.core.log("card", notice)
+        self._card = self._worker("card", self._store.carry_out)
+        self._catalogue_worker = self._worker("catalogue", self._catalogue.carry_out)
+        self._camera = self._worker("camera", self._use_camera)
+        self._camera.submit(self._new_private(), cast(Request, None))
+        self._read_clock()
+        if config.shutter.interval_s is not None and not self.temporary:
+            loop.call_later(config.shutter.interval_s, self._interval)
+        server = await serve(config.unit.socket_path, Orders(self).handle)
+        self.turn()
+        return server
+
+    def _settings(self, rules: Rules) -> Settings:
+        config = self.config
+        share = config.dispersal.hosting
+        return Settings(
+            unit=config.unit.id,
+            name=config.unit.name,
+            rules=rules,
+            capacity_bytes=config.card.capacity_bytes,
+            hosting_share=0.0 if self.temporary else share,
+            patience_s=config.shutter.patience_s,
+            temporary=self.temporary,
+        )
+
+    def _worker(self, name: str, carry_out: Callable[..., object]) -> Worker:
+        return Worker(name, carry_out, self._loop, self._answered, self._break)
+
+    async def _end(self, server: Server) -> None:
+        await server.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._watch(None)
+        self.radio.close()
+        self.camera.close()
+        ended = [w.end(END_TIMEOUT_S) for w in (self._card, self._catalogue_worker, self._camera)]
+        if all(ended[:2]):
+            self._catalogue.close()
+
+    def _break(self, error: BaseException) -> None:
+        """A bug: end the unit with it, so that it is started anew."""
+        self._broken = error
+        self.stop.set()
+
+    # ------------------------------------------------------------ the turn: after everything that happens
+
+    def turn(self) -> None:
+        """Let the unit act on what has happened: requests out, people told, packets sent, timer set."""
+        if self._in_turn:
+            return
+        self._in_turn = True
+        try:
+            self.radio.service()
+            self.unit.tick(self.clock.monotonic())
+            while self._hand_out():
+                pass
+            self._watch(self.radio.fileno())
+            self._arm()
+            self._print_log()
+        except Exception as error:  # noqa: BLE001 - a bug of ours: crash, restart, recover (STYLE 18)
+            self._break(error)
+        finally:
+            self._in_turn = False
+
+    def _hand_out(self) -> bool:
+        """True while something was given out that may have led to more."""
+        more = False
+        for token, request in self.unit.requests():
+            self._dispatch(token, request)
+        for told in self.unit.told():
+            tell = self._told.get(told.ticket)
+            if tell is not None:
+                tell(told)
+        while self.radio.room > 0:
+            packet = self.unit.next_packet(self.clock.monotonic())
+            if packet is None:
+                break
+            self.radio.send(packet, Protection.NONE)
+            more = True
+        return more or bool(self.unit.core.steps.requests)
+
+    def _dispatch(self, token: int, request: Request) -> None:
+        if isinstance(request, TakePicture):
+            self._camera.submit(token, request)
+        elif isinstance(request, _CARD):
+            self._card.submit(token, request)
+        else:
+            assert isinstance(request, _CATALOGUE), request
+            self._catalogue_worker.submit(token, request)
+
+    def _answered(self, answer: Answer) -> None:
+        if isinstance(answer.error, CatalogueDamaged):
+            self._break(answer.error)  # HANDOVER §1: restart and rebuild; our sessions end with us
+            return
+        future = self._futures.pop(answer.token, None)
+        if future is not None and not future.done():
+            if answer.error is not None:
+                future.set_exception(answer.error)
+            else:
+                future.set_result(answer.result)
+        elif answer.token >= 0:
+            self.unit.handle(answer, self.clock.monotonic())
+            self.turn()
+
+    def _readable(self) -> None:
+        now = self.clock.monotonic()
+        for packet in self.radio.receive():
+            self.unit.packet(packet, now)
+        self.turn()
+
+    def _watch(self, descriptor: int | None) -> None:
+        """Watch the radio's descriptor, which changes when the port goes away and comes back."""
+        if descriptor == self._watched:
+            return
+        if self._watched is not None:
+            with suppress(OSError, ValueError):
+                self._loop.remove_reader(self._watched)
+        self._watched = descriptor
+        if descriptor is not None:
+            self._loop.add_reader(descriptor, self._readable)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        now = self.clock.monotonic()
+        times = [t for t in (self.unit.deadline(), self.radio.deadline()) if t is not None]
+        delay = min(max(0.0, min(times) - now), LONGEST_SLEEP_S)
+        self._timer = self._loop.call_later(delay, self.turn)
+
+    def _print_log(self) -> None:
+        """Events go to stderr, where the journal takes them, and to whoever follows the log."""
+        journal = self.unit.core.journal
+        if journal.count == self._printed:
+            return
+        if not self.temporary:
+            for line in journal.after(self._printed):
+                print(f"{line.event}: {line.text}", file=sys.stderr, flush=True)
+        self._printed = journal.count
+        self._loop.create_task(self._wake_followers())
+
+    async def _wake_followers(self) -> None:
+        async with self.news:
+            self.news.notify_all()
+
+    # ------------------------------------------------------------ camera, clock, interval
+
+    def _use_camera(self, request: Request | None) -> object:
+        """In the camera's thread: make ready (None), or take a picture."""
+        if request is not None:
+            return self.camera.capture(CAPTURE_TIMEOUT_S)
+        try:
+            self.camera.open()
+            self.camera_problem = None
+        except CameraError as error:
+            self.camera_problem = str(error)
+        return None
+
+    def _read_clock(self) -> None:
+        unix_s, quality = self.clock.wall()
+        core, now = self.unit.core, self.clock.monotonic()
+        told = core.wall_quality is TimeQuality.PEER and quality is TimeQuality.UNSET
+        if not told:
+            self.unit.handle(WallClock(unix_s, quality), now)
+        self._loop.call_later(CLOCK_EVERY_S, self._read_clock)
+
+    def _interval(self) -> None:
+        interval_s = self.config.shutter.interval_s
+        assert interval_s is not None
+        self._loop.call_later(interval_s, self._interval)
+        self.command(c.Shoot(self.new_ticket(lambda _told: None)))
+
+    # ------------------------------------------------------------ for the control socket's commands
+
+    def new_ticket(self, tell: Callable[[c.Told], None]) -> int:
+        """A ticket; everything told about it goes to tell until drop_ticket()."""
+        self._ticket += 1
+        self._told[self._ticket] = tell
+        return self._ticket
+
+    def drop_ticket(self, ticket: int) -> None:
+        """Nobody listens any more."""
+        if self._told.pop(ticket, None) is not None:
+            self.command(c.Cancel(ticket))
+
+    def command(self, command: c.Command) -> None:
+        """Give the unit a command."""
+        self.unit.command(command, self.clock.monotonic())
+        self.turn()
+
+    async def ask(self, request: CatalogueRequest) -> object:
+        """One question to the catalogue, for a person."""
+        token = self._new_private()
+        future: asyncio.Future[object] = self._loop.create_future()
+        self._futures[token] = future
+        self._catalogue_worker.submit(token, request)
+        return await future
+
+    def _new_private(self) -> int:
+        self._private -= 1
+        return self._private
+
+
+def rules_of(config: Config) -> Rules:
+    """The determining section's rules, from the config."""
+    return Rules(
+        policy=Policy(config.dispersal.policy),
+        copies=config.dispersal.copies,
+        copies_min=config.dispersal.copies_min,
+        priority_copies=config.dispersal.priority_copies,
+        high_water=config.card.high_water,
+        low_water=config.card.low_water,
+    )
+
+
+def run(config: Config) -> int:
+    """`dandelion run`: the unit in the foreground, until SIGTERM or SIGINT. Exit status."""
+    with _sole(config):
+        if config.security.insecure:
+            print("warning: this unit runs without credentials (security.insecure = true)", file=sys.stderr)
+        asyncio.run(_run(config))
+    return 0
+
+
+async def _run(config: Config) -> None:
+    service = Service(config, temporary=False)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stop.set)
+    await service.main(ready=lambda: print(f"ready: unit {config.unit.id} ({config.unit.name})", file=sys.stderr))
+
+
+@contextmanager
+def _sole(config: Config) -> Iterator[None]:
+    """Be the only unit of the runtime_dir; a temporary one is asked to end, and waited for."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold(config.unit.runtime_dir))
+        except Refused:
+            _ask_to_end(config)
+            _hold_soon(config, held)
+        yield
+
+
+def _ask_to_end(config: Config) -> None:
+    """A temporary unit ends when asked; one that runs for good refuses (Refused)."""
+    for _answer in Client(config.unit.socket_path).ask("end", silence_s=GIVE_WAY_S):
+        pass
+
+
+def _hold_soon(config: Config, held: ExitStack) -> None:
+    deadline = time.monotonic() + GIVE_WAY_S
+    while True:
+        try:
+            held.enter_context(hold(config.unit.runtime_dir))
+        except Refused:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+@contextmanager
+def temporary(config: Config) -> Iterator[None]:
+    """A unit for the time of one command: hosts nothing, takes no shots by itself. Yields once its socket answers."""
+    with hold(config.unit.runtime_dir):
+        thread = _Temporary(config)
+        thread.start()
+        thread.ready.wait()
+        try:
+            if thread.error is not None:
+                raise thread.error
+            yield
+        finally:
+            thread.end()
+        if thread.error is not None:
+            raise thread.error
+
+
+class _Temporary(threading.Thread):
+    """The loop of a temporary unit, beside the command that needs it."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(name="temporary unit", daemon=True)
+        self._config = config
+        self._service: Service | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.ready = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            asyncio.run(self._main())
+        except (DandelionError, OSError, AssertionError) as error:
+            self.error = error
+        finally:
+            self.ready.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._service = Service(self._config, temporary=True)
+        await self._service.main(ready=self.ready.set)
+
+    def end(self) -> None:
+        """Stop the unit and wait until it has."""
+        if self._loop is not None and self._service is not None and self.is_alive():
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._service.stop.set)
+        self.join(END_TIMEOUT_S + 2.0)
+

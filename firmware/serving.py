@@ -1,0 +1,235 @@
+"""Answering other units' read-outs: who has a picture, and sending it, or its preview, to an asker (HANDOVER §3)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from firmware import messages as m
+from firmware import own_copy
+from firmware.core import Core
+from firmware.events import ReadFile, Request
+from firmware.outgoing import Outgoing
+from firmware.pictures import Entry, File, Picture
+from firmware.ranges import RangeSet
+from firmware.steps import Step
+from hal.errors import DandelionError
+
+MAX_SERVINGS = 4
+"""Pictures sent to askers at once, those being looked up included; each takes 128 kB and a share of the line."""
+MAX_SERVINGS_PER_UNIT = 2
+"""Of these to one asker, so that no unit keeps the others out."""
+SILENT_S = 30.0
+"""An asker that has confirmed nothing new for so long is given up: longer than askers are patient, who ask anew."""
+
+ReadBytes = Callable[[int, int], Step]
+
+
+@dataclass(slots=True, eq=False)
+class Served:
+    """One picture on its way to an asker. copy, outgoing: None while it is being looked up."""
+
+    asker: int
+    get: m.Get
+    copy: m.Copy | None = None
+    outgoing: Outgoing | None = None
+
+
+class Serving:
+    """All pictures on their way to askers."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._all: list[Served] = []
+        self._last_handle = 255
+
+    def outgoing(self) -> Iterator[Outgoing]:
+        """What has parts to say."""
+        return (serving.outgoing for serving in self._all if serving.outgoing is not None)
+
+    # ------------------------------------------------------------ WHERE
+
+    def on_where(self, source: int, where: m.Where) -> None:
+        """AT, or UNKNOWN. Questions passed on by others come with relays."""
+        if where.asker == source:
+            self._core.run(self._where(where), where.id)
+
+    def _where(self, where: m.Where) -> Step:
+        core = self._core
+        entry = yield from core.look_up(where.id)
+        holders = _holders(entry, core.unit)
+        if entry is None or not holders:
+            core.say(where.asker, m.Unknown(where.asker, where.query, where.id))
+            return
+        content = entry.picture
+        at = m.At(where.asker, where.query, where.id, holders, content.size_bytes, content.sha256)
+        core.say(where.asker, at)
+
+    # ------------------------------------------------------------ GET
+
+    def on_get(self, source: int, get: m.Get) -> None:
+        """COPY and parts, or a refusal; asked again: COPY again, and what is missing now."""
+        core = self._core
+        if get.asker != source or get.holder != core.unit:
+            return
+        serving = self._find(source, get.query)
+        if serving is not None and (serving.get.id, serving.get.preview) == (get.id, get.preview):
+            self._again(serving, get)
+            return
+        if serving is not None:
+            self._end(serving)  # its number is used anew: that read-out is long over
+        if len(self._all) >= MAX_SERVINGS or self._count(source) >= MAX_SERVINGS_PER_UNIT:
+            core.say(source, m.RefuseGet(get.query, get.id, m.GetWhy.BUSY))
+            return
+        serving = Served(source, get)
+        self._all.append(serving)
+        if not core.run(self._begin(serving), get.id, lambda error: self._failed(serving, error)):
+            self._refuse(serving, m.GetWhy.BUSY)
+
+    def _again(self, serving: Served, get: m.Get) -> None:
+        """COPY was lost, or parts were. An asker that has COPY names what is missing; before that all is, as ever."""
+        if serving.copy is not None and serving.outgoing is not None:
+            self._core.say(serving.asker, serving.copy)
+            if get.missing:
+                serving.outgoing.restart(_within(get.missing, serving.copy.size_bytes))
+
+    def _begin(self, serving: Served) -> Step:
+        """Look it up, say COPY; the parts follow."""
+        get, core = serving.get, self._core
+        entry = yield from core.look_up(get.id)
+        if serving not in self._all:
+            return
+        if entry is not None and entry.deleted:
+            self._refuse(serving, m.GetWhy.NOT_HERE)
+        elif get.preview:
+            preview = yield from own_copy.preview(core, get.id)
+            if preview and serving in self._all:
+                picture = Picture(get.id, len(preview), hashlib.sha256(preview).digest())
+                self._send(serving, entry.picture if entry else picture, picture, _from_memory(preview))
+            elif not preview:
+                self._refuse(serving, m.GetWhy.NOT_HERE)
+        elif entry is None or entry.file is File.GONE:
+            self._refuse(serving, m.GetWhy.NOT_HERE)
+        else:
+            self._send(serving, entry.picture, entry.picture, _from_card(entry.picture))
+
+    def _send(self, serving: Served, taken: Picture, sent: Picture, read: ReadBytes) -> None:
+        """taken: when; sent: length and digest of the bytes that read gives."""
+        get, core = serving.get, self._core
+        handle = self._new_handle()
+        serving.copy = m.Copy(get.query, handle, sent.size_bytes, sent.sha256, taken.taken_at, taken.taken_quality)
+        missing = get.missing or ((0, sent.size_bytes),)
+        serving.outgoing = Outgoing(
+            core, serving.asker, handle, sent.size_bytes, _within(missing, sent.size_bytes), read
+        )
+        core.say(serving.asker, serving.copy)
+        what = "preview of picture" if get.preview else "picture"
+        core.log("sending", f"{what} {get.id} is sent to unit {serving.asker}, who asked for it", get.id, serving.asker)
+
+    def _new_handle(self) -> int:
+        """The next one that no living serving has."""
+        alive = {serving.copy.handle for serving in self._all if serving.copy is not None}
+        handle = self._last_handle
+        while True:
+            handle = m.FIRST_COPY_HANDLE if handle == 255 else handle + 1
+            if handle not in alive:
+                self._last_handle = handle
+                return handle
+
+    # ------------------------------------------------------------ what the asker says
+
+    def on_report(self, source: int, report: m.Report) -> None:
+        """What has arrived; once it is all, the serving is over. Raises DamagedPacket."""
+        serving = self._under(source, report.handle)
+        if serving is not None and serving.outgoing is not None:
+            serving.outgoing.on_report(report)
+            if serving.outgoing.done_bytes == serving.outgoing.size_bytes:
+                self._end(serving)
+
+    def on_expired(self, source: int, expired: m.Expired) -> None:
+        """The asker has what it wanted, or wants it no more."""
+        serving = self._under(source, expired.handle)
+        if serving is not None:
+            self._end(serving)
+
+    def new_boot(self, unit: int) -> None:
+        """The unit has restarted: it knows nothing of what it asked for."""
+        for serving in [s for s in self._all if s.asker == unit]:
+            self._end(serving)
+
+    # ------------------------------------------------------------ time and ends
+
+    def tick(self) -> None:
+        """Askers that are silent, cards that cannot be read. The unit itself ticks what is outgoing()."""
+        for serving in list(self._all):
+            outgoing = serving.outgoing
+            if outgoing is None:
+                continue
+            if outgoing.failed is not None:
+                text = f"picture {serving.get.id} cannot be sent to unit {serving.asker}: {outgoing.failed}"
+                self._core.log("card", text, serving.get.id, serving.asker)
+                self._refuse(serving, m.GetWhy.FAILED)
+            elif self._core.now >= outgoing.progress_at + SILENT_S:
+                self._end(serving)
+
+    def deadline(self) -> float | None:
+        """When tick() is wanted."""
+        return min((outgoing.progress_at + SILENT_S for outgoing in self.outgoing()), default=None)
+
+    def _failed(self, serving: Served, error: DandelionError) -> None:
+        self._core.log("card", f"picture {serving.get.id} cannot be looked up: {error}", serving.get.id)
+        self._refuse(serving, m.GetWhy.FAILED)
+
+    def _refuse(self, serving: Served, why: m.GetWhy) -> None:
+        self._end(serving)
+        self._core.say(serving.asker, m.RefuseGet(serving.get.query, serving.get.id, why))
+
+    def _end(self, serving: Served) -> None:
+        if serving in self._all:
+            self._all.remove(serving)
+            if serving.outgoing is not None:
+                serving.outgoing.close()
+
+    def _find(self, asker: int, query: int) -> Served | None:
+        return next((s for s in self._all if (s.asker, s.get.query) == (asker, query)), None)
+
+    def _under(self, asker: int, handle: int) -> Served | None:
+        for serving in self._all:
+            if serving.copy is not None and (serving.asker, serving.copy.handle) == (asker, handle):
+                return serving
+        return None
+
+    def _count(self, asker: int) -> int:
+        return sum(1 for serving in self._all if serving.asker == asker)
+
+
+def _holders(entry: Entry | None, unit: int) -> tuple[int, ...]:
+    """This unit if it has the file; at the origin also those that the list names, suspect ones last."""
+    if entry is None or entry.deleted:
+        return ()
+    here = () if entry.file is File.GONE else (unit,)
+    listed = sorted(entry.listed, key=lambda copy: (copy.suspect, copy.unit))
+    return (*here, *(copy.unit for copy in listed))[: m.MAX_HOLDERS]
+
+
+def _within(ranges: m.Ranges, size_bytes: int) -> RangeSet:
+    """As far as they lie in the picture."""
+    return RangeSet((start, min(stop, size_bytes)) for start, stop in ranges if start < size_bytes)
+
+
+def _from_card(picture: Picture) -> ReadBytes:
+    def read(offset: int, size_bytes: int) -> Generator[Request, Any, Any]:
+        data = yield ReadFile(picture, offset, size_bytes)
+        return data
+
+    return read
+
+
+def _from_memory(data: bytes) -> ReadBytes:
+    def read(offset: int, size_bytes: int) -> Generator[Request, Any, Any]:
+        yield from ()
+        return data[offset : offset + size_bytes]
+
+    return read

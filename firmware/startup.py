@@ -1,0 +1,176 @@
+"""Start-up: whose card it is, catalogue and files made to fit, counters that only rise (HANDOVER §1, DESIGN §8)."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from firmware.catalogue import Catalogue, CatalogueDamaged
+from firmware.catalogue_home import CatalogueHome
+from firmware.events import Memory
+from firmware.layout import HELD, IDENTITY, OWN, PART_SUFFIX, PREVIEW, QUARANTINE, TMP, own_directory_of
+from firmware.pictures import Entry
+from firmware.reconcile import Notices, Reconciliation, tidy_parts
+from firmware.store import Store
+from hal.errors import CardError
+from hal.interfaces import Card
+
+MAX_IDENTITY_BYTES = 200  # the file has two short lines
+FIRST_BOOTS = 2**31  # a new catalogue's boot number is drawn below this, so that it can rise as often again
+_IDENTITY = re.compile(r"card ([0-9a-f]{4})\nunit ([0-9]{1,5})\n")
+_IDENTITY_PART = f"{TMP}/{IDENTITY}{PART_SUFFIX}"
+
+
+class Identity(NamedTuple):
+    """What the card says of itself: number of its next pictures, and the unit that it belongs to."""
+
+    card: int
+    unit: int
+
+
+class Started(NamedTuple):
+    """Result of start_up(). notices: whole sentences for log and status; those that begin with LOST are alarms."""
+
+    store: Store
+    catalogue: Catalogue
+    memory: Memory
+    notices: list[str]
+
+
+def start_up(
+    card: Card,
+    home: CatalogueHome,
+    unit: int,
+    rng: random.Random,
+    *,
+    copies: int,
+    priority_copies: int,
+    wall: Callable[[], float] = time.time,
+) -> Started:
+    """Everything that must be true before the unit says its first word; the boot number is committed on return.
+
+    Takes 2 s per 10,000 pictures, but where the catalogue has to be rebuilt: then every file is read. wall: Unix
+    seconds, for the age of kept parts. Raises CardError where the card cannot be used at all.
+    """
+    notices = Notices()
+    store = Store(card, unit)
+    for directory in (OWN, HELD, PREVIEW, TMP, QUARANTINE):
+        card.make_directory(directory)
+    identity = _read_identity(store, notices)
+    if identity is not None and identity.unit != unit:
+        text = f"the card was unit {identity.unit}'s; its own pictures stay untouched in own/"
+        notices.add(f"{text}, and this unit takes a new card number")
+    catalogue, new, lost = _catalogue_that_fits(store, home, identity, rng, notices)
+    try:
+        number = catalogue.counter("card", 0)
+        if identity != Identity(number, unit):
+            _write_identity(card, Identity(number, unit))
+        partial_bytes = tidy_parts(store, catalogue, wall(), notices)
+        boot = catalogue.counter("boot", 0) + 1
+        sequence = max(catalogue.counter("sequence", 0), catalogue.highest_sequence(number))
+        catalogue.set_counters(boot=boot, sequence=sequence)
+        own_bytes, cache_bytes = catalogue.own_bytes(copies, priority_copies)
+        memory = Memory(
+            boot=boot,
+            card=number,
+            sequence=sequence,
+            next_attempt=catalogue.counter("next_attempt", 1),
+            own_bytes=own_bytes,
+            cache_bytes=cache_bytes,
+            held_bytes=catalogue.held_bytes(),
+            partial_bytes=partial_bytes,
+            largest_bytes=catalogue.largest_bytes(),
+            new_catalogue=new,
+            lost_held=lost,
+        )
+    except CardError:
+        catalogue.close()
+        raise
+    store.saw(memory.largest_bytes)
+    return Started(store, catalogue, memory, notices.all())
+
+
+# ---------------------------------------------------------------- catalogue
+
+
+def _catalogue_that_fits(
+    store: Store, home: CatalogueHome, identity: Identity | None, rng: random.Random, notices: Notices
+) -> tuple[Catalogue, bool, tuple[Entry, ...]]:
+    """Opened, of this unit, and made to fit the files; whether it is new; held entries that are lost.
+
+    Damage may show while it is opened or only when its rows are read: it is moved aside and rebuilt, once.
+    """
+    try:
+        return _fitted(store, home, identity, rng, notices)
+    except CatalogueDamaged as error:
+        notices.add(f"{error.what}; it was moved to {home.set_aside()} and was rebuilt from the pictures on the card")
+        return _fitted(store, home, identity, rng, notices)
+
+
+def _fitted(
+    store: Store, home: CatalogueHome, identity: Identity | None, rng: random.Random, notices: Notices
+) -> tuple[Catalogue, bool, tuple[Entry, ...]]:
+    catalogue = home.open()
+    try:
+        owner = catalogue.counter("unit", store.unit)
+        if owner != store.unit:
+            raise CatalogueDamaged(f"the catalogue is unit {owner}'s")
+        new = not catalogue.counter("complete", 0)
+        if not catalogue.counter("card", 0):
+            card, boot = _new_card_number(store, identity, rng), rng.randrange(1, FIRST_BOOTS)
+            catalogue.set_counters(unit=store.unit, card=card, boot=boot, next_attempt=1, complete=0)
+        return catalogue, new, Reconciliation(store, catalogue, notices).run()
+    except CardError:
+        catalogue.close()
+        raise
+
+
+def _new_card_number(store: Store, identity: Identity | None, rng: random.Random) -> int:
+    """1 to 0xffff, none that this card has seen: its old catalogue's sequence is not known any more."""
+    found = [own_directory_of(entry.name) for entry in store.card.entries(OWN)]
+    taken = {name[1] for name in found if name is not None}
+    if identity is not None:
+        taken.add(identity.card)
+    free = [number for number in range(1, 0x10000) if number not in taken]
+    if not free:
+        raise CardError("every card number is used up on this card", can="take a new card")
+    return rng.choice(free)
+
+
+# ---------------------------------------------------------------- identity
+
+
+def _read_identity(store: Store, notices: Notices) -> Identity | None:
+    """None on a new card; a file that is not an identity is put aside."""
+    try:
+        file = store.card.open(IDENTITY)
+    except FileNotFoundError:
+        return None
+    try:
+        text = file.read(0, MAX_IDENTITY_BYTES).decode("ascii", "replace")
+    finally:
+        file.close()
+    found = _IDENTITY.fullmatch(text)
+    if found is None:
+        notices.add(f"the card's identity file is damaged; it was moved to {store.put_aside(IDENTITY)}")
+        return None
+    return Identity(int(found[1], 16), int(found[2]))
+
+
+def _write_identity(card: Card, identity: Identity) -> None:
+    """The recipe of HANDOVER §1: whole or not at all."""
+    text = f"card {identity.card:04x}\nunit {identity.unit}\n".encode("ascii")
+    with contextlib.suppress(FileNotFoundError):
+        card.unlink(_IDENTITY_PART)
+    file = card.create(_IDENTITY_PART, len(text))
+    try:
+        file.write(0, text)
+        file.sync()
+    finally:
+        file.close()
+    card.rename(_IDENTITY_PART, IDENTITY)
+    card.sync_directory("")

@@ -1,0 +1,60 @@
+"""A thread that carries requests out one after the other and brings the answers back to the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+
+from firmware.events import Answer, Request
+from hal.errors import DandelionError
+
+
+class Worker:
+    """One daemon thread: a card or camera that hangs in the kernel must not keep the process from ending.
+
+    answered(answer) is called in the loop; broken(error) too, for an error that is none of ours: a bug.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        carry_out: Callable[[Request], object],
+        loop: asyncio.AbstractEventLoop,
+        answered: Callable[[Answer], None],
+        broken: Callable[[BaseException], None],
+    ) -> None:
+        self._carry_out = carry_out
+        self._loop = loop
+        self._answered = answered
+        self._broken = broken
+        self._todo: queue.SimpleQueue[tuple[int, Request] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, token: int, request: Request) -> None:
+        """Carry this out when its turn comes."""
+        self._todo.put((token, request))
+
+    def end(self, timeout_s: float) -> bool:
+        """Finish what was submitted and end; False if that takes longer than timeout_s."""
+        self._todo.put(None)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (work := self._todo.get()) is not None:
+            token, request = work
+            try:
+                answer = Answer(token, self._carry_out(request))
+            except DandelionError as error:
+                answer = Answer(token, error=error)
+            except BaseException as error:  # noqa: BLE001 - a bug: the loop ends the unit with it
+                self._tell(self._broken, error)
+                return
+            self._tell(self._answered, answer)
+
+    def _tell(self, what: Callable[..., None], value: object) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(what, value)

@@ -1,0 +1,25 @@
+"""Makes the parts of the machine that a config asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hal.absent import NoCamera, NoRadio
+from hal.child_camera import ChildCamera
+from hal.interfaces import Camera, Clock, Duplex, Radio
+from hal.serial_radio import SerialRadio
+
+
+def make_camera(driver: str, *, folder: Path | None, size: tuple[int, int], quality: int) -> Camera:
+    """driver: "folder", "pattern" or "none"; size in pixels, quality of JPEG 1–95."""
+    if driver == "none":
+        return NoCamera()
+    return ChildCamera(driver, folder=folder, size=size, quality=quality)
+
+
+def make_radio(driver: str, clock: Clock, *, port: str, baud: int, duplex: Duplex, rtscts: bool) -> Radio:
+    """driver: "serial" or "none"."""
+    if driver == "none":
+        return NoRadio()
+    assert driver == "serial", driver
+    return SerialRadio(port, baud, clock, duplex=duplex, rtscts=rtscts)
