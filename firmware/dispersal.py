@@ -104,6 +104,10 @@ class Dispersals:
             assert d.outgoing is not None
             yield d.outgoing
 
+    def busy_with(self, picture: PictureId) -> bool:
+        """Whether a copy of this picture is being made."""
+        return any(d.picture is not None and d.id == picture for d in self._all)
+
     # ------------------------------------------------------------ deciding
 
     def captured(self, dispersal: Dispersal, entry: Entry) -> None:

@@ -25,11 +25,14 @@ AGAIN_S = 5.0
 class Drops:
     """Drops cache when the card is tight, and the own file when a person says so."""
 
-    def __init__(self, core: Core, proofs: Proofs, shutter: Shutter, hostings: Hostings) -> None:
+    def __init__(
+        self, core: Core, proofs: Proofs, shutter: Shutter, hostings: Hostings, in_use: Callable[[PictureId], bool]
+    ) -> None:
         self.core = core
         self._proofs = proofs
         self._shutter = shutter
         self._hostings = hostings
+        self._in_use = in_use  # whether a picture's bytes are being sent somewhere
         self._looking = False
         self._seen: tuple[int, int, int] | None = None
         self._again_at: float | None = None
@@ -75,6 +78,9 @@ class Drops:
         short = self.needed_bytes - core.room.free_bytes
         asked_bytes = 0
         for entry in cached:
+            if self._in_use(entry.picture.id):
+                self._again_at = core.now + AGAIN_S
+                continue
             needed = rules.copies_min if pressed else rules.wanted(entry.picture.priority)
             proved = frozenset(c.unit for c in entry.copies if fresh(c, core.boot, core.now))
             if len(proved) >= needed and not pressed:
@@ -107,7 +113,7 @@ class Drops:
         """O5, on the picture as it is now."""
         core = self.core
         entry = yield from core.look_up(picture)
-        if entry is None or entry.file is not File.WHOLE:
+        if entry is None or entry.file is not File.WHOLE or self._in_use(picture):
             told(entry is not None and entry.file is File.GONE)
             return
         proved = frozenset(c.unit for c in entry.copies if fresh(c, core.boot, core.now))
@@ -132,6 +138,9 @@ class Drops:
             return
         if entry.file is File.GONE:
             core.done(ticket)
+            return
+        if self._in_use(picture):
+            self._refuse(ticket, picture, "it is being sent to another unit now")
             return
         proved = [c for c in entry.copies if fresh(c, core.boot, core.now)]
         if len(proved) >= needed:

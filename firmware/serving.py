@@ -12,7 +12,7 @@ from firmware import own_copy
 from firmware.core import Core
 from firmware.events import ReadFile, Request
 from firmware.outgoing import Outgoing
-from firmware.pictures import Entry, File, Picture
+from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.ranges import RangeSet
 from firmware.steps import Step
 from hal.errors import DandelionError
@@ -48,6 +48,10 @@ class Serving:
     def outgoing(self) -> Iterator[Outgoing]:
         """What has parts to say."""
         return (serving.outgoing for serving in self._all if serving.outgoing is not None)
+
+    def busy_with(self, picture: PictureId) -> bool:
+        """Whether an asker is being given this picture."""
+        return any(serving.get.id == picture for serving in self._all)
 
     # ------------------------------------------------------------ WHERE
 

@@ -25,7 +25,7 @@ from firmware.events import (
     SyncPart,
     WritePart,
 )
-from firmware.layout import QUARANTINE, TMP, parent_of, part_path, picture_path, preview_path
+from firmware.layout import PREVIEW, QUARANTINE, TMP, parent_of, part_path, picture_path, preview_path
 from firmware.pictures import Picture, PictureId
 from hal.errors import CardError, CardFull, CardReadOnly
 from hal.interfaces import Card, CardFile, Shot
@@ -145,6 +145,7 @@ class Store:
             try:
                 file.write(0, preview)
                 file.sync()
+                self.card.sync_directory(PREVIEW)
             except CardError:
                 self._discard(path)
             finally:
@@ -259,6 +260,8 @@ class Store:
             self.card.sync_directory(parent_of(path))
         if not request.keep_preview:
             self._discard(preview_path(request.picture.id))
+            with contextlib.suppress(FileNotFoundError):
+                self.card.sync_directory(PREVIEW)
 
     def read_preview(self, request: ReadPreview) -> bytes:
         """The preview, empty if there is none or a power cut spoilt it."""

@@ -54,9 +54,9 @@ class Unit:
         self.hostings = Hostings(core)
         self.shutter = Shutter(core, self.dispersals)
         self.proofs = Proofs(core)
-        self.drops = Drops(core, self.proofs, self.shutter, self.hostings)
         self.read_outs = ReadOuts(core)
         self.serving = Serving(core)
+        self.drops = Drops(core, self.proofs, self.shutter, self.hostings, self._in_use)
         self.adoptions = Adoptions(
             core, self.proofs, self.read_outs, self.dispersals, new_catalogue=memory.new_catalogue
         )
@@ -84,6 +84,9 @@ class Unit:
         for entry in memory.lost_held:
             core.say(entry.picture.id.unit, m.Lost(entry.picture.id, entry.attempt or 0))
         core.log("started", f"unit {core.unit} has started; boot {core.boot}, card {core.card:04x}")
+
+    def _in_use(self, picture: PictureId) -> bool:
+        return self.dispersals.busy_with(picture) or self.serving.busy_with(picture)
 
     # ------------------------------------------------------------ in
 

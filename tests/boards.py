@@ -62,7 +62,7 @@ class Board:
             m.RefuseGet: self.read_outs.on_refuse_get,
             m.Part: self.read_outs.on_part,
             m.End: self.read_outs.on_end,
-            m.Damaged: lambda source, message: None,
+            m.Damaged: ignore,
         }
 
     # ------------------------------------------------------------ what is on the card
@@ -183,14 +183,19 @@ def a_picture(unit=1, sequence=1, size_bytes=50_000, seed=7):
     return picture, data
 
 
+def ignore(*_):
+    """A message that the origin's other parts take."""
+
+
 class World:
-    """Boards that all hear one another. loss: share of messages lost. lose: further ones, by (source, message)."""
+    """Boards that all hear one another. loss: share of messages lost. dead: units of whose messages none arrives."""
 
     def __init__(self, *units, loss=0.0, seed=1):
         self.now = START_S
         self.boards = {unit: Board(unit) for unit in units}
         self.loss = loss
-        self.lose = lambda source, message: False
+        self.dead = set()
+        self.to_lose = []  # the next messages of these kinds are lost, too
         self._rng = random.Random(seed)
         self._air = []
         self._count = 0
@@ -249,10 +254,16 @@ class World:
     def _put(self, board, destination, message):
         body = message.encode()
         board.line_free_at = self.now + (len(body) + OVERHEAD_BYTES) / LINE_BYTES_PER_S
-        if destination in self.boards and not self.lose(board.unit, message) and self._rng.random() >= self.loss:
+        if destination in self.boards and not self._is_lost(board.unit, message):
             self._count += 1
             arrival = (board.line_free_at + DELAY_S, self._count, board.unit, destination, message.KIND, body)
             heapq.heappush(self._air, arrival)
+
+    def _is_lost(self, source, message):
+        if type(message) in self.to_lose:
+            self.to_lose.remove(type(message))
+            return True
+        return source in self.dead or self._rng.random() < self.loss
 
     def _pass(self, end):
         """On to the next moment at which something happens."""

@@ -1,0 +1,450 @@
+"""The catalogue keeps entries whole and durable, and answers each question from an index."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import struct
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from card_scene import NOW_UNIX_S, UNIT, held, picture, wall
+
+from firmware import catalogue_schema as schema
+from firmware.catalogue import Catalogue, CatalogueDamaged
+from firmware.catalogue_home import CatalogueFile
+from firmware.catalogue_notes import MAX_DECISIONS
+from firmware.events import (
+    Cached,
+    CatalogueRequest,
+    Counted,
+    Counts,
+    Decisions,
+    Held,
+    Lacking,
+    LookUp,
+    LookUpPartial,
+    Names,
+    OldestPartials,
+    Orders,
+    Owed,
+    OwnInDoubt,
+    Page,
+    Partial,
+    Save,
+    SaveDecision,
+    SaveName,
+    SaveOrder,
+    SavePartial,
+    Unchecked,
+)
+from firmware.pictures import Copy, Entry, File, Picture, PictureId
+from hal.errors import CardError, CardReadOnly
+from hal.interfaces import TimeQuality
+
+BIGGEST = 2**64 - 1
+
+
+@pytest.fixture
+def catalogue() -> Iterator[Catalogue]:
+    with closing(Catalogue(":memory:", UNIT, wall=wall)) as made:
+        yield made
+
+
+def known(sequence: int, *copies: Copy, unit: int = UNIT, file: File = File.WHOLE, priority: bool = False) -> Entry:
+    of = picture(sequence, b"picture %d" % sequence, unit=unit)
+    return Entry(replace(of, priority=priority), file, copies=copies)
+
+
+def verified(*units: int) -> tuple[Copy, ...]:
+    return tuple(Copy(unit, listed=unit) for unit in units)
+
+
+def sequences(entries: object) -> list[int]:
+    assert isinstance(entries, list)
+    return [entry.picture.id.sequence for entry in entries]
+
+
+# ------------------------------------------------------------ the file
+
+
+def test_pragmas_are_what_a_power_cut_needs(tmp_path: Path) -> None:
+    path = str(tmp_path / "c")
+    with closing(schema.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+        schema.assert_pragmas(connection, path)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        with pytest.raises(CardError, match="synchronous 1 where 2 is needed"):
+            schema.assert_pragmas(connection, path)
+
+
+def test_each_step_of_the_schema_is_counted_and_done_once(tmp_path: Path) -> None:
+    path = str(tmp_path / "c")
+    for _ in range(2):
+        with closing(schema.connect(path)) as connection:
+            assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.STEPS),)
+
+
+def test_a_catalogue_of_newer_software_is_left_alone(tmp_path: Path) -> None:
+    path = str(tmp_path / "c")
+    with closing(schema.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version = {len(schema.STEPS) + 1}")
+    with pytest.raises(CardError, match="this software knows") as raised:
+        Catalogue(path, UNIT)
+    assert not isinstance(raised.value, CatalogueDamaged)
+    assert not Path(path + schema.DAMAGE_MARK).exists()
+
+
+def damage_none(path: Path) -> None:
+    path.write_bytes(b"not a database at all" * 300)
+
+
+def damage_pages(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    for start in range(4096, len(data), 4096):
+        data[start : start + 64] = b"\xa5" * 64
+    path.write_bytes(data)
+
+
+def damage_tables(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE copy")
+
+
+def damage_other(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE picture (x)")
+
+
+@pytest.mark.parametrize("damage", [damage_none, damage_pages, damage_tables, damage_other])
+def test_a_damaged_file_is_told_and_moved_aside_whole(tmp_path: Path, damage: object) -> None:
+    path = tmp_path / "catalogue.sqlite3"
+    home = CatalogueFile(str(path), UNIT, wall=wall)
+    with closing(home.open()) as made:
+        made.save(Save(entries=tuple(known(n) for n in range(300))))
+    assert callable(damage)
+    damage(path)
+    spoilt = path.read_bytes()
+    with pytest.raises(CatalogueDamaged):
+        home.open()
+    assert Path(home.set_aside()).read_bytes() == spoilt
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["quarantine"]
+    with closing(home.open()) as made:
+        assert made.look_up(LookUp(known(1).picture.id)) is None
+
+
+def test_damage_found_while_running_makes_the_next_start_rebuild(tmp_path: Path) -> None:
+    """The damaged page is one that the check at the start may pass: the mark says so in any case."""
+    path = tmp_path / "catalogue.sqlite3"
+    home = CatalogueFile(str(path), UNIT, wall=wall)
+    with closing(home.open()) as made:
+        made.save(Save(entries=tuple(known(n) for n in range(3000))))
+    with closing(Catalogue(str(path), UNIT)) as running:
+        damage_pages(path)
+        with pytest.raises(CatalogueDamaged, match="malformed"):
+            running.lacking(Lacking(1, 1, 3000))
+    with pytest.raises(CatalogueDamaged, match="while the unit ran"):
+        home.open()
+    home.set_aside()
+    with closing(home.open()):
+        pass
+
+
+def test_a_catalogue_whose_wal_was_moved_away_by_a_cut_is_not_taken_for_sound(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.sqlite3"
+    home = CatalogueFile(str(path), UNIT, wall=wall)
+    home.open().close()
+    Path(str(path) + schema.DAMAGE_MARK).touch()
+    with pytest.raises(CatalogueDamaged):
+        home.open()
+
+
+def test_read_only_reads_and_refuses_to_write(tmp_path: Path) -> None:
+    path = str(tmp_path / "c")
+    with pytest.raises(CardError):
+        Catalogue.read_only(path, UNIT)
+    with closing(Catalogue(path, UNIT)) as made:
+        made.save(Save(entries=(known(1),)))
+        with closing(Catalogue.read_only(path, UNIT)) as reader:
+            assert reader.look_up(LookUp(known(1).picture.id)) == known(1)
+            with pytest.raises(CardReadOnly):
+                reader.save(Save(sequence=3))
+
+
+def test_what_was_saved_is_there_when_the_process_was_killed(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    with closing(Catalogue(str(path), UNIT)) as made:
+        made.save(Save(entries=(known(1),), next_attempt=BIGGEST, sequence=1))
+        for suffix in ("", "-wal"):
+            (tmp_path / f"copy{suffix}").write_bytes(Path(f"{path}{suffix}").read_bytes())
+    with closing(Catalogue(str(tmp_path / "copy"), UNIT)) as copy:
+        assert copy.look_up(LookUp(known(1).picture.id)) == known(1)
+        assert copy.counter("next_attempt", 0) == BIGGEST
+
+
+# ------------------------------------------------------------ entries
+
+
+def test_an_entry_comes_back_as_it_was_saved(catalogue: Catalogue) -> None:
+    full = Entry(
+        Picture(PictureId(UNIT, 0xFFFF, 0xFFFF_FFFF), 64_000_000, bytes(range(32)), True, 1.5e9, TimeQuality.PEER),
+        File.UNCHECKED,
+        version=BIGGEST,
+        deleted=True,
+        copies=(
+            Copy(2, open=BIGGEST, listed=2**63, suspect=True, owed=True, proof=b"p" * 16),
+            Copy(65_534, listed=1, verified_at=1.7e9, verified_boot=2**32 - 1, verified_monotonic=0.25),
+        ),
+    )
+    other = held(9, attempt=BIGGEST, unit=65_534)
+    for entry in (full, other, replace(other, attempt=0, kept=True), replace(full, copies=())):
+        catalogue.carry_out(Save(entries=(entry,)))
+        assert catalogue.carry_out(LookUp(entry.picture.id)) == entry
+
+
+def test_save_is_all_or_nothing(catalogue: Catalogue) -> None:
+    catalogue.save(Save(entries=(known(1),), sequence=1))
+    bad = known(2, Copy(2, listed=2**64))
+    with pytest.raises(AssertionError):
+        catalogue.save(Save(entries=(known(3), bad), removed=(known(1).picture.id,), sequence=3))
+    assert catalogue.look_up(LookUp(known(1).picture.id)) == known(1)
+    assert catalogue.look_up(LookUp(known(3).picture.id)) is None
+    assert catalogue.counter("sequence", 0) == 1
+
+
+def test_removed_rows_take_copies_and_decisions_along(catalogue: Catalogue) -> None:
+    of = known(1, *verified(2)).picture.id
+    catalogue.save(Save(entries=(known(1, *verified(2)),)))
+    catalogue.save_decision(SaveDecision(of, "Keep", {}))
+    catalogue.save(Save(removed=(of,)))
+    assert catalogue.look_up(LookUp(of)) is None
+    catalogue.save(Save(entries=(known(1),)))
+    assert catalogue.look_up(LookUp(of)) == known(1)
+    assert catalogue.decisions(Decisions(of)) == []
+
+
+# ------------------------------------------------------------ questions
+
+
+def test_lacking_is_priority_first_then_oldest_and_never_what_is_gone_deleted_held_or_proved(
+    catalogue: Catalogue,
+) -> None:
+    entries = (
+        known(5),
+        known(4, *verified(2)),
+        known(3, Copy(2, listed=3, suspect=True)),
+        known(9, *verified(2), priority=True),
+        known(8, *verified(2, 3), priority=True),
+        known(7, file=File.GONE),
+        replace(known(6), deleted=True),
+        known(2, unit=2, file=File.GONE),
+        known(1, file=File.UNCHECKED),
+        held(10),
+    )
+    for entry in entries:
+        catalogue.save(Save(entries=(entry,)))
+    assert sequences(catalogue.carry_out(Lacking(1, 2, 10))) == [9, 5, 3, 1]
+    assert sequences(catalogue.carry_out(Lacking(2, 3, 10))) == [9, 8, 5, 4, 3, 1]
+    assert sequences(catalogue.carry_out(Lacking(2, 3, 4))) == [9, 8, 5, 4]
+    skip = frozenset({known(9).picture.id, known(5).picture.id})
+    assert sequences(catalogue.carry_out(Lacking(1, 2, 2, skip))) == [3, 1]
+    assert sequences(catalogue.carry_out(Cached(1, 2, 10))) == [4, 8]
+    assert sequences(catalogue.carry_out(Cached(1, 1, 2))) == [4, 9]
+    assert catalogue.carry_out(Counts(1, 2)) == Counted(own=6, held=1, lacking=4)
+
+
+def test_oldest_is_by_first_knowledge_not_by_the_number_of_the_card(catalogue: Catalogue) -> None:
+    first = Entry(picture(1, b"1", card=0xFFFF), File.WHOLE)
+    second = Entry(picture(1, b"2", card=0x0001), File.WHOLE)
+    catalogue.save(Save(entries=(first, second)))
+    catalogue.save(Save(entries=(replace(first, copies=(Copy(2, open=4),)),)))
+    found = catalogue.lacking(Lacking(1, 1, 10))
+    assert [entry.picture.id.card for entry in found] == [0xFFFF, 0x0001]
+
+
+def test_own_in_doubt_and_owed(catalogue: Catalogue) -> None:
+    entries = (
+        known(1, *verified(2)),
+        known(2, Copy(2, open=4)),
+        known(3, Copy(2, listed=4, suspect=True)),
+        known(4, file=File.GONE),
+        known(5, *verified(2), file=File.GONE),
+        replace(known(6, Copy(2, owed=True), file=File.GONE), deleted=True),
+        replace(known(7, file=File.GONE), deleted=True),
+        known(8, unit=2, file=File.GONE),
+    )
+    catalogue.save(Save(entries=entries))
+    assert sequences(catalogue.carry_out(OwnInDoubt(None, 10))) == [2, 3, 4]
+    assert sequences(catalogue.carry_out(OwnInDoubt(known(2).picture.id, 1))) == [3]
+    assert sequences(catalogue.carry_out(Owed(None, 10))) == [6]
+    assert sequences(catalogue.carry_out(Owed(known(6).picture.id, 10))) == []
+
+
+def test_held_by_owner_and_without_keep(catalogue: Catalogue) -> None:
+    rows = (held(1), replace(held(2), kept=True), held(3, unit=3), held(4, unit=65_534))
+    catalogue.save(Save(entries=(*rows, known(9), known(8, unit=2, file=File.GONE))))
+    assert sequences(catalogue.carry_out(Held(None, None, 10))) == [1, 2, 3, 4]
+    assert sequences(catalogue.carry_out(Held(2, None, 10))) == [1, 2]
+    assert sequences(catalogue.carry_out(Held(2, rows[0].picture.id, 10))) == [2]
+    assert sequences(catalogue.carry_out(Held(65_534, None, 10, unkept_only=True))) == [4]
+    assert sequences(catalogue.carry_out(Held(None, rows[0].picture.id, 1, unkept_only=True))) == [3]
+
+
+def test_unchecked_files_of_any_kind(catalogue: Catalogue) -> None:
+    entries = (known(2, file=File.UNCHECKED), known(1), held(1, file=File.UNCHECKED))
+    catalogue.save(Save(entries=entries))
+    assert catalogue.carry_out(Unchecked(10)) == [entries[0], entries[2]]
+    assert catalogue.carry_out(Unchecked(1)) == [entries[0]]
+
+
+def test_pages_go_through_everything_that_is_not_deleted_once(catalogue: Catalogue) -> None:
+    chance = random.Random(4)
+    entries = [
+        replace(
+            entry,
+            picture=replace(entry.picture, taken_at=chance.choice([None, 100.0, 200.0, 300.5, 300.5, 400.0])),
+            deleted=chance.random() < 0.2,
+        )
+        for entry in (known(n, unit=chance.choice([1, 2, 5]), file=File.GONE) for n in range(60))
+    ]
+    catalogue.save(Save(entries=tuple(entries)))
+    for origin in (None, 1, 2, 4):
+        for since in (None, 200.0, 300.5, 1e12):
+            wanted = {
+                e.picture.id
+                for e in entries
+                if not e.deleted
+                and origin in (None, e.picture.id.unit)
+                and (since is None or (e.picture.taken_at or 0.0) >= since)
+            }
+            found: list[PictureId] = []
+            after = None
+            while page := catalogue.page(Page(origin, since, after, 7)):
+                assert len(page) <= 7
+                found += [entry.picture.id for entry in page]
+                after = found[-1]
+            assert len(found) == len(wanted)
+            assert set(found) == wanted
+            if since is None:
+                assert found == sorted(found)
+
+
+def test_sums_for_the_room_reckoning(catalogue: Catalogue) -> None:
+    entries = (known(1), known(2, *verified(2)), known(3, *verified(2), priority=True), known(4, file=File.GONE))
+    catalogue.save(Save(entries=(*entries, held(1), held(2, file=File.GONE))))
+    size_bytes = known(1).picture.size_bytes
+    assert catalogue.own_bytes(1, 2) == (3 * size_bytes, size_bytes)
+    assert catalogue.held_bytes() == held(1).picture.size_bytes
+    assert catalogue.largest_bytes() == size_bytes
+    assert catalogue.highest_sequence(entries[0].picture.id.card) == 4
+    assert catalogue.highest_sequence(0x0002) == 0
+
+
+def test_the_largest_is_of_the_latest_pictures_of_this_card(catalogue: Catalogue) -> None:
+    catalogue.set_counters(card=0x0002)
+    old = Entry(picture(1, b"x" * 900, card=0xFFF0), File.WHOLE)
+    catalogue.save(Save(entries=(old,)))
+    assert catalogue.largest_bytes() == 900
+    giant = Entry(picture(1, b"x" * 800, card=0x0002), File.WHOLE)
+    later = tuple(Entry(picture(n, b"x" * n, card=0x0002), File.WHOLE) for n in range(2, 60))
+    catalogue.save(Save(entries=(giant, *later)))
+    assert catalogue.largest_bytes() == 900  # ids of a higher card number still count among the latest
+
+
+# ------------------------------------------------------------ notes
+
+
+def test_partial_rows_are_replaced_ordered_and_removed() -> None:
+    now = iter([30.0, 10.0, 20.0, 40.0])
+    one, two = picture(1, unit=2).id, picture(2, unit=2).id
+    with closing(Catalogue(":memory:", UNIT, wall=lambda: next(now))) as catalogue:
+        catalogue.carry_out(SavePartial(one, BIGGEST, b"s" * 32, 64_000, 150_000))
+        catalogue.carry_out(SavePartial(two, 4, b"s" * 32, 64_000, 150_000))
+        assert catalogue.carry_out(LookUpPartial(one)) == Partial(one, BIGGEST, b"s" * 32, 64_000, 150_000, 30.0)
+        assert [p.picture for p in catalogue.oldest_partials(OldestPartials(9))] == [two, one]
+        catalogue.carry_out(SavePartial(one, 5, b"t" * 32, 128_000, 150_000))
+        assert catalogue.carry_out(LookUpPartial(one)) == Partial(one, 5, b"t" * 32, 128_000, 150_000, 20.0)
+        catalogue.carry_out(SavePartial(one, 5, b"t" * 32, 0))
+        assert catalogue.carry_out(LookUpPartial(one)) is None
+        assert catalogue.carry_out(OldestPartials(1)) == [Partial(two, 4, b"s" * 32, 64_000, 150_000, 10.0)]
+
+
+def test_delete_orders_stay_until_they_are_done(catalogue: Catalogue) -> None:
+    one, two = picture(1, unit=2).id, picture(2, unit=2).id
+    for order in (SaveOrder(two, b"2" * 32), SaveOrder(one, b"1" * 32), SaveOrder(two, b"2" * 32, done=True)):
+        catalogue.carry_out(order)
+    assert catalogue.carry_out(Orders(10)) == [(one, b"1" * 32)]
+
+
+def test_the_newest_decisions_of_a_picture_stay(catalogue: Catalogue) -> None:
+    of = picture(1).id
+    made = [SaveDecision(of, f"Keep {n}", {"room_bytes": n, "units": [1, 2]}) for n in range(MAX_DECISIONS + 5)]
+    catalogue.carry_out(SaveDecision(picture(2).id, "another", {}))
+    for decision in made:
+        catalogue.carry_out(decision)
+    assert catalogue.carry_out(Decisions(of)) == made[5:]
+
+
+def test_names_are_remembered(catalogue: Catalogue) -> None:
+    for unit, name in ((2, "barn"), (3, "gate"), (2, "north-barn")):
+        catalogue.carry_out(SaveName(unit, name))
+    assert catalogue.carry_out(Names()) == {2: "north-barn", 3: "gate"}
+
+
+# ------------------------------------------------------------ indexes
+
+
+class Watched:
+    """Says of every question that a catalogue asked how SQLite would look for the answer."""
+
+    def __init__(self, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.plans: list[str] = []
+        ask = catalogue._database.all
+
+        def planned(sql: str, *values: object) -> list[tuple[object, ...]]:
+            self.plans += [f"{row[3]}  <- {sql}" for row in ask(f"EXPLAIN QUERY PLAN {sql}", *values)]
+            return ask(sql, *values)
+
+        monkeypatch.setattr(catalogue._database, "all", planned)
+
+
+def test_no_request_reads_a_whole_table(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = []
+    for n in range(20_000):
+        of = PictureId(UNIT if n % 2 else 2 + n % 5, n % 7, n)
+        made = Picture(of, 1000 + n, struct.pack(">32s", b"%d" % n), n % 11 == 0, 1e9 + n)
+        copies = verified(2)[: n % 3] if of.unit == UNIT else ()
+        attempt = None if of.unit == UNIT else n
+        entries.append(Entry(made, File(n % 3), attempt=attempt, deleted=n % 13 == 0, copies=copies))
+    catalogue.save(Save(entries=tuple(entries)))
+    watched = Watched(catalogue, monkeypatch)
+    after = PictureId(UNIT, 3, 5000)
+    requests: tuple[CatalogueRequest, ...] = (
+        LookUp(entries[77].picture.id),
+        Lacking(1, 2, 20, frozenset({entries[5].picture.id})),
+        Cached(1, 2, 20),
+        OwnInDoubt(after, 20),
+        Owed(after, 20),
+        Held(3, None, 20),
+        Held(None, after, 20, unkept_only=True),
+        Unchecked(20),
+        Page(None, None, after, 50),
+        Page(2, None, None, 50),
+        Page(None, 1e9 + 15_000, None, 50),
+        Page(3, 1e9 + 100, PictureId(3, 1, 1), 50),
+        Decisions(after),
+        LookUpPartial(after),
+    )
+    for request in requests:
+        catalogue.carry_out(request)
+    catalogue.largest_bytes()
+    catalogue.highest_sequence(3)
+    list(catalogue.files_here(PictureId(2, 0, 0), PictureId(2, 6, 99_999)))
+    assert len(watched.plans) > 30
+    assert [plan for plan in watched.plans if not plan.startswith("SEARCH")] == []
+    assert [plan for plan in watched.plans if "TEMP B-TREE" in plan] == []

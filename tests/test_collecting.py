@@ -1,0 +1,54 @@
+"""Limits of what other units can make an asker hold, believe or say."""
+
+import dataclasses
+
+from boards import Board, World, a_picture
+
+from firmware import messages as m
+from firmware.collecting import HELD_BYTES, Collecting, Wanted
+from firmware.pictures import Picture
+from firmware.sinks import ToPerson
+
+PICTURE, DATA = a_picture()
+
+
+def test_parts_far_ahead_of_the_first_gap_are_not_taken():
+    board = Board(1)
+    size_bytes = 2 * HELD_BYTES
+    picture = Picture(PICTURE.id, size_bytes, bytes(32))
+    collecting = Collecting(board.core, Wanted(PICTURE.id, 1, False, picture), 2, ToPerson(board.core, 1), 0)
+    collecting.on_copy(m.Copy(1, 128, size_bytes, picture.sha256, None, picture.taken_quality))
+    collecting.on_part(m.Part(128, HELD_BYTES - 100, bytes(100)))
+    collecting.on_part(m.Part(128, HELD_BYTES - 99, bytes(200)))
+    collecting.on_end()
+    reports = [message for _, message in board.core.outbox if isinstance(message, m.Report)]
+    assert reports[-1].have == ((HELD_BYTES - 100, HELD_BYTES),)
+
+
+def test_parts_that_nobody_asked_for_are_answered_once_a_second():
+    board = Board(1)
+    for _ in range(5):
+        board.read_outs.on_part(2, m.Part(130, 0, b"x"))
+        board.read_outs.on_end(2, m.End(130, bytes(16)))
+    assert list(board.core.outbox) == [(2, m.Expired(130))]
+    board.core.now += 1.0
+    board.read_outs.on_part(2, m.Part(130, 0, b"x"))
+    assert len(board.core.outbox) == 2
+
+
+def test_answers_that_were_not_asked_for_change_nothing():
+    world = World(1, 2, 3)
+    board = world.boards[1]
+    board.put(PICTURE, None, copies=(2,))
+    world.dead = {*world.boards}
+    board.get(PICTURE)
+    world.run_for(0.1)
+    query = board.sent(m.Get)[0].query
+    copy = m.Copy(query, 128, len(DATA), PICTURE.sha256, None, PICTURE.taken_quality)
+    board.read_outs.on_copy(3, copy)
+    board.read_outs.on_copy(2, dataclasses.replace(copy, query=query ^ 1))
+    board.read_outs.on_refuse_get(3, m.RefuseGet(query, PICTURE.id, m.GetWhy.NOT_HERE))
+    board.read_outs.on_at(3, m.At(1, query, PICTURE.id, (3,), 5, bytes(32)))
+    board.read_outs.on_unknown(3, m.Unknown(1, query, PICTURE.id))
+    assert board.founds() == []
+    assert board.ended() is None
