@@ -77,10 +77,14 @@ class PictureView:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Nothing is sent now. again_at: monotonic time at which the answer may differ by itself, else None."""
+    """Nothing is sent now. again_at: monotonic time at which the answer may differ by itself, else None.
+
+    others_too: what holds this picture back holds back every other one that is like it.
+    """
 
     why: str
     again_at: float | None = None
+    others_too: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ def determine(
             return Keep("policy is when-full and the card has room")
     possible = [n for n in neighbours if n.unit not in picture.holders and (picture.by_hand in (None, n.unit))]
     if not possible:
-        return Keep("no other unit is heard that does not hold it already")
+        return Keep("no other unit is heard that does not hold it already", others_too=not picture.holders)
     return _choose(picture, possible, now)
 
 

@@ -37,6 +37,8 @@ ORDER_AGAIN_S = 0.5
 """An order that could not begin is looked at again after this long."""
 DECISIONS_REMEMBERED = 64
 """Pictures whose last decision is not written again while it stays the same: each write costs a sync."""
+MAX_STUCK = 64
+"""Pictures passed over in one round because of something about themselves, such as a conflict."""
 JITTER = 0.25
 """retry_after is stretched or shortened by up to this share, so that refused units do not come back at once."""
 
@@ -91,6 +93,7 @@ class Dispersals:
         self._looking = False
         self._conflicts: dict[PictureId, set[int]] = {}
         self._orders: list[Order] = []
+        self._stuck: set[PictureId] = set()  # passed over in this round of looking for work
         self._decided: OrderedDict[PictureId, str] = OrderedDict()
 
     def __iter__(self) -> Iterator[Dispersal]:
@@ -184,7 +187,7 @@ class Dispersals:
     def _look_for_work(self) -> Step:
         self.core.card_view()
         rules = self.core.settings.rules
-        skip = frozenset(d.id for d in self._all if d.picture is not None)
+        skip = frozenset(d.id for d in self._all if d.picture is not None) | self._stuck
         found = yield Lacking(rules.copies, rules.wanted(True), PAGE, skip)
         self._looking = False
         for entry in found:
@@ -196,12 +199,17 @@ class Dispersals:
             dispersal = Dispersal(entry.picture)
             states.dispersal.move(dispersal, "reconsider")
             self._all.append(dispersal)
-            self._decide(dispersal, entry)
-            if dispersal.state is State.IDLE:
-                break  # what holds the oldest one back holds the others back too
+            kept = self._decide(dispersal, entry)
+            if kept is not None and kept.others_too:
+                return
+            if kept is not None and len(self._stuck) < MAX_STUCK:
+                self._stuck.add(entry.picture.id)
+                self.core.changed = True  # look again, beyond this one
+        if not self.core.changed:
+            self._stuck.clear()
 
-    def _decide(self, dispersal: Dispersal, entry: Entry) -> None:
-        """DECIDE: the one place where what comes next is decided, also after every failure."""
+    def _decide(self, dispersal: Dispersal, entry: Entry) -> Keep | None:
+        """DECIDE: the one place where what comes next is decided, also after every failure; Keep if it stays."""
         core = self.core
         busy = {d.host for d in self._all if d is not dispersal and d.host}
         view = _view(entry, dispersal.by_hand, self._conflicts.get(dispersal.id, set()))
@@ -214,13 +222,14 @@ class Dispersals:
         )
         if isinstance(decision, Keep):
             self._keep(dispersal, decision)
-            return
+            return decision
         self.idle_why = ""
         dispersal.host = decision.unit
         dispersal.tries = 0
         dispersal.since = core.now
         states.dispersal.move(dispersal, "disperse")
         self._request(dispersal)
+        return None
 
     def _note(self, picture: PictureId, decision: Keep | Disperse, inputs: dict[str, object]) -> None:
         """Keep the decision with its inputs for `explain`, unless it is the last one again."""
@@ -236,7 +245,8 @@ class Dispersals:
         self.core.run(self.core.fetch(SaveDecision(picture, words, told)))
 
     def _keep(self, dispersal: Dispersal, keep: Keep) -> None:
-        self.idle_why = keep.why
+        refusals = [f"unit {n.unit}: {n.refused_why}" for n in self.core.neighbours if n.refused_until > self.core.now]
+        self.idle_why = f"{keep.why} ({', '.join(refusals)})" if refusals else keep.why
         if keep.again_at is not None:
             self._wake_at = min(self._wake_at or keep.again_at, keep.again_at)
         states.dispersal.move(dispersal, "keep")

@@ -269,7 +269,10 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
     core, room = unit.core, unit.core.room
     full = room.free_bytes < max(1, room.recent_bytes)
     problems = [text for text in (radio.problem, service.camera_problem, unit.shutter.camera_trouble) if text]
+    sending = sorted({d.host for d in unit.dispersals if d.host})
     why = unit.dispersals.idle_why or None
+    if sending:
+        why = f"a copy to unit {', '.join(map(str, sending))} is being made"
     if full and why is not None:
         problems.append(f"the card is full: {why}")
     return {

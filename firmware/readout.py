@@ -323,11 +323,9 @@ class ReadOuts:
 
     def new_boot(self, unit: int) -> None:
         """The unit has restarted and knows nothing of what it was sending."""
-        for read_out in list(self._all):
+        for read_out in self._all:
             if (collecting := read_out.collecting_from(unit)) is not None:
                 collecting.ask_again()
-                collecting.tick()
-            self._go_on(read_out)  # it may be the first unit heard
 
     def _searching(self, source: int, asker: int, query: int, picture: PictureId, *, knows: bool) -> ReadOut | None:
         """The read-out that asked this unit this question."""

@@ -110,7 +110,6 @@ class ToOwnCard:
 
     def begin(self, found: Found) -> None:
         assert found.size_bytes == self._picture.size_bytes
-        self._forget()
         self._todo.append(BeginPart(self._picture, kept_bytes=0))
         self._go_on()
 

@@ -52,3 +52,18 @@ def test_answers_that_were_not_asked_for_change_nothing():
     board.read_outs.on_unknown(3, m.Unknown(1, query, PICTURE.id))
     assert board.founds() == []
     assert board.ended() is None
+
+
+def test_who_was_not_asked_names_no_holders():
+    world = World(1, 2, 3)
+    board = world.boards[3]
+    world.dead = {1, 2, 3}
+    board.get(PICTURE)
+    world.run_for(0.1)
+    query = board.sent(m.Where)[0].query
+    board.read_outs.on_at(2, m.At(3, query, PICTURE.id, (2,), len(DATA), PICTURE.sha256))
+    world.run_for(0.1)
+    assert board.sent(m.Get) == []
+    board.read_outs.on_at(1, m.At(3, query, PICTURE.id, (2,), len(DATA), PICTURE.sha256))
+    world.run_for(0.1)
+    assert [unit for unit, message in board.said if isinstance(message, m.Get)] == [2]

@@ -106,6 +106,14 @@ def test_at_most_a_tenth_of_the_line_is_lost_on_a_clean_link():
     assert sum(len(part.data) for part in world.boards[2].sent(m.Part)) == len(data)
 
 
+def test_a_read_out_that_goes_on_may_take_longer_than_the_time_without_progress():
+    world = World(1, 2)
+    world.boards[1].put(PICTURE, None, copies=(2,))
+    world.boards[2].put(PICTURE, DATA)
+    assert whole(world.get(1, PICTURE, timeout_s=2.0), 2)
+    assert world.now > START_S + 4
+
+
 def test_the_host_gets_what_only_the_origin_has():
     world = World(1, 2)
     world.boards[1].put(PICTURE, DATA)
@@ -159,6 +167,7 @@ def test_the_first_two_messages_of_a_kind_may_be_lost(kind):
     world.to_lose = [kind, kind]
     assert whole(world.get(2, PICTURE, within_s=15), 1)
     assert len(world.to_lose) <= 1
+    assert world.boards[2].sent(m.Expired) == []
 
 
 def test_a_holder_not_suspect_goes_before_a_suspect_one():
@@ -234,7 +243,10 @@ def test_a_holder_that_restarts_in_the_middle_sends_only_what_is_missing():
     board = world.boards[1]
     board.get(PICTURE)
     world.run(lambda: len(board.data()) > 25_000, 10)
+    gets = len(board.sent(m.Get))
     world.restart(2)
+    world.run(lambda: len(board.sent(m.Get)) > gets, 0.1)
+    assert board.sent(m.Get)[-1].missing[0][0] == len(board.data())
     world.run(lambda: board.ended() is not None, 10)
     assert whole(board, 2)
     assert len(board.founds()) == 1

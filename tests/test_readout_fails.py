@@ -84,8 +84,16 @@ def test_an_unknown_id_is_said_to_be_unknown_as_soon_as_all_have_answered(origin
 def test_an_unknown_id_is_answered_in_time_when_nobody_answers():
     world = World(1, 2, 3)
     world.dead = {*world.boards}
-    failure = world.get(2, PICTURE, within_s=20).failure()
+    failure = world.get(2, PICTURE, within_s=9).failure()
     assert "units 1, 3, asked who has it, did not answer" in failure
+
+
+def test_when_the_origin_knows_of_nobody_nobody_else_is_waited_for():
+    world = World(1, 2, 3)
+    world.to_lose = [m.Where, m.Where]
+    world.dead = {2}
+    failure = world.get(3, PICTURE, within_s=5).failure()
+    assert "unit 1 knew of nobody who has it; unit 2, asked who has it, did not answer" in failure
 
 
 def test_without_any_other_unit_it_waits_for_one_and_says_so():

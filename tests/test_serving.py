@@ -91,7 +91,7 @@ def test_more_holders_than_fit_are_cut_off():
     assert len(asked_where(origin)[0][1].holders) == m.MAX_HOLDERS
 
 
-@pytest.mark.parametrize("entry", [None, Entry(PICTURE, File.GONE), Entry(PICTURE, File.GONE, deleted=True)])
+@pytest.mark.parametrize("entry", [None, Entry(PICTURE, File.GONE), Entry(PICTURE, File.WHOLE, deleted=True)])
 def test_what_nobody_has_is_unknown(entry):
     board = Board(1)
     if entry is not None:
@@ -125,7 +125,7 @@ def test_only_what_is_missing_is_sent(board):
     assert b"".join(data for _, data in sent) == DATA[1000:2000] + DATA[40_000:40_010] + DATA[49_990:]
 
 
-@pytest.mark.parametrize("fields", [{}, {"file": File.GONE}, {"file": File.GONE, "deleted": True}])
+@pytest.mark.parametrize("fields", [{}, {"file": File.GONE}, {"file": File.WHOLE, "deleted": True}])
 def test_what_is_not_here_is_refused(fields):
     board = Board(1)
     if fields:
