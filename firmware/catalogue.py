@@ -84,7 +84,8 @@ class Catalogue(Pictures, Notes):
         return self._methods[type(request)](request)
 
     def counter(self, key: str, default: int) -> int:
-        """A durable number of the unit: boot, card, sequence, next_attempt, unit, complete."""
+        """A durable number: unit, card, boot, sequence, next_attempt; complete: 1 once every held file has a row or is
+        in quarantine; fresh: 1 until the first start after the catalogue was made anew has ended."""
         return self._database.counter(key, default)
 
     def set_counters(self, **values: int) -> None:

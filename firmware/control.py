@@ -200,7 +200,7 @@ def hold(runtime_dir: Path) -> Iterator[None]:
         why = f"{path} cannot be opened: {error.strerror}"
         raise Refused(why, can="make that directory writable, or set unit.runtime_dir") from error
     try:
-        if False:
+        if not _lock(lock):
             raise Refused(f"a unit runs here already: it holds {path}", can="stop that one first")
         yield
     finally:

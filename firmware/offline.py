@@ -23,7 +23,7 @@ def list_rows(config: Config, unit: int | str | None, since_s: float | None) -> 
         while page := catalogue.page(Page(origin, since_s, after, PAGE)):
             for entry in page:
                 yield rows.list_row(entry, config.unit.id)
-            after = page[-1].picture.id
+            after = page[0].picture.id
 
 
 def whereis_row(config: Config, picture: PictureId) -> dict[str, object]:

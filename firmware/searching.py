@@ -16,6 +16,8 @@ FIRST_NEIGHBOUR_S = 15.0
 """How long a unit that hears nobody waits for somebody to ask (DESIGN §9)."""
 ANSWER_WITHIN_S = 18.0
 """A first search never takes longer, whatever it waits for: an unknown id is answered within 20 s (DESIGN §9)."""
+MOST_DOUBLINGS = 1
+"""Of the time between two questions to one unit: they are short, and there is little time (DESIGN §9)."""
 MAX_ASKED = 32
 """Units asked at most, those heard last: most hosts of one picture are among them."""
 
@@ -62,7 +64,7 @@ class Search:
             if not question.answered and now >= question.again_at and not self.over:
                 self._core.say(unit, m.Where(self._core.unit, self._query, self._picture, 0))
                 estimate = self._core.neighbours.heard_before(unit).estimate
-                question.again_at = now + estimate.timeout_s(question.tries)
+                question.again_at = now + estimate.timeout_s(min(question.tries, MOST_DOUBLINGS))
                 question.tries += 1
 
     def deadline(self) -> float | None:

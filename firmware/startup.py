@@ -64,7 +64,7 @@ def start_up(
     if identity is not None and identity.unit != unit:
         text = f"the card was unit {identity.unit}'s; its own pictures stay untouched in own/"
         notices.add(f"{text}, and this unit takes a new card number")
-    catalogue, new, lost = _catalogue_that_fits(store, home, identity, rng, notices)
+    catalogue, lost = _catalogue_that_fits(store, home, identity, rng, notices)
     try:
         number = catalogue.counter("card", 0)
         if identity != Identity(number, unit):
@@ -72,7 +72,8 @@ def start_up(
         partial_bytes = tidy_parts(store, catalogue, wall(), notices)
         boot = catalogue.counter("boot", 0) + 1
         sequence = max(catalogue.counter("sequence", 0), catalogue.highest_sequence(number))
-        catalogue.set_counters(boot=boot, sequence=sequence)
+        new = bool(catalogue.counter("fresh", 0))
+        catalogue.set_counters(boot=boot, sequence=sequence, fresh=0)
         own_bytes, cache_bytes = catalogue.own_bytes(copies, priority_copies)
         memory = Memory(
             boot=boot,
@@ -99,8 +100,8 @@ def start_up(
 
 def _catalogue_that_fits(
     store: Store, home: CatalogueHome, identity: Identity | None, rng: random.Random, notices: Notices
-) -> tuple[Catalogue, bool, tuple[Entry, ...]]:
-    """Opened, of this unit, and made to fit the files; whether it is new; held entries that are lost.
+) -> tuple[Catalogue, tuple[Entry, ...]]:
+    """Opened, of this unit, and made to fit the files; and the held entries that are lost.
 
     Damage may show while it is opened or only when its rows are read: it is moved aside and rebuilt, once.
     """
@@ -113,17 +114,16 @@ def _catalogue_that_fits(
 
 def _fitted(
     store: Store, home: CatalogueHome, identity: Identity | None, rng: random.Random, notices: Notices
-) -> tuple[Catalogue, bool, tuple[Entry, ...]]:
+) -> tuple[Catalogue, tuple[Entry, ...]]:
     catalogue = home.open()
     try:
         owner = catalogue.counter("unit", store.unit)
         if owner != store.unit:
             raise CatalogueDamaged(f"the catalogue is unit {owner}'s")
-        new = not catalogue.counter("complete", 0)
         if not catalogue.counter("card", 0):
             card, boot = _new_card_number(store, identity, rng), rng.randrange(1, FIRST_BOOTS)
-            catalogue.set_counters(unit=store.unit, card=card, boot=boot, next_attempt=1, complete=0)
-        return catalogue, new, Reconciliation(store, catalogue, notices).run()
+            catalogue.set_counters(unit=store.unit, card=card, boot=boot, next_attempt=1, complete=0, fresh=1)
+        return catalogue, Reconciliation(store, catalogue, notices).run()
     except CardError:
         catalogue.close()
         raise

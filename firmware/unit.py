@@ -55,6 +55,7 @@ class Unit:
         self.shutter = Shutter(core, self.dispersals)
         self.proofs = Proofs(core)
         self.read_outs = ReadOuts(core)
+        self.read_outs.overhead_bytes = link.part_overhead_bytes
         self.serving = Serving(core)
         self.drops = Drops(core, self.proofs, self.shutter, self.hostings, self._in_use)
         self.adoptions = Adoptions(

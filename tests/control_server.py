@@ -22,7 +22,7 @@ class RunningServer:
         self.loop = asyncio.new_event_loop()
         self.bugs: queue.Queue[BaseException] = queue.Queue()
         self.loop.set_exception_handler(lambda _loop, context: self.bugs.put(context["exception"]))
-        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.server = self.do(control.serve(path, handler))
         self.client = Client(path)

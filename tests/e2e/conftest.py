@@ -1,0 +1,74 @@
+"""Fixtures: lines, folders of real pictures, and units that are ended and looked through at the end of each test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness import FAST_BAUD, Tables, UnitProcess, sane
+
+from sim.line import LineProcess
+from sim.pictures import make_pictures
+
+MakeUnit = Callable[..., UnitProcess]
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of six JPEGs of nearly 200 kB."""
+    folder = tmp_path_factory.mktemp("pictures")
+    make_pictures(folder, count=6, about_bytes=200_000)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of six JPEGs of nearly 60 kB."""
+    folder = tmp_path_factory.mktemp("small")
+    make_pictures(folder, count=6, about_bytes=60_000)
+    return folder
+
+
+@pytest.fixture
+def line() -> Iterator[LineProcess]:
+    """Two ports on a fast line."""
+    with LineProcess(["--units", "2", "--baud", str(FAST_BAUD)]) as made:
+        yield made
+
+
+@pytest.fixture
+def pumped() -> Iterator[list[str]]:
+    """Two ports on another emulator, at 115200."""
+    pump = str(Path(__file__).with_name("pump.py"))
+    with subprocess.Popen(
+        [sys.executable, pump, "115200", "256"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdout.readline().split()
+        process.stdin.close()
+
+
+@pytest.fixture
+def make_unit(tmp_path: Path) -> Iterator[MakeUnit]:
+    """Makes units; those that still run at the end of the test must end well, and none may have shown a traceback."""
+    made: list[UnitProcess] = []
+
+    def make(number: int, port: str, tables: Tables | None = None) -> UnitProcess:
+        unit = UnitProcess(number, tmp_path, {**(tables or {})})
+        unit.configure({"radio": {"port": port}})
+        made.append(unit)
+        return unit
+
+    yield make
+    failures = []
+    for unit in made:
+        try:
+            unit.end()
+            sane(f"unit {unit.number}", unit.said)
+        except AssertionError as error:
+            failures.append(str(error))
+    assert not failures, "\n".join(failures)

@@ -1,0 +1,189 @@
+"""fsck finds what does not fit, repairs it without deleting a picture, and is clean afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from card_scene import UNIT, bytes_of, content, files, held, picture, put, put_picture, wall
+
+from firmware.catalogue import Catalogue
+from firmware.events import LookUp, Save, SavePartial
+from firmware.fsck import Finding, Kind, check
+from firmware.layout import CATALOGUE
+from firmware.pictures import Copy, Entry, File
+from firmware.store import Store
+from sim.card import Fault, SimCard
+
+
+@pytest.fixture
+def card() -> SimCard:
+    return SimCard()
+
+
+@pytest.fixture
+def catalogue() -> Iterator[Catalogue]:
+    with closing(Catalogue(":memory:", UNIT, wall=wall)) as made:
+        made.set_counters(unit=UNIT, card=0x3FA7, complete=1)
+        yield made
+
+
+def own(sequence: int, *copies: Copy, file: File = File.WHOLE) -> Entry:
+    return Entry(picture(sequence), file, copies=copies)
+
+
+def found(card: SimCard, catalogue: Catalogue, *, repair: bool = False) -> list[Finding]:
+    return list(check(card, catalogue, UNIT, repair=repair))
+
+
+def fill(card: SimCard, catalogue: Catalogue, *rows: Entry) -> list[str]:
+    """Rows and their files: the paths."""
+    catalogue.save(Save(entries=rows))
+    return [put_picture(card, row.picture) for row in rows]
+
+
+def all_bytes(card: SimCard) -> list[bytes]:
+    return sorted(files(card).values())
+
+
+def test_a_sound_card_has_no_findings(card: SimCard, catalogue: Catalogue) -> None:
+    fill(card, catalogue, own(1), own(2, Copy(2, listed=3)), held(3), held(4, unit=3))
+    catalogue.save(Save(entries=(own(5, Copy(2, listed=3), file=File.GONE),)))
+    put(card, f"tmp/{picture(6, unit=2).id}.part", bytes(10))
+    catalogue.save_partial(SavePartial(picture(6, unit=2).id, 1, bytes(32), 10, 10))
+    assert found(card, catalogue) == []
+    assert found(card, catalogue, repair=True) == []
+
+
+@pytest.mark.parametrize("row", [own(1, Copy(2, listed=3)), held(1)])
+def test_a_flipped_bit_is_found_and_the_file_put_aside(card: SimCard, catalogue: Catalogue, row: Entry) -> None:
+    (path,) = fill(card, catalogue, row)
+    card.rot(path, 70_000)
+    spoilt = bytes_of(card, path)
+    (finding,) = found(card, catalogue)
+    assert (finding.kind, finding.path, finding.repaired, finding.harmless) == (Kind.DAMAGED, path, False, False)
+    assert catalogue.look_up(LookUp(row.picture.id)) == row
+    (finding,) = found(card, catalogue, repair=True)
+    assert finding.repaired
+    assert files(card) == {f"quarantine/{row.picture.file_name}": spoilt}
+    assert catalogue.look_up(LookUp(row.picture.id)) == replace(row, file=File.GONE)
+    assert found(card, catalogue) == []
+
+
+def test_a_file_of_another_length_is_damaged(card: SimCard, catalogue: Catalogue) -> None:
+    catalogue.save(Save(entries=(own(1),)))
+    put(card, Store(card, UNIT).path(picture(1)), content(1)[:-1])
+    assert [f.kind for f in found(card, catalogue, repair=True)] == [Kind.DAMAGED]
+    assert found(card, catalogue) == []
+
+
+def test_a_file_that_cannot_be_read_is_damaged(card: SimCard, catalogue: Catalogue) -> None:
+    (path,) = fill(card, catalogue, own(1))
+    card.options.below[path] = Fault.IO
+    (finding,) = found(card, catalogue)
+    assert (finding.kind, finding.harmless) == (Kind.DAMAGED, False)
+    assert "Input/output error" in finding.text
+
+
+def test_a_row_without_file_is_said_to_be_lost(card: SimCard, catalogue: Catalogue) -> None:
+    catalogue.save(Save(entries=(own(1, Copy(2, listed=3)), held(2))))
+    for finding in found(card, catalogue):
+        assert finding.kind is Kind.MISSING
+        assert finding.text.startswith("LOST")
+    assert len(found(card, catalogue, repair=True)) == 2
+    assert catalogue.look_up(LookUp(picture(1).id)) == own(1, Copy(2, listed=3), file=File.GONE)
+    assert catalogue.held_without_file() == [held(2, file=File.GONE)]  # the next start tells the origin
+    assert found(card, catalogue) == []
+
+
+def test_a_whole_own_file_without_row_is_a_leftover_that_repair_adopts(card: SimCard, catalogue: Catalogue) -> None:
+    put_picture(card, picture(1))
+    (finding,) = found(card, catalogue)
+    assert (finding.kind, finding.harmless, finding.repaired) == (Kind.LEFTOVER, True, False)
+    assert found(card, catalogue, repair=True)[0].repaired
+    assert catalogue.look_up(LookUp(picture(1).id)) == own(1)
+    assert found(card, catalogue) == []
+
+
+def test_a_torn_file_without_row_is_put_aside(card: SimCard, catalogue: Catalogue) -> None:
+    put(card, Store(card, UNIT).path(picture(1)), content(1)[:500])
+    assert [f.kind for f in found(card, catalogue)] == [Kind.DAMAGED]
+    found(card, catalogue, repair=True)
+    assert files(card) == {f"quarantine/{picture(1).file_name}": content(1)[:500]}
+    assert found(card, catalogue) == []
+
+
+def test_a_dropped_file_that_is_there_is_marked_whole(card: SimCard, catalogue: Catalogue) -> None:
+    fill(card, catalogue, own(1, Copy(2, listed=3), file=File.GONE))
+    assert [f.harmless for f in found(card, catalogue)] == [True]
+    found(card, catalogue, repair=True)
+    assert catalogue.look_up(LookUp(picture(1).id)) == own(1, Copy(2, listed=3))
+    assert found(card, catalogue) == []
+
+
+def test_repair_marks_unchecked_files_whole(card: SimCard, catalogue: Catalogue) -> None:
+    fill(card, catalogue, own(1, file=File.UNCHECKED))
+    assert found(card, catalogue) == []
+    assert catalogue.look_up(LookUp(picture(1).id)) == own(1, file=File.UNCHECKED)
+    assert found(card, catalogue, repair=True) == []
+    assert catalogue.look_up(LookUp(picture(1).id)) == own(1)
+
+
+def test_what_only_the_start_may_unlink_is_left_and_harmless(card: SimCard, catalogue: Catalogue) -> None:
+    put_picture(card, held(1).picture)
+    fill(card, catalogue, replace(own(2, file=File.GONE), deleted=True))
+    put(card, f"tmp/{picture(3, unit=2).id}.part", bytes(10))
+    catalogue.save_partial(SavePartial(picture(4, unit=2).id, 1, bytes(32), 10, 10))
+    before = files(card)
+    findings = found(card, catalogue, repair=True)
+    assert [f.kind for f in findings] == [Kind.LEFTOVER] * 4
+    assert all(f.harmless for f in findings)
+    assert files(card) == before
+
+
+def test_strange_files_are_put_aside_without_overwriting(card: SimCard, catalogue: Catalogue) -> None:
+    strange = ("own/x", "held/x", "own/00001-3fa7/x", f"held/00003/{picture(1, unit=2).file_name}", "tmp/x")
+    for path in strange:
+        put(card, path, path.encode())
+    put_picture(card, picture(2))
+    catalogue.save(Save(entries=(Entry(picture(2, b"other content"), File.GONE, copies=(Copy(2, listed=1),)),)))
+    before = all_bytes(card)
+    assert [f.kind for f in found(card, catalogue)] == [Kind.UNEXPLAINED] * 6
+    assert all(f.repaired for f in found(card, catalogue, repair=True))
+    assert all_bytes(card) == before
+    assert found(card, catalogue) == []
+
+
+def test_a_catalogue_that_is_not_complete_is_not_clean(card: SimCard, catalogue: Catalogue) -> None:
+    catalogue.set_counters(complete=0)
+    (finding,) = found(card, catalogue)
+    assert (finding.kind, finding.path, finding.harmless) == (Kind.CATALOGUE, CATALOGUE, False)
+
+
+def test_a_damaged_index_is_found(tmp_path: Path) -> None:
+    with closing(Catalogue(str(tmp_path / "c"), UNIT, wall=wall)) as catalogue:
+        catalogue.set_counters(complete=1)
+        catalogue.save(Save(entries=tuple(own(n, file=File.GONE) for n in range(50))))
+        catalogue._database._connection.executescript(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master "
+            "WHERE name = 'owed') WHERE name = 'living'; PRAGMA writable_schema = RESET;"
+        )
+        findings = found(SimCard(), catalogue)
+    assert findings
+    assert {f.kind for f in findings} == {Kind.CATALOGUE}
+
+
+def test_looking_changes_nothing(card: SimCard, catalogue: Catalogue) -> None:
+    paths = fill(card, catalogue, own(1), held(2), own(3, file=File.UNCHECKED))
+    card.rot(paths[0], 5)
+    card.unlink(paths[1])
+    put_picture(card, picture(4))
+    put(card, "own/x", b"x")
+    before, rows = files(card), [catalogue.look_up(LookUp(r.id)) for r in (picture(1), held(2).picture, picture(3))]
+    assert len(found(card, catalogue)) == 4
+    assert files(card) == before
+    assert rows == [catalogue.look_up(LookUp(r.id)) for r in (picture(1), held(2).picture, picture(3))]
+    assert catalogue.look_up(LookUp(picture(4).id)) is None

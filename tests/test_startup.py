@@ -1,0 +1,563 @@
+"""Start-up: every row of the table of HANDOVER §1, rebuilding, and a cut after every call of the recipes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from card_scene import CARD, NOW_UNIX_S, UNIT, bytes_of, content, files, held, picture, put, put_picture, shot
+
+from firmware.catalogue_home import CatalogueFile
+from firmware.events import (
+    BeginPart,
+    FinishPart,
+    LookUp,
+    LookUpPartial,
+    Save,
+    SavePartial,
+    SyncPart,
+    Unchecked,
+    WritePart,
+)
+from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File, Picture, PictureId
+from firmware.reconcile import MAX_NOTICES, PART_KEPT_S
+from firmware.startup import Started, start_up
+from firmware.store import Store
+from hal.directory_card import DirectoryCard
+from hal.errors import CardError
+from hal.interfaces import Card
+from sim.card import CardOptions, Fault, PowerCut, SimCard
+
+NONCE = b"0123456789abcdef"
+
+
+@dataclass
+class Unit:
+    """A card with its catalogue, to be started again and again."""
+
+    card: Card
+    path: Path
+    number: int = UNIT
+    started: Started | None = None
+
+    def start(self, *, seed: int = 1, now_unix_s: float = NOW_UNIX_S) -> Started:
+        home = CatalogueFile(str(self.path), self.number, wall=lambda: now_unix_s)
+        rng = random.Random(seed)
+        self.started = start_up(self.card, home, self.number, rng, copies=1, priority_copies=2, wall=lambda: now_unix_s)
+        return self.started
+
+    def stop(self) -> None:
+        if self.started is not None:
+            self.started.catalogue.close()
+            self.started = None
+
+    def again(self, *, seed: int = 1, now_unix_s: float = NOW_UNIX_S) -> Started:
+        self.stop()
+        return self.start(seed=seed, now_unix_s=now_unix_s)
+
+    def entry(self, of: PictureId) -> Entry | None:
+        assert self.started is not None
+        return self.started.catalogue.look_up(LookUp(of))
+
+    def save(self, *entries: Entry) -> None:
+        assert self.started is not None
+        self.started.catalogue.save(Save(entries=entries))
+
+
+@pytest.fixture(params=["directory", "sim"])
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Unit]:
+    card: Card = SimCard()
+    if request.param == "directory":
+        card = DirectoryCard(str(tmp_path / "card"))
+    made = Unit(card, tmp_path / "catalogue.sqlite3")
+    made.start()
+    yield made
+    made.stop()
+
+
+def own(sequence: int, *copies: Copy, file: File = File.WHOLE, card: int = CARD) -> Entry:
+    return Entry(picture(sequence, card=card), file, copies=copies)
+
+
+def pictures_on(card: Card) -> dict[str, bytes]:
+    return {**files(card, "own"), **files(card, "held")}
+
+
+# ------------------------------------------------------------ identity and counters
+
+
+def test_a_new_card_gets_a_number_at_random_and_keeps_it(unit: Unit) -> None:
+    assert unit.started is not None
+    first = unit.started.memory
+    assert 1 <= first.card <= 0xFFFF
+    assert first.new_catalogue
+    assert (first.sequence, first.next_attempt, first.own_bytes) == (0, 1, 0)
+    assert bytes_of(unit.card, "identity") == f"card {first.card:04x}\nunit 1\n".encode()
+    again = unit.again(seed=2).memory
+    assert again == replace(first, boot=first.boot + 1, new_catalogue=False)
+    unit.stop()
+    other = Unit(SimCard(), unit.path.with_name("other.sqlite3"))
+    assert other.start(seed=2).memory.card != first.card
+    other.stop()
+
+
+def test_counters_go_on_over_restarts(unit: Unit) -> None:
+    assert unit.started is not None
+    unit.started.catalogue.save(Save(sequence=17, next_attempt=2**63 + 5))
+    memory = unit.again().memory
+    assert (memory.sequence, memory.next_attempt) == (17, 2**63 + 5)
+
+
+def test_the_sequence_is_above_every_own_picture_even_if_its_counter_was_not_saved(unit: Unit) -> None:
+    assert unit.started is not None
+    number = unit.started.memory.card
+    of = picture(23, card=number)
+    unit.started.store.keep_shot(replace(shot(23), picture=of))
+    memory = unit.again().memory
+    assert memory.sequence == 23
+    assert unit.entry(of.id) == Entry(of, File.WHOLE)
+
+
+def test_a_card_of_another_unit_keeps_its_own_pictures_untouched_and_gets_a_new_number(unit: Unit) -> None:
+    assert unit.started is not None
+    before = unit.started.memory
+    path = put_picture(unit.card, picture(1, card=before.card))
+    unit.again()
+    unit.stop()
+    other = Unit(unit.card, unit.path, number=5)
+    started = other.start(seed=9)
+    assert started.memory.card != before.card
+    assert started.memory.new_catalogue
+    assert bytes_of(unit.card, "identity") == f"card {started.memory.card:04x}\nunit 5\n".encode()
+    assert bytes_of(unit.card, path) == content(1)
+    assert any("was unit 1's" in notice for notice in started.notices)
+    assert started.memory.own_bytes == 0
+    other.stop()
+
+
+def test_a_damaged_identity_is_put_aside_and_written_anew(unit: Unit) -> None:
+    assert unit.started is not None
+    before = unit.started.memory
+    unit.card.unlink("identity")
+    put(unit.card, "identity", b"card 3f")
+    started = unit.again()
+    assert started.memory.card == before.card
+    assert bytes_of(unit.card, "identity").startswith(b"card ")
+    assert bytes_of(unit.card, "quarantine/identity") == b"card 3f"
+
+
+def test_room_is_reckoned_from_what_is_there(unit: Unit) -> None:
+    entries = (own(1), own(2, Copy(2, listed=1)), own(3, Copy(2, listed=1), file=File.GONE), held(4))
+    for entry in entries:
+        if entry.file is File.WHOLE:
+            put_picture(unit.card, entry.picture)
+    unit.save(*entries)
+    memory = unit.again().memory
+    size_bytes = entries[0].picture.size_bytes
+    assert (memory.own_bytes, memory.cache_bytes, memory.held_bytes) == (2 * size_bytes, size_bytes, size_bytes)
+    assert memory.largest_bytes == size_bytes
+
+
+# ------------------------------------------------------------ the table
+
+
+def test_own_file_under_its_tombstone_is_unlinked(unit: Unit) -> None:
+    path = put_picture(unit.card, picture(1))
+    unit.save(replace(own(1), deleted=True), replace(own(2, file=File.GONE), deleted=True))
+    put_picture(unit.card, picture(2))
+    unit.again()
+    assert path not in files(unit.card)
+    assert pictures_on(unit.card) == {}
+    entry = unit.entry(picture(1).id)
+    assert entry is not None
+    assert (entry.deleted, entry.file) == (True, File.GONE)
+
+
+def test_own_file_under_a_tombstone_of_other_content_goes_to_quarantine(unit: Unit) -> None:
+    path = put_picture(unit.card, picture(1))
+    unit.save(Entry(picture(1, b"other content"), File.GONE, deleted=True))
+    unit.again()
+    assert files(unit.card, "quarantine") == {f"quarantine/{path.split('/')[-1]}": content(1)}
+
+
+def test_own_file_without_row_is_adopted_if_its_digest_is_right(unit: Unit) -> None:
+    put_picture(unit.card, picture(1))
+    started = unit.again()
+    assert unit.entry(picture(1).id) == own(1)
+    assert started.memory.own_bytes == picture(1).size_bytes
+    assert not any(notice.startswith("LOST") for notice in started.notices)
+
+
+def test_own_file_without_row_and_with_a_wrong_digest_goes_to_quarantine(unit: Unit) -> None:
+    path = Store(unit.card, UNIT).path(picture(1))
+    put(unit.card, path, content(1)[:-1] + b"?")
+    unit.again()
+    assert unit.entry(picture(1).id) is None
+    assert list(files(unit.card, "quarantine")) == [f"quarantine/{picture(1).file_name}"]
+
+
+def test_held_file_without_row_is_unlinked(unit: Unit) -> None:
+    put_picture(unit.card, picture(1, unit=2))
+    unit.save(Entry(picture(2, unit=2), File.GONE))  # known from others, but not held here
+    put_picture(unit.card, picture(2, unit=2))
+    started = unit.again()
+    assert files(unit.card) == {"identity": bytes_of(unit.card, "identity")}
+    assert started.memory.lost_held == ()
+
+
+def test_a_dropped_file_that_is_there_is_taken_back_unchecked(unit: Unit) -> None:
+    put_picture(unit.card, picture(1))
+    unit.save(own(1, Copy(2, listed=4), file=File.GONE))
+    started = unit.again()
+    assert unit.entry(picture(1).id) == own(1, Copy(2, listed=4), file=File.UNCHECKED)
+    assert started.catalogue.unchecked(Unchecked(9)) == [own(1, Copy(2, listed=4), file=File.UNCHECKED)]
+    assert started.memory.cache_bytes == picture(1).size_bytes
+
+
+def test_an_own_row_without_file_is_lost_and_keeps_its_copies(unit: Unit) -> None:
+    unit.save(own(1, Copy(2, listed=4)), own(2))
+    notices = unit.again().notices
+    assert unit.entry(picture(1).id) == own(1, Copy(2, listed=4), file=File.GONE)
+    assert unit.entry(picture(2).id) == own(2, file=File.GONE)
+    assert len([n for n in notices if n.startswith("LOST")]) == 2
+    assert "copies: 2" in notices[0]
+    assert not any(notice.startswith("LOST") for notice in unit.again().notices)
+
+
+def test_a_held_row_without_file_is_lost_and_its_origin_is_to_be_told(unit: Unit) -> None:
+    unit.save(held(1), held(2))
+    put_picture(unit.card, held(2).picture)
+    started = unit.again()
+    assert started.memory.lost_held == (held(1),)
+    assert unit.entry(held(1).picture.id) is None
+    assert unit.entry(held(2).picture.id) == held(2)
+    assert any(notice.startswith("LOST") for notice in started.notices)
+    assert unit.again().memory.lost_held == ()
+
+
+def test_a_file_of_another_length_than_its_row_says_is_no_copy(unit: Unit) -> None:
+    for entry in (own(1), held(2)):
+        put(unit.card, Store(unit.card, UNIT).path(entry.picture), b"short")
+    unit.save(own(1), held(2))
+    started = unit.again()
+    assert sorted(files(unit.card, "quarantine").values()) == [b"short", b"short"]
+    assert unit.entry(picture(1).id) == own(1, file=File.GONE)
+    assert started.memory.lost_held == (held(2),)
+
+
+def test_a_held_file_is_never_unlinked_for_a_tombstone_alone(unit: Unit) -> None:
+    path = put_picture(unit.card, held(1).picture)
+    unit.save(replace(held(1), deleted=True))
+    unit.again()
+    assert bytes_of(unit.card, path) == content(1)
+
+
+def part_row(sequence: int, synced_bytes: int = 64_000) -> SavePartial:
+    of = picture(sequence, unit=2)
+    return SavePartial(of.id, 7, of.sha256, synced_bytes, of.size_bytes)
+
+
+def test_a_part_with_a_partial_row_is_kept_for_a_day(unit: Unit) -> None:
+    assert unit.started is not None
+    of = picture(1, unit=2)
+    put(unit.card, f"tmp/{of.id}.part", bytes(of.size_bytes))
+    unit.started.catalogue.save_partial(part_row(1))
+    started = unit.again(now_unix_s=NOW_UNIX_S + PART_KEPT_S)
+    assert started.memory.partial_bytes == of.size_bytes
+    assert started.catalogue.look_up_partial(LookUpPartial(of.id)) is not None
+    started = unit.again(now_unix_s=NOW_UNIX_S - 1e6)
+    assert started.memory.partial_bytes == of.size_bytes
+    started = unit.again(now_unix_s=NOW_UNIX_S + PART_KEPT_S + 1)
+    assert started.memory.partial_bytes == 0
+    assert started.catalogue.look_up_partial(LookUpPartial(of.id)) is None
+    assert files(unit.card, "tmp") == {}
+
+
+def test_a_part_of_unknown_length_gets_it_from_the_card(unit: Unit) -> None:
+    assert unit.started is not None
+    of = picture(1, unit=2)
+    put(unit.card, f"tmp/{of.id}.part", bytes(of.size_bytes))
+    unit.started.catalogue.save_partial(replace(part_row(1), size_bytes=0))
+    partial = unit.again().catalogue.look_up_partial(LookUpPartial(of.id))
+    assert partial is not None
+    assert partial.size_bytes == of.size_bytes
+
+
+def test_other_parts_are_unlinked_and_rows_without_part_forgotten(unit: Unit) -> None:
+    assert unit.started is not None
+    torn, done = picture(2, unit=2), held(3)
+    put(unit.card, f"tmp/{picture(1, unit=2).id}.part", b"no row")
+    put(unit.card, f"tmp/{torn.id}.part", b"shorter than was synced")
+    put(unit.card, f"tmp/{done.picture.id}.part", bytes(done.picture.size_bytes))
+    put_picture(unit.card, done.picture)
+    unit.save(done)
+    for sequence in (2, 3, 4):
+        unit.started.catalogue.save_partial(part_row(sequence))
+    started = unit.again()
+    assert files(unit.card, "tmp") == {}
+    assert started.memory.partial_bytes == 0
+    for sequence in (2, 3, 4):
+        assert started.catalogue.look_up_partial(LookUpPartial(picture(sequence, unit=2).id)) is None
+    assert unit.entry(done.picture.id) == done
+
+
+def test_anything_unexplained_goes_to_quarantine_and_nothing_is_overwritten_there(unit: Unit) -> None:
+    strange = (
+        "own/notes.txt",
+        "own/00001-3fa7/notes.txt",
+        f"own/00001-3fa7/{picture(1, card=2).file_name}",
+        f"own/00001-3fa7/{picture(1, unit=2).file_name}",
+        "held/00002/notes.txt",
+        f"held/00003/{picture(1, unit=2).file_name}",
+        "tmp/notes.txt",
+    )
+    for path in strange:
+        put(unit.card, path, path.encode())
+    put_picture(unit.card, picture(5))
+    started = unit.again()
+    assert sorted(files(unit.card, "quarantine").values()) == sorted(path.encode() for path in strange)
+    assert list(pictures_on(unit.card).values()) == [content(5)]
+    assert len([n for n in started.notices if "moved to quarantine/" in n]) == len(strange)
+
+
+def test_a_picture_that_is_held_for_ourselves_is_kept_aside(unit: Unit) -> None:
+    """The card was another unit's: it held this picture for us."""
+    put(unit.card, f"held/00001/{picture(1).file_name}", content(1))
+    unit.save(own(2))
+    put_picture(unit.card, picture(2))
+    unit.again()
+    assert files(unit.card, "quarantine") == {f"quarantine/00001/{picture(1).file_name}": content(1)}
+    assert unit.entry(picture(2).id) == own(2)
+
+
+def test_notices_are_bounded(unit: Unit) -> None:
+    unit.save(*(Entry(Picture(PictureId(UNIT, CARD, n), 10, bytes(32)), File.WHOLE) for n in range(150)))
+    notices = unit.again().notices
+    assert len(notices) == MAX_NOTICES + 1
+    assert notices[-1] == "and 50 more such notices"
+
+
+def test_a_directory_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    card = SimCard()
+    unit = Unit(card, tmp_path / "c")
+    unit.start()
+    put_picture(card, picture(1))
+    unit.save(own(1))
+    unit.stop()
+    card.options.below["own/00001-3fa7"] = Fault.IO
+    with pytest.raises(CardError):
+        unit.start()
+    card.options.below.clear()
+    assert not any(notice.startswith("LOST") for notice in unit.start().notices)
+    unit.stop()
+
+
+# ------------------------------------------------------------ rebuilding
+
+
+def filled(unit: Unit) -> dict[str, bytes]:
+    """Own and held pictures, known to the catalogue, some proved elsewhere: what is on the card."""
+    rows = [own(n, *((Copy(2, listed=n),) if n % 2 else ())) for n in range(1, 6)]
+    rows += [own(1, card=0x0042), held(7), replace(held(8, unit=3), kept=True)]
+    for row in rows:
+        put_picture(unit.card, row.picture)
+    unit.save(*rows)
+    return pictures_on(unit.card)
+
+
+def spoil(path: Path) -> None:
+    path.write_bytes(b"\xa5" * path.stat().st_size)
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, spoil])
+def test_without_its_catalogue_every_picture_is_back_and_nothing_is_unlinked(unit: Unit, harm: object) -> None:
+    before = filled(unit)
+    assert unit.started is not None
+    old = unit.started.memory
+    unit.again()
+    unit.stop()
+    assert callable(harm)
+    harm(unit.path)
+    started = unit.start(seed=3)
+    assert pictures_on(unit.card) == before
+    assert started.memory.new_catalogue
+    assert started.memory.card not in (old.card, CARD, 0x0042)
+    assert started.memory.next_attempt == 1
+    assert unit.entry(picture(3).id) == own(3)
+    assert unit.entry(picture(1, card=0x0042).id) == own(1, card=0x0042)
+    assert unit.entry(held(7).picture.id) == held(7, attempt=UNKNOWN_ATTEMPT)
+    assert unit.entry(held(8, unit=3).picture.id) == held(8, unit=3, attempt=UNKNOWN_ATTEMPT)
+    assert (started.memory.own_bytes, started.memory.held_bytes) == (6 * 150_000, 2 * 150_000)
+    assert not unit.again().memory.new_catalogue
+
+
+def test_while_rebuilding_only_whole_files_are_adopted(unit: Unit) -> None:
+    before = filled(unit)
+    unit.stop()
+    unit.path.unlink()
+    torn = picture(9, unit=2)
+    put(unit.card, Store(unit.card, UNIT).path(torn), content(9)[:99] + bytes(150_000 - 99))
+    unit.start()
+    assert pictures_on(unit.card) == before
+    assert list(files(unit.card, "quarantine")) == [f"quarantine/{torn.file_name}"]
+    assert unit.entry(torn.id) is None
+
+
+def test_while_rebuilding_a_file_that_cannot_be_read_is_put_aside(tmp_path: Path) -> None:
+    card = SimCard()
+    path = put_picture(card, held(1).picture)
+    put_picture(card, held(2).picture)
+    card.options.below[path] = Fault.ROT
+    unit = Unit(card, tmp_path / "c")
+    started = unit.start()
+    assert unit.entry(held(1).picture.id) is None
+    assert unit.entry(held(2).picture.id) == held(2, attempt=UNKNOWN_ATTEMPT)
+    assert any("moved to quarantine/" in notice for notice in started.notices)
+    unit.stop()
+
+
+def test_a_catalogue_damaged_beyond_its_first_page_is_rebuilt(unit: Unit) -> None:
+    before = filled(unit)
+    unit.save(*(replace(own(n, file=File.GONE), version=n) for n in range(100, 400)))
+    unit.stop()
+    data = bytearray(unit.path.read_bytes())
+    for start in range(4096, len(data), 4096):
+        data[start : start + 50] = b"\xa5" * 50
+    unit.path.write_bytes(data)
+    started = unit.start(seed=4)
+    assert started.memory.new_catalogue
+    assert pictures_on(unit.card) == before
+    assert any("rebuilt" in notice for notice in started.notices)
+    assert len(list((unit.path.parent / "quarantine").glob("catalogue.sqlite3.1*"))) >= 1
+
+
+def test_a_rebuild_that_is_cut_anywhere_ends_complete_with_every_picture(tmp_path: Path) -> None:
+    """Cut after every call of the rebuild: nothing is unlinked, and it says "new" until it is done."""
+    cuts = 0
+    for calls in range(0, 500, 7):
+        card = SimCard()
+        before = {put_picture(card, p): content(p.id.sequence) for p in (picture(1), picture(2, unit=2), picture(3))}
+        unit = Unit(card, tmp_path / f"c{calls}")
+        card.options.cut_after = card.calls + calls
+        try:
+            unit.start()
+        except PowerCut:
+            cuts += 1
+        finished = unit.started is not None
+        unit.stop()
+        card.power_cut()
+        assert unit.start().memory.new_catalogue is not finished
+        assert pictures_on(card) == before
+        assert unit.entry(picture(2, unit=2).id) == Entry(picture(2, unit=2), File.WHOLE, attempt=UNKNOWN_ATTEMPT)
+        assert not unit.again().memory.new_catalogue
+        unit.stop()
+        if finished:
+            break
+    assert cuts > 5
+
+
+# ------------------------------------------------------------ cuts in the recipes
+
+
+@pytest.mark.parametrize("seed", [None, 1, 2, 3])
+def test_a_cut_after_any_call_of_keep_shot_leaves_a_whole_picture_or_none(tmp_path: Path, seed: int | None) -> None:
+    chance = None if seed is None else random.Random(seed)
+    adopted = 0
+    for calls in range(200):
+        card = SimCard()
+        unit = Unit(card, tmp_path / f"c{calls}")
+        store = unit.start().store
+        card.options.cut_after = card.calls + calls
+        kept = True
+        try:
+            store.keep_shot(shot(1))
+        except PowerCut:
+            kept = False
+        unit.stop()
+        card.power_cut(chance)
+        unit.start()
+        entry = unit.entry(picture(1).id)
+        if kept or entry is not None:
+            assert entry == own(1)
+            assert pictures_on(card) == {store.path(picture(1)): content(1)}
+            adopted += 1
+        else:
+            assert pictures_on(card) == {}
+        assert files(card, "tmp") == {}
+        unit.stop()
+        if kept:
+            break
+    assert kept
+    assert calls > 10
+    assert adopted >= 1
+
+
+@pytest.mark.parametrize("seed", [None, 1, 2, 3])
+def test_a_cut_after_any_call_of_receiving_leaves_stored_pictures_whole_and_others_out(
+    tmp_path: Path, seed: int | None
+) -> None:
+    chance = None if seed is None else random.Random(seed)
+    of, data = picture(7, unit=2), content(7)
+    for calls in range(200):
+        card = SimCard()
+        unit = Unit(card, tmp_path / f"c{calls}")
+        started = unit.start()
+        card.options.cut_after = card.calls + calls
+        stored, synced_bytes = False, 0
+        try:
+            started.store.begin_part(BeginPart(of, 0))
+            started.store.write_part(WritePart(of.id, 0, data[:64_000]))
+            started.store.sync_part(SyncPart(of.id))
+            started.catalogue.save_partial(SavePartial(of.id, 5, of.sha256, 64_000, of.size_bytes))
+            synced_bytes = 64_000
+            started.store.write_part(WritePart(of.id, 64_000, data[64_000:]))
+            assert started.store.finish_part(FinishPart(of, NONCE)) is not None
+            started.catalogue.save(Save(entries=(held(7),)))
+            stored = True
+        except PowerCut:
+            pass
+        unit.stop()
+        card.power_cut(chance)
+        again = unit.start()
+        assert again.memory.lost_held == ()
+        assert pictures_on(card) == ({again.store.path(of): data} if stored else {})
+        if stored:
+            assert files(card, "tmp") == {}
+            unit.stop()
+            break
+        found = again.store.begin_part(BeginPart(of, synced_bytes))
+        if f"tmp/{of.id}.part" in files(card) and found:
+            assert bytes_of(card, f"tmp/{of.id}.part")[:found] == data[:found]
+        unit.stop()
+    assert stored
+    assert calls > 8
+
+
+@pytest.mark.parametrize("fault", [Fault.IO, Fault.FULL, Fault.READ_ONLY])
+def test_a_start_that_fails_at_any_call_harms_no_picture(tmp_path: Path, fault: Fault) -> None:
+    failed = 0
+    for call in range(1, 300, 3):
+        card = SimCard(CardOptions())
+        unit = Unit(card, tmp_path / f"c{call}")
+        unit.start()
+        before = filled(unit)
+        unit.stop()
+        card.options.at[card.calls + call] = fault
+        try:
+            started = unit.start()
+            assert not any(notice.startswith("LOST") for notice in started.notices)
+        except CardError:
+            failed += 1
+        ended = card.calls < max(card.options.at)
+        card.options.at.clear()
+        unit.stop()
+        started = unit.start()
+        assert not any(notice.startswith("LOST") for notice in started.notices)
+        assert pictures_on(card) == before
+        unit.stop()
+        if ended:
+            break
+    assert failed > 0 or fault is Fault.FULL
