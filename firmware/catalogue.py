@@ -19,6 +19,7 @@ from firmware.catalogue_database import Database
 from firmware.catalogue_notes import Notes
 from firmware.catalogue_pictures import Pictures
 from firmware.catalogue_schema import CatalogueDamaged as CatalogueDamaged
+from firmware.catalogue_schema import mark_damaged
 from firmware.events import (
     Cached,
     CatalogueRequest,
@@ -97,6 +98,10 @@ class Catalogue(Pictures, Notes):
     def flaws(self, *, quick: bool) -> list[str]:
         """What SQLite finds wrong in the file, a sentence each; quick leaves out indexes against tables."""
         return self._database.flaws(quick=quick)
+
+    def condemn(self) -> None:
+        """Have the next start move this file aside and rebuild it."""
+        mark_damaged(self.path)
 
     def close(self) -> None:
         """Give the file back; safe to call twice."""

@@ -18,7 +18,7 @@ from hal.errors import DandelionError
 DEFAULT_CONFIG = "/etc/dandelion/config.toml"
 DEFAULT_TIMEOUT_S = 60.0  # without progress (DESIGN §9)
 MAX_TIMEOUT_S = 86_400.0  # guess: whoever waits for more than a day has mistaken the unit
-MAX_SHOTS = 10_000  # guess: of one command
+MAX_SHOTS = 1_000  # guess: of one command
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 DEBUG = "DANDELION_DEBUG"  # environment: "1" shows the traceback of an error that nobody expected
 
@@ -55,7 +55,7 @@ def _do(arguments: list[str]) -> int:
 
             return fleet.main(rest)
         case ["bench", *rest]:
-            from firmware import bench
+            from sim import bench
 
             return bench.main(rest)
     options = _parser().parse_args(arguments)

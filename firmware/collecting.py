@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from firmware import messages as m
 from firmware.commands import Collected, Found
 from firmware.core import Core
-from firmware.hosting import report_of
 from firmware.pictures import Picture, PictureId
 from firmware.ranges import RangeSet
 from firmware.sinks import Sink
-from firmware.transfer import Receiver
+from firmware.transfer import Receiver, report_of
 
 PATIENCE_S = 20.0
 """A holder that brings nothing new for so long is given up. Guess: twice the longest part of a slow radio."""

@@ -397,10 +397,13 @@ class Dispersals:
             self._refused(dispersal, UNANSWERED_S, "its proof is wrong")
             return
         yield from core.carry_out(picture, entry, effects)
+        text = f"picture {picture.id} is stored at unit {dispersal.host}"
+        if dispersal.outgoing is not None and (again_bytes := dispersal.outgoing.sender.bytes_resent):
+            text += f" ({again_bytes} bytes of it were sent again)"
         states.dispersal.move(dispersal, "stored_there")
         self._stop_sending(dispersal)
         self._all.remove(dispersal)
-        core.log("stored", f"picture {picture.id} is stored at unit {dispersal.host}", picture.id, dispersal.host)
+        core.log("stored", text, picture.id, dispersal.host)
         core.done(dispersal.ticket)
 
     def on_refuse(self, source: int, refuse: m.Refuse) -> None:

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from firmware.catalogue import Catalogue
+from firmware.catalogue import Catalogue, CatalogueDamaged
 from firmware.events import DigestFile, LookUp, OldestPartials, Save
 from firmware.layout import CATALOGUE, TMP, part_of, part_path, picture_of
 from firmware.pictures import MAX_PICTURE_BYTES, Entry, File, Picture, PictureId
@@ -60,10 +60,22 @@ class _Check:
         self._repair = repair
 
     def run(self) -> Iterator[Finding]:
+        try:
+            yield from self._catalogue_file()
+            yield from self._files()
+        except CatalogueDamaged as error:
+            yield Finding(Kind.CATALOGUE, None, CATALOGUE, f"is damaged: {error.what}; the next start rebuilds it")
+
+    def _catalogue_file(self) -> Iterator[Finding]:
         for flaw in self._catalogue.flaws(quick=False):
-            yield Finding(Kind.CATALOGUE, None, CATALOGUE, f"is damaged: {flaw}; remove it, the next start rebuilds it")
+            if self._repair:
+                self._catalogue.condemn()
+            then = "the next start rebuilds it" if self._repair else "--repair has the next start rebuild it"
+            yield Finding(Kind.CATALOGUE, None, CATALOGUE, f"is damaged: {flaw}; {then}")
         if not self._catalogue.counter("complete", 0):
             yield Finding(Kind.CATALOGUE, None, CATALOGUE, "is still to be rebuilt; start the unit once")
+
+    def _files(self) -> Iterator[Finding]:
         card = self._store.card
         for path in strangers(card, self._store.unit):
             yield self._aside(Kind.UNEXPLAINED, None, path, "is nothing of this unit's")
@@ -155,6 +167,7 @@ class _Check:
             text = "was never said to be stored; the next start takes care of it"
             return Finding(Kind.LEFTOVER, picture, path, text)
         if self._repair:
+            self._store.sync_place(path)
             self._catalogue.save(Save(entries=(Entry(Picture(picture, size_bytes, sha256), File.WHOLE),)))
         text = "is whole, but not in the catalogue"
         return Finding(Kind.LEFTOVER, picture, path, text, self._repair)

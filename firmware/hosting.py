@@ -26,7 +26,7 @@ from firmware.pictures import PROOF_BYTES, Entry, File, Picture, PictureId
 from firmware.ranges import RangeSet
 from firmware.states import State
 from firmware.steps import Step
-from firmware.transfer import REPORT_RANGES, Receiver
+from firmware.transfer import Receiver, report_of
 from hal.errors import CardError, DandelionError
 
 RESERVATIONS = 4
@@ -505,9 +505,3 @@ class Hostings:
             self._expired_said[unit] = self.core.now
             self.core.say(unit, m.Expired(handle))
 
-
-def report_of(handle: int, receiver: Receiver, now: float) -> m.Report:
-    """The REPORT that is due."""
-    have = receiver.report(now)
-    below = receiver.size_bytes if len(have) < REPORT_RANGES else have.stop
-    return m.Report(handle, tuple(have), below)

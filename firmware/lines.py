@@ -75,21 +75,24 @@ def neighbour(row: Fields) -> str:
 
 
 def event(row: Fields) -> str:
-    """A line of the log, or a decision of explain with its inputs."""
-    head = f"{_text(row.get('at')):<20}  {_text(row.get('text'))}"
-    inputs = row.get("inputs")
-    if not isinstance(inputs, dict):
-        return head
-    return "\n".join([head, *(f"    {key} = {value}" for key, value in inputs.items())])
+    """A line of the log."""
+    return f"{_text(row.get('at')):<20}  {_text(row.get('text'))}"
+
+
+def decision(row: Fields) -> str:
+    """A decision of explain, with what it was made from."""
+    inputs = row.get("inputs") or {}
+    return "\n".join([_text(row.get("text")), *(f"    {key} = {value}" for key, value in inputs.items())])
 
 
 def finding(row: Fields) -> str:
     """Something that fsck found."""
-    return f"{_text(row.get('path'))}: {_text(row.get('text'))}"
+    note = " (mended)" if row.get("repaired") else " (harmless)" if row.get("harmless") else ""
+    return f"{_text(row.get('path'))}: {_text(row.get('text'))}{note}"
 
 
 def change(row: Fields) -> str:
-    """What copy, drop or delete did."""
+    """What drop or delete did."""
     rest = (f"{key} {_text(value)}" for key, value in row.items() if key != "picture")
     return "  ".join((_text(row.get("picture")), *rest))
 
@@ -138,12 +141,12 @@ BY_VERB: Mapping[str, Callable[[Fields], str]] = {
     "list": picture,
     "whereis": holders,
     "get": got,
-    "copy": change,
+    "copy": holders,
     "drop": change,
     "delete": change,
     "units": neighbour,
     "status": status,
-    "explain": event,
+    "explain": decision,
     "log": event,
     "fsck": finding,
 }

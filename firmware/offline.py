@@ -1,16 +1,19 @@
-"""What `list whereis explain fsck` tell while no unit runs: read from the catalogue, without radio and clock."""
+"""What `list whereis explain` tell while no unit runs, and `fsck`: from catalogue and card, without the radio."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from firmware import rows
 from firmware.catalogue import Catalogue
 from firmware.config import Config
+from firmware.control import hold
 from firmware.errors import Refused
 from firmware.events import Decisions, LookUp, Names, Page
-from firmware.pictures import Entry, PictureId
+from firmware.fsck import Finding, check
+from firmware.pictures import PictureId
+from hal.directory_card import DirectoryCard
 
 PAGE = 500  # entries in memory at once, about 1 MB
 
@@ -23,36 +26,48 @@ def list_rows(config: Config, unit: int | str | None, since_s: float | None) -> 
         while page := catalogue.page(Page(origin, since_s, after, PAGE)):
             for entry in page:
                 yield rows.list_row(entry, config.unit.id)
-            after = page[0].picture.id
+            after = page[-1].picture.id
 
 
 def whereis_row(config: Config, picture: PictureId) -> dict[str, object]:
     """The row of `whereis`."""
     with closing(_catalogue(config)) as catalogue:
-        return rows.whereis_row(_entry(catalogue, picture), config.unit.id)
+        entry = catalogue.look_up(LookUp(picture))
+    if entry is None or entry.deleted:
+        raise Refused(f"picture {picture} is not known here", can=f"ask unit {picture.unit}, which took it")
+    return rows.whereis_row(entry, config.unit.id)
 
 
 def explain_rows(config: Config, picture: PictureId) -> list[dict[str, object]]:
     """The rows of `explain`, oldest decision first."""
     with closing(_catalogue(config)) as catalogue:
-        _entry(catalogue, picture)
-        return [rows.explain_row(picture, made.text, made.inputs) for made in catalogue.decisions(Decisions(picture))]
+        decisions = catalogue.decisions(Decisions(picture))
+    if not decisions:
+        raise Refused(f"nothing was decided here about picture {picture}", can="ask the unit that took it")
+    return [rows.explain_row(picture, decision.text, decision.inputs) for decision in decisions]
+
+
+def fsck_findings(config: Config, *, repair: bool) -> Iterator[Finding]:
+    """What is not as it should be on the card. repair: nobody else may use the card, so Refused if a unit runs."""
+    _must_exist(config)
+    path, unit = str(config.card.catalogue_path), config.unit.id
+    card = DirectoryCard(str(config.card.path))
+    with ExitStack() as held:
+        if repair:
+            held.enter_context(hold(config.unit.runtime_dir))
+        catalogue = held.enter_context(closing(Catalogue(path, unit) if repair else Catalogue.read_only(path, unit)))
+        yield from check(card, catalogue, unit, repair=repair)
 
 
 def _catalogue(config: Config) -> Catalogue:
+    _must_exist(config)
+    return Catalogue.read_only(str(config.card.catalogue_path), config.unit.id)
+
+
+def _must_exist(config: Config) -> None:
     path = config.card.catalogue_path
     if not path.exists():
-        raise Refused(f"there is no catalogue at {path} yet", can="`dandelion run` makes one at its first start")
-    return Catalogue.read_only(str(path), config.unit.id)
-
-
-def _entry(catalogue: Catalogue, picture: PictureId) -> Entry:
-    entry = catalogue.look_up(LookUp(picture))
-    if entry is None:
-        raise Refused(f"picture {picture} is not known here", can="`dandelion list` shows the ones that are")
-    if entry.deleted:
-        raise Refused(f"picture {picture} was deleted")
-    return entry
+        raise Refused(f"there is no catalogue at {path}", can="`dandelion run` makes it, from the pictures there")
 
 
 def _number(catalogue: Catalogue, config: Config, unit: int | str | None) -> int | None:

@@ -76,7 +76,7 @@ class Outgoing:
 
     def on_report(self, report: m.Report) -> None:
         """The other unit says what it has."""
-        self.sender.on_report(RangeSet(report.have), self._core.now)
+        self.sender.on_report(RangeSet(report.have), self._core.now, report.below)
         self._end_tries = 0
 
     def restart(self, missing: RangeSet) -> None:

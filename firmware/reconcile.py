@@ -78,6 +78,8 @@ class Reconciliation:
 
     def _directory(self, directory: Directory) -> None:
         found = survey(self._store.card, self._catalogue, directory)
+        if found.unmatched:
+            self._store.sync_place(f"{directory.path}/{found.unmatched[0].name}")  # names before rows
         unlinked = 0
         for file in found.unmatched:
             unlinked += self._file(directory, file)

@@ -44,6 +44,15 @@ def explain_row(picture: PictureId, text: str, inputs: dict[str, object]) -> dic
     return {"picture": str(picture), "text": text, "inputs": inputs}
 
 
+def fsck_row(
+    path: str, *, kind: str, picture: PictureId | None, text: str, repaired: bool, harmless: bool
+) -> dict[str, object]:
+    """Something on the card that is not as it should be; path is relative to the card's."""
+    name = None if picture is None else str(picture)
+    told = {"path": path, "kind": kind, "picture": name, "text": text}
+    return {**told, "repaired": repaired, "harmless": harmless}
+
+
 def unit_row(
     unit: int,
     *,

@@ -32,7 +32,7 @@ from hal.board import make_camera, make_radio
 from hal.clock import SystemClock
 from hal.directory_card import DirectoryCard
 from hal.errors import CameraError, DandelionError
-from hal.interfaces import Protection, TimeQuality
+from hal.interfaces import Card, Protection, TimeQuality
 
 CAPTURE_TIMEOUT_S = 20.0
 """A camera that has not answered by then is killed (TRAPS: the next attempt within 20 s)."""
@@ -51,9 +51,11 @@ _CATALOGUE = get_args(CatalogueRequest)
 class Service:
     """A Unit with its machine. Make it and call main() within a running loop's thread."""
 
-    def __init__(self, config: Config, *, temporary: bool) -> None:
+    def __init__(self, config: Config, *, temporary: bool, card: Card | None = None) -> None:
+        """card: in place of the directory that the config names."""
         self.config = config
         self.temporary = temporary
+        self._root = card if card is not None else DirectoryCard(str(config.card.path))
         self.clock = SystemClock()
         self.stop = asyncio.Event()
         self.news = asyncio.Condition()
@@ -85,10 +87,9 @@ class Service:
         config, loop = self.config, self._loop
         rng = random.SystemRandom()
         rules = rules_of(config)
-        card = DirectoryCard(str(config.card.path))
         home = CatalogueFile(str(config.card.catalogue_path), config.unit.id)
         self._store, self._catalogue, memory, notices = start_up(
-            card, home, config.unit.id, rng, copies=rules.copies, priority_copies=rules.wanted(True)
+            self._root, home, config.unit.id, rng, copies=rules.copies, priority_copies=rules.wanted(True)
         )
         self.radio = make_radio(
             config.radio.driver,
@@ -322,17 +323,17 @@ def rules_of(config: Config) -> Rules:
     )
 
 
-def run(config: Config) -> int:
-    """`dandelion run`: the unit in the foreground, until SIGTERM or SIGINT. Exit status."""
+def run(config: Config, *, card: Card | None = None) -> int:
+    """`dandelion run`: the unit in the foreground, until SIGTERM or SIGINT. Exit status. card: as for Service."""
     with _sole(config):
         if config.security.insecure:
             print("warning: this unit runs without credentials (security.insecure = true)", file=sys.stderr)
-        asyncio.run(_run(config))
+        asyncio.run(_run(config, card))
     return 0
 
 
-async def _run(config: Config) -> None:
-    service = Service(config, temporary=False)
+async def _run(config: Config, card: Card | None) -> None:
+    service = Service(config, temporary=False, card=card)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stop.set)

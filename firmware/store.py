@@ -237,11 +237,10 @@ class Store:
             file.close()
 
     def measure(self, path: str) -> tuple[int, bytes]:
-        """Length and sha256 of a file that no row tells of, synced as digest_file() does."""
+        """Length and sha256 of a file that no row tells of, synced; its name is durable after sync_place()."""
         file = self.card.open(path)
         try:
             file.sync()
-            self.sync_place(path)
             file.forget_cache()
             whole, offset = hashlib.sha256(), 0
             while block := file.read(offset, BLOCK_BYTES):

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from firmware.errors import DamagedPacket
 from firmware.estimate import SHORTEST_PART_BYTES, LinkEstimate
+from firmware.messages_handover import Report
 from firmware.ranges import MAX_RANGES, RangeSet
 
 # A list of ranges, of what is there or of what is missing, names at most so many, the first ones. One that names fewer
@@ -310,6 +311,13 @@ class Receiver:
     def _report_after(self, seconds: float, spacing_s: float, now: float) -> None:
         due_at = max(now + seconds, self._reported_at + spacing_s)
         self._due_at = due_at if self._due_at is None else min(self._due_at, due_at)
+
+
+def report_of(handle: int, receiver: Receiver, now: float) -> Report:
+    """The REPORT that is due under this handle."""
+    have = receiver.report(now)
+    below = receiver.size_bytes if len(have) < REPORT_RANGES else have.stop
+    return Report(handle, tuple(have), below)
 
 
 def _within(ranges: RangeSet, size_bytes: int) -> None:

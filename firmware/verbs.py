@@ -12,7 +12,7 @@ from firmware.client import Client
 from firmware.config import Config
 from firmware.errors import Refused
 from firmware.output import Output
-from firmware.rows import parse_time
+from firmware.rows import fsck_row, parse_time
 
 WATCH_INTERVAL_S = 2.0  # DESIGN §9 names the verb, not the rate; a person reads one page in about that
 PROMPT_S = 30.0  # guess: a unit that has not answered a question about itself by then hangs
@@ -152,11 +152,20 @@ def fsck(options: Options, config: Config, output: Output) -> int:
     """Every file's digest, and the catalogue against the card: 0 clean, 1 not."""
     from firmware import offline
 
-    found = False
-    for row in offline.fsck_rows(config, repair=options.repair):
-        output.row(row)
-        found = True
-    return 1 if found else 0
+    clean = True
+    for found in offline.fsck_findings(config, repair=options.repair):
+        output.row(
+            fsck_row(
+                found.path,
+                kind=found.kind.value,
+                picture=found.picture,
+                text=found.text,
+                repaired=found.repaired,
+                harmless=found.harmless,
+            )
+        )
+        clean = clean and (found.harmless or found.repaired)
+    return 0 if clean else 1
 
 
 @contextmanager
