@@ -318,7 +318,7 @@ class Adoptions:
         """Say again what was not answered; look through the pictures in doubt."""
         now = self.core.now
         for adoption in list(self._all):
-            if now - adoption.since >= ANSWER_WAIT_S:
+            if now >= adoption.since + ANSWER_WAIT_S:
                 self._all.remove(adoption)
             elif now >= adoption.again_at:
                 self._say(adoption)

@@ -22,6 +22,8 @@ from firmware.steps import Step, Steps
 from hal.errors import DandelionError
 from hal.interfaces import TimeQuality
 
+MOST_PARTS_IN_USE = 8
+"""Partial rows of reservations that live (store.MAX_OPEN_PARTS); they tell size 0, as reservations are counted apart."""
 MAX_OUTBOX = 256
 """Messages waiting for the radio; beyond it the oldest goes: every message of the protocol is said again if needed."""
 
@@ -190,12 +192,13 @@ class Core:
     def make_way(self) -> Generator[Request, Any, None]:
         """Kept .part files are no reservations: the oldest go when room is wanted (HANDOVER §1)."""
         while self.room.used_bytes > self.room.capacity_bytes and self.room.partial_bytes > 0:
-            oldest = yield OldestPartials(1)
-            if not oldest:
+            oldest = yield OldestPartials(MOST_PARTS_IN_USE + 1)
+            kept = next((partial for partial in oldest if partial.size_bytes), None)
+            if kept is None:
                 return
-            yield ClosePart(oldest[0].picture, keep=False)
-            yield SavePartial(oldest[0].picture, 0, b"", 0)
-            self.room.partial_bytes = max(0, self.room.partial_bytes - oldest[0].size_bytes)
+            yield ClosePart(kept.picture, keep=False)
+            yield SavePartial(kept.picture, 0, b"", 0)
+            self.room.partial_bytes = max(0, self.room.partial_bytes - kept.size_bytes)
 
     def is_cache(self, entry: Entry | None) -> bool:
         """Whether this own picture's file may be dropped once proofs are fresh."""

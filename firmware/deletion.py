@@ -9,7 +9,7 @@ from firmware.dispersal import Dispersals
 from firmware.errors import Refused
 from firmware.events import Orders, Owed, SaveOrder
 from firmware.handover import Owner
-from firmware.pictures import Entry, PictureId
+from firmware.pictures import Entry, File, PictureId
 from firmware.steps import Step
 
 AGAIN_FIRST_S, AGAIN_LONGEST_S = 15.0, 24 * 3600.0
@@ -63,6 +63,8 @@ class Deletions:
         self._dispersals.forget(pid)
         effects = handover.owner(Owner(entry, core.next_attempt), handover.Delete())
         yield from core.carry_out(entry.picture, entry, effects)
+        if entry.file is File.GONE:
+            yield from core.unlink(entry.picture, keep_preview=False)  # no file was left, but its preview was
         if effects:
             core.log("deleted", f"picture {pid} is deleted; its holders are told", pid)
             self.soon()

@@ -14,6 +14,7 @@ from firmware.errors import Refused
 from firmware.events import DigestFile, Digests, Lacking, ReadFile, SaveDecision
 from firmware.handover import Owner, Word
 from firmware.outgoing import Outgoing
+from firmware.own_copy import put_aside
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.ranges import RangeSet
 from firmware.states import State
@@ -389,7 +390,9 @@ class Dispersals:
         if dispersal.state is not State.SEND:
             return
         if not digests.whole:
-            core.log("alarm", f"the own file of picture {picture.id} is damaged; run `fsck`", picture.id)
+            yield from put_aside(core, entry)
+            self._refused(dispersal, UNANSWERED_S, "the own file is damaged")
+            return
         right = digests.whole and stored.proof in digests.proofs
         event = handover.Receipt(dispersal.host, stored.attempt, right, stored.proof, core.stamp())
         effects = handover.owner(Owner(entry, core.next_attempt), event)
@@ -475,7 +478,7 @@ class Dispersals:
     def _tick_one(self, dispersal: Dispersal) -> None:
         now = self.core.now
         if dispersal.state is State.AWAIT_ACCEPT:
-            if now - dispersal.since >= ACCEPT_WAIT_S:
+            if now >= dispersal.since + ACCEPT_WAIT_S:
                 self._timed_out(dispersal)
             elif dispersal.again_at is not None and now >= dispersal.again_at:
                 self._say_request(dispersal)
@@ -484,7 +487,7 @@ class Dispersals:
             outgoing.tick()
             if outgoing.failed is not None:
                 self._refused(dispersal, UNANSWERED_S, f"the own card failed: {outgoing.failed}")
-            elif now - max(outgoing.progress_at, dispersal.since) >= dispersal.timeout_s:
+            elif now >= max(outgoing.progress_at, dispersal.since) + dispersal.timeout_s:
                 self._timed_out(dispersal)
 
     def _timed_out(self, dispersal: Dispersal) -> None:

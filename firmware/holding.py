@@ -5,9 +5,10 @@ from __future__ import annotations
 from firmware import handover
 from firmware import messages as m
 from firmware.core import Core
-from firmware.events import DigestFile, Digests, Held, Quarantine, Unchecked
+from firmware.events import DigestFile, Digests, Held, Unchecked
 from firmware.handover import Owner
 from firmware.hosting import Hostings
+from firmware.own_copy import put_aside
 from firmware.pictures import UNKNOWN_ATTEMPT, Entry, PictureId
 from firmware.steps import Step
 
@@ -82,13 +83,11 @@ class Holding:
         elif entry is not None:
             digests = yield DigestFile(entry.picture)
             assert isinstance(digests, Digests)
-            event = handover.Recalled() if digests.whole else handover.Rotten()
-            if not digests.whole:
-                core.log("lost", f"the own file of picture {picture} is damaged; it went to quarantine", picture)
-                yield Quarantine(entry.picture)
-            effects = handover.owner(Owner(entry, core.next_attempt), event)
-            yield from core.carry_out(entry.picture, entry, effects)
-            core.room.reserved_own.pop(("unlink", picture), None)
+            if digests.whole:
+                effects = handover.owner(Owner(entry, core.next_attempt), handover.Recalled())
+                yield from core.carry_out(entry.picture, entry, effects)
+            else:
+                yield from put_aside(core, entry)
         self._checking = False
 
     def _check_failed(self, error: Exception) -> None:

@@ -150,9 +150,11 @@ class Hostings:
         why, retry_s, needed = self._room_for(hosting)
         if why is None:
             core.room.reserved_held[hosting.key] = picture.size_bytes
-            if isinstance(partial, Partial):
-                core.room.partial_bytes = max(0, core.room.partial_bytes - partial.size_bytes)
             try:
+                if isinstance(partial, Partial) and partial.size_bytes:  # in use from now on: counted as reserved
+                    core.room.partial_bytes = max(0, core.room.partial_bytes - partial.size_bytes)
+                    beginning = kept.synced_bytes if kept else 0
+                    yield SavePartial(picture.id, hosting.attempt, picture.sha256, beginning)
                 yield from core.make_way()
                 have = yield BeginPart(picture, kept.synced_bytes if kept else 0)
             except CardError as error:
@@ -469,14 +471,17 @@ class Hostings:
         if hosting.part_open:
             hosting.part_open = False
             self.core.run(self._keep_part(hosting), hosting.picture.id)
+        else:
+            self.core.room.reserved_held.pop(hosting.key, None)
+            self.core.changed = True
 
     def _keep_part(self, hosting: Hosting) -> Step:
         beginning = hosting.receiver.have.first_gap() if hosting.receiver is not None else 0
-        kept = False
+        picture, kept = hosting.picture, False
         try:
             if beginning > 0 and hosting.state_before_end is State.ACCEPT:
-                yield SyncPart(hosting.picture.id)
-                yield SavePartial(hosting.picture.id, hosting.attempt, hosting.picture.sha256, beginning)
+                yield SyncPart(picture.id)
+                yield SavePartial(picture.id, hosting.attempt, picture.sha256, beginning, picture.size_bytes)
                 kept = True
             yield ClosePart(hosting.picture.id, keep=kept)
         finally:

@@ -112,7 +112,8 @@ def status(row: Fields) -> str:
     if row.get("why"):
         lines.append(f"{'full' if row.get('full') else 'waiting':<10}{row['why']}")
     lines += [f"transfer  {_transfer(transfer)}" for transfer in row.get("transfers") or ()]
-    lines += [f"problem   {problem}" for problem in row.get("problems") or ()]
+    told = (radio.get("problem"), f"the card is full: {row.get('why')}")  # stand above
+    lines += [f"problem   {problem}" for problem in row.get("problems") or () if problem not in told]
     return "\n".join(lines)
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
 
 from firmware import rows
 from firmware.catalogue import Catalogue
 from firmware.config import Config
-from firmware.control import hold
 from firmware.errors import Refused
 from firmware.events import Decisions, LookUp, Names, Page
-from firmware.fsck import Finding, check
 from firmware.pictures import PictureId
-from hal.directory_card import DirectoryCard
+
+if TYPE_CHECKING:
+    from firmware.fsck import Finding
 
 PAGE = 500  # entries in memory at once, about 1 MB
 
@@ -49,6 +50,10 @@ def explain_rows(config: Config, picture: PictureId) -> list[dict[str, object]]:
 
 def fsck_findings(config: Config, *, repair: bool) -> Iterator[Finding]:
     """What is not as it should be on the card. repair: nobody else may use the card, so Refused if a unit runs."""
+    from firmware.control import hold  # these three take twice as long to load as `list` takes in all
+    from firmware.fsck import check
+    from hal.directory_card import DirectoryCard
+
     _must_exist(config)
     path, unit = str(config.card.catalogue_path), config.unit.id
     card = DirectoryCard(str(config.card.path))

@@ -155,9 +155,10 @@ class Orders:
             raise Refused(f"no unit called {text!r} is known here", can=f"known names: {known}; or give its number")
         return names[text]
 
-    async def _drop(self, arguments: Arguments, reply: Reply) -> None:  # noqa: ARG002 - every verb's
+    async def _drop(self, arguments: Arguments, reply: Reply) -> None:
         picture = _picture(arguments)
         await self._told(lambda ticket: c.DropOwn(ticket, picture))
+        await reply.row({"picture": str(picture), "state": "dropped"})
 
     async def _delete(self, arguments: Arguments, reply: Reply) -> None:
         picture = _picture(arguments)
@@ -254,7 +255,8 @@ class Orders:
             if not arguments.get("follow"):
                 return
             async with self.service.news:
-                await self.service.news.wait_for(lambda: journal.count > said)
+                while journal.count <= said:
+                    await self.service.news.wait()
 
     async def _end(self, arguments: Arguments, reply: Reply) -> None:  # noqa: ARG002 - every verb's
         if not self.service.temporary:

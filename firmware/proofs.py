@@ -10,6 +10,7 @@ from firmware import messages as m
 from firmware.core import Core
 from firmware.events import DigestFile, Digests
 from firmware.handover import Owner
+from firmware.own_copy import put_aside
 from firmware.pictures import NONCE_BYTES, Copy, Entry, File, Picture, PictureId
 from firmware.steps import Step
 
@@ -87,7 +88,7 @@ class Proofs:
         digests = yield DigestFile(entry.picture, (proving.nonce,))
         assert isinstance(digests, Digests)
         if not digests.whole:
-            core.log("alarm", f"the own file of picture {proof.id} is damaged; run `fsck`", proof.id)
+            yield from put_aside(core, entry)
             proving.told(False)
             return
         right = proof.whole and proof.proof == digests.proofs[0]
@@ -133,7 +134,7 @@ class Proofs:
     def tick(self) -> None:
         """Ask again, or stop waiting: silence leaves the list as it is."""
         for proving in list(self._all):
-            if self.core.now - proving.since >= PROVE_WAIT_S:
+            if self.core.now >= proving.since + PROVE_WAIT_S:
                 self._all.remove(proving)
                 proving.told(False)
             elif self.core.now >= proving.again_at:

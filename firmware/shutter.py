@@ -165,7 +165,7 @@ class Shutter:
         if any(True for _ in self._dispersals) or core.changed or core.room.cache_bytes or core.unlinking:
             return False
         if not len(core.neighbours):
-            return core.now - core.started >= FIRST_NEIGHBOUR_S
+            return core.now >= core.started + FIRST_NEIGHBOUR_S
         size = self.wanted_bytes
         return all(
             n.silent(core.now) or n.refused_until > core.now or not n.hosting or n.room_bytes < size
@@ -178,7 +178,7 @@ class Shutter:
         for press in list(self._held):
             if self._keeping and press is self._held[0]:
                 continue
-            if self.core.now - press.pressed_at >= self.core.settings.patience_s or self.hopeless():
+            if self.core.now >= press.pressed_at + self.core.settings.patience_s or self.hopeless():
                 why = self._dispersals.idle_why or "the other units could not take a picture in time"
                 self.core.log("refused", f"a shot was refused: the card is full and {why}")
                 self._give_up(

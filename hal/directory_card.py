@@ -96,12 +96,16 @@ class DirectoryFile:
 
 
 class DirectoryCard:
-    """The card below a directory that exists; never follows a symbolic link at the end of a path."""
+    """The card below a directory, which is made if need be; never follows a symbolic link at the end of a path."""
 
     def __init__(self, path: str) -> None:
-        self._root = Path(path)
+        self._root = Path(path).absolute()
         with _in_words("open", path):
-            self._root.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            missing = [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
+            for folder in reversed(missing):
+                folder.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+                _sync(str(folder))
+                _sync(str(folder.parent))
 
     def _real(self, path: str) -> str:
         """Absolute path; what comes from the air or from config can never leave the card."""
@@ -140,23 +144,20 @@ class DirectoryCard:
             os.unlink(self._real(path))
 
     def make_directory(self, path: str) -> None:
-        """Make a directory and its missing parents. Syncs every parent even when nothing was missing: the process
+        """Make a directory and its missing parents. Syncs each and its name even when nothing was missing: the process
         before this one may have been killed between its mkdir and its fsync."""
         parts = path.split("/")
         for depth, _ in enumerate(parts, 1):
             step = "/".join(parts[:depth])
             with _in_words("make", step), contextlib.suppress(FileExistsError):
                 os.mkdir(self._real(step), DIRECTORY_MODE)
+            self.sync_directory(step)
             self.sync_directory("/".join(parts[: depth - 1]))
 
     def sync_directory(self, path: str) -> None:
         """Make the names in this directory durable; `` is the top."""
         with _in_words("sync", path):
-            descriptor = os.open(self._real(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _sync(self._real(path))
 
     def entries(self, path: str) -> list[CardEntry]:
         """What is in a directory, by name; empty if the directory is not there."""
@@ -185,6 +186,14 @@ class DirectoryCard:
         with _in_words("measure", ""):
             status = os.statvfs(self._root)
         return status.f_blocks * status.f_frsize
+
+
+def _sync(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _reserve(descriptor: int, size_bytes: int) -> None:

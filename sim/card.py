@@ -215,6 +215,13 @@ class SimCard:
         _cut_names(self._top, chance, set())
         self._used_bytes = _used(self._top)
 
+    def durable(self, path: str) -> bytes | None:
+        """What the medium holds of a file: what is there after a cut that loses all it can; None: no such file."""
+        here: _Node | _Directory | None = self._top
+        for name in _parts(path):
+            here = here.medium.get(name) if isinstance(here, _Directory) else None
+        return here.medium if isinstance(here, _Node) else None
+
     def rot(self, path: str, offset: int) -> None:
         """Flip one bit of a file on the medium, behind everybody's back."""
         node = self._file(path)

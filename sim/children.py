@@ -45,6 +45,11 @@ class Child:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """Its process id, the command's too."""
+        return self._process.pid
+
     def status(self) -> int | None:
         """Its exit status; None while it runs."""
         return self._process.poll()

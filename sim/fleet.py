@@ -21,12 +21,12 @@ from sim.line import LineProcess
 from sim.line_model import BITS_PER_BYTE_ON_LINE
 from sim.show import LiveShow, PlainShow, Show
 from sim.view import EVENTS, save_svg
-from sim.watch import FleetEvent, FleetState, Watch, choose_read_out
+from sim.visitors import Visitors, choose_read_out
+from sim.watch import FleetEvent, FleetState, Watch
 
 TICK_S = 0.25  # the view is drawn so often
 READY_S = 30.0  # a unit is ready in 0.6 s (DESIGN §11); a busy machine may need longer
 READY_TICK_S = 0.05
-READ_OUT_EVERY_S = 15.0  # the fleet asks for a picture now and then, so that collecting and delivering are seen, too
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 class Fleet:
-    """Units that were started: waits for them, shows them, asks for a picture now and then."""
+    """Units that were started: waits for them, and shows what they and their visitors do."""
 
     def __init__(self, units: dict[Place, Child], options: argparse.Namespace, directory: Path) -> None:
         self._units = units
@@ -54,12 +54,10 @@ class Fleet:
         self._directory = directory
         self._dead: set[Place] = set()
         self._recent: deque[FleetEvent] = deque(maxlen=EVENTS)
-        self._read_out: Child | None = None
-        self._read_outs = 0
-        self._next_read_out = time.monotonic()
         self._watch = Watch(
             {place.number: (place.name, place.socket) for place in units},
-            title=f"{len(units)} units on one shared line, {options.baud} baud, {options.loss:.0%} loss",
+            title=f"{len(units)} units on one shared line, {options.baud} baud, {options.loss:.0%} loss; "
+            f"cards of {options.capacity}, half of each for others",
             line_bytes_per_s=options.baud / BITS_PER_BYTE_ON_LINE,
         )
 
@@ -84,11 +82,12 @@ class Fleet:
         over = None if self._options.seconds is None else time.monotonic() + self._options.seconds
         state = self._state([])
         self._watch.start()
+        visitors = Visitors(self._units, self._directory, self._watch.say)
         with show:
             show.begin(state)
             while not ending.wait(TICK_S) and (over is None or time.monotonic() < over):
                 self._report_dead()
-                self._drive_read_out(state)
+                visitors.turn(state)
                 events = self._watch.events()
                 state = self._state(events)
                 show.show(state, events)
@@ -122,31 +121,6 @@ class Fleet:
                 self._dead.add(place)
                 words = child.last_words()
                 self._watch.say(f"{place.name} has ended with status {status}" + f": {words}" * bool(words), "alarm")
-
-    def _drive_read_out(self, state: FleetState) -> None:
-        """Now and then `dandelion get` at a unit that lacks a picture; its unit's log tells how it goes."""
-        if self._read_out is None:
-            chosen = choose_read_out(state, self._read_outs)
-            if chosen is not None and time.monotonic() >= self._next_read_out:
-                self._begin_read_out(*chosen)
-            return
-        status = self._read_out.status()
-        if status is None:
-            return
-        if status != 0:
-            self._watch.say(f"the read-out could not be done: {self._read_out.last_words()}", "alarm")
-        self._read_out = None
-        self._next_read_out = time.monotonic() + READ_OUT_EVERY_S
-        shutil.rmtree(self._directory / "read-out", ignore_errors=True)
-
-    def _begin_read_out(self, asker: int, picture: str) -> None:
-        place = next(place for place in self._units if place.number == asker)
-        self._watch.say(f"somebody at {place.name} asks for picture {picture}")
-        self._read_outs += 1
-        self._read_out = Child(
-            [*DANDELION, "get", picture, "-o", str(self._directory / "read-out"), "--config", str(place.config)],
-            said=self._directory / "read-out.output",
-        )
 
 
 def _shown(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +67,11 @@ def config_text(place: Place, options: argparse.Namespace, *, port: str, folder:
         "dispersal": {"policy": options.policy},
         "security": {"insecure": True},
     }
-    # a JSON text or number is one of TOML, too
+    return as_toml(tables)
+
+
+def as_toml(tables: Mapping[str, Mapping[str, object]]) -> str:
+    """Tables of texts, numbers, booleans and lists of them; a JSON text or number is one of TOML, too."""
     return "\n".join(
         f"[{table}]\n" + "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in keys.items())
         for table, keys in tables.items()

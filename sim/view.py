@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from itertools import islice
 from pathlib import Path
 
@@ -22,6 +23,7 @@ FIXED_LINES = 7  # title, head of the table, legend, three rules, and one that a
 MIN_PICTURES, MIN_EVENTS = 3, 3
 SVG_COLUMNS = 112  # fits a README's column and the longest event
 SVG_LINES = 40
+FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # rich's would be loaded over the network
 
 # what fills a card: (sign, style, word)
 KEPT = ("█", "green", "own")
@@ -112,7 +114,7 @@ def _unit(unit: UnitState, state: FleetState) -> list[RenderableType]:
     card = Text("\n").join(
         [card_bar(unit), Text(f"{megabytes(used_bytes)} of {megabytes(unit.capacity_bytes)}", "bright_black")]
     )
-    share = unit.sent_bps / state.line_bytes_per_s
+    share = min(1.0, unit.sent_bps / state.line_bytes_per_s)  # what the port has taken may run ahead of the line
     line = Text(f"{unit.sent_bps / 1e3:5.1f} kB/s\n{share:5.0%} of line", "bold" if share > 0.05 else "")
     waiting = Text(str(unit.lacking), "yellow" if unit.lacking else "")
     return [Text(unit.name, "bold"), card, str(unit.own), str(unit.held), waiting, line, _under_way(unit)]
@@ -129,13 +131,13 @@ def _height(unit: UnitState) -> int:
 
 
 def _complaints(state: FleetState) -> list[Text]:
-    """Why a unit is full or stands still, and its first problem."""
-    return [
-        Text(f"{unit.name}: {told}", "yellow", no_wrap=True, overflow="ellipsis")
-        for unit in state.units
-        for told in (unit.why, *unit.problems[:1])
-        if told
-    ]
+    """Of each unit its first problem, or else why pictures wait there although nothing is under way."""
+    told: list[Text] = []
+    for unit in state.units:
+        waits = unit.why if unit.lacking and not unit.transfers else None
+        if complaint := next(iter(unit.problems), waits):
+            told.append(Text(f"{unit.name}: {complaint}", "yellow", no_wrap=True, overflow="ellipsis"))
+    return told
 
 
 def _transfer(transfer: Transfer) -> Text:
@@ -209,4 +211,5 @@ def save_svg(state: FleetState, path: Path) -> None:
         color_system="truecolor",
     )
     console.print(render(state, lines=SVG_LINES))
-    console.save_svg(str(path), title="dandelion sim")
+    drawn = console.export_svg(title="dandelion sim")
+    path.write_text(FONT_FACE.sub("", drawn), encoding="utf-8")

@@ -51,6 +51,7 @@ class UnitState:
     own: int = 0
     held: int = 0
     lacking: int = 0
+    full: bool = False
     why: str | None = None
     problems: tuple[str, ...] = ()
     sent_bytes: int = 0
@@ -129,6 +130,7 @@ def read_status(before: UnitState, status: Fields, elapsed_s: float) -> UnitStat
         own=whole(counts, "own"),
         held=whole(counts, "held"),
         lacking=whole(counts, "lacking"),
+        full=status.get("full") is True,
         why=why if isinstance(why, str) else None,
         problems=tuple(str(one) for one in problems) if isinstance(problems, list) else (),
         sent_bytes=sent,
@@ -164,19 +166,6 @@ def merge_lists(lists: Mapping[int, list[Fields]]) -> dict[str, PictureState]:
                 holders.setdefault(teller, told)
             merged[name] = PictureState(name, origin, whole(row, "size_bytes"), dict(sorted(holders.items())))
     return merged
-
-
-def choose_read_out(state: FleetState, turn: int) -> tuple[int, str] | None:
-    """Who could ask for which picture, to show a read-out: the newest that is verified elsewhere, asked for by a unit
-    that does not have it (where there is none, not its origin). turn counts read-outs: the asker changes.
-    """
-    up = [unit.number for unit in state.units if unit.answering]
-    for shown in state.pictures:
-        others = [unit for unit in up if unit != shown.origin]
-        without = [unit for unit in others if unit not in shown.holders] or others
-        if "verified" in shown.holders.values() and without:
-            return without[turn % len(without)], shown.picture
-    return None
 
 
 class Watch:
@@ -235,6 +224,7 @@ class Watch:
         while not self._ended.wait(POLL_S):
             try:
                 status = self._rows(number, "status", 1)
+                now = time.monotonic()
                 rows = self._rows(number, "list", MAX_ROWS, unit=None, since_s=None)
             except DandelionError:
                 with self._lock:
@@ -242,7 +232,6 @@ class Watch:
                         self._units[number], answering=False, transfers=(), sent_bps=0.0, heard_bps=0.0
                     )
                 continue
-            now = time.monotonic()
             with self._lock:
                 elapsed_s = now - self._polled_at.get(number, now)
                 self._polled_at[number] = now

@@ -135,6 +135,7 @@ PLAIN = [
     ),
     (["drop", ID], {"picture": ID, "freed_bytes": 5}, f"{ID}  freed_bytes 5\n"),
     (["log"], {"at": None, "event": "silent", "text": "unit 2 is silent"}, "-                     unit 2 is silent\n"),
+    (["explain", ID], {"text": "kept: no room", "inputs": {"room_bytes": 5}}, "kept: no room\n    room_bytes = 5\n"),
     (["shoot"], {"picture": ID, "size_bytes": 1_234_567}, f"{ID}  1.2 MB\n"),
     (
         ["status"],

@@ -103,6 +103,16 @@ def test_get_begins_anew_when_another_holder_is_tried(place):
     assert (place / "out" / f"{ID}.jpg").read_bytes() == FILE
 
 
+def test_get_counts_only_what_came_since_it_began_anew(place, capsys):
+    async def handler(request, reply):
+        await sends(sha256=None)(request, reply)
+        await sends(FILE[10_000:], None)(request, reply)
+
+    with unit(place, handler):
+        assert cli.main(["get", ID, "-o", str(place / "out")]) == 1
+    assert "bytes are missing" in capsys.readouterr().err
+
+
 def test_get_goes_on_with_the_others_after_a_failure(place, capsys):
     async def handler(request, reply):
         if request["picture"] == OTHER:

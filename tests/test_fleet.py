@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from sim import fleet
 from sim.children import Child, Ending, end_all
 from sim.fleet_config import Place, config_text, read_options
 from sim.view import card_bar, megabytes, plain_line, render, save_svg, share_lines
+from sim.visitors import VISIT_PICTURES, Visitors, choose_read_out, choose_visit
 from sim.watch import (
     FleetEvent,
     FleetState,
@@ -31,7 +33,6 @@ from sim.watch import (
     Transfer,
     UnitState,
     Watch,
-    choose_read_out,
     merge_lists,
     read_status,
 )
@@ -169,6 +170,38 @@ def test_no_read_out_before_something_is_stored() -> None:
     assert choose_read_out(FleetState("", 0.0, 1.0, units(1, 2), (PictureState(A, 1, 1, {1: "own"}),)), 0) is None
 
 
+def test_a_visit_is_to_a_full_unit_and_about_its_oldest_pictures() -> None:
+    shown = tuple(PictureState(f"00002-91c0-{number:08}", 2, 1, {2: "own"}) for number in range(20, 0, -1))
+    there, full = units(1, 2, 3)[0], UnitState(2, "unit-2", answering=True, full=True)
+    assert choose_visit(FleetState("", 0.0, 1.0, (there, full), (PictureState(A, 1, 1, {1: "own"}), *shown))) == (
+        2,
+        tuple(f"00002-91c0-{number:08}" for number in range(1, VISIT_PICTURES + 1)),
+    )
+
+
+def test_nobody_visits_a_unit_with_room_or_without_pictures_or_that_does_not_answer() -> None:
+    own = (PictureState(A, 1, 1, {1: "own"}),)
+    full = UnitState(1, "unit-1", answering=True, full=True)
+    assert choose_visit(FleetState("", 0.0, 1.0, units(1), own)) is None
+    assert choose_visit(FleetState("", 0.0, 1.0, (full,))) is None
+    assert choose_visit(FleetState("", 0.0, 1.0, (replace(full, answering=False),), own)) is None
+
+
+def test_an_errand_ends_at_the_first_command_that_fails(tmp_path: Path) -> None:
+    said: list[tuple[str, str]] = []
+    visitors = Visitors([Place(1, tmp_path)], tmp_path, lambda text, event: said.append((text, event)))
+    state = FleetState("", 0.0, 1.0, ())
+    visitors.turn(state)  # begins the first errand; there is no such config
+    assert visitors._child is not None
+    visitors._errand.commands.append(["delete", A])  # type: ignore[union-attr]
+    ended = os.pidfd_open(visitors._child.pid)
+    assert readable(ended)
+    os.close(ended)
+    visitors.turn(state)
+    assert [event for _, event in said] == ["fleet", "alarm"]
+    assert visitors._errand is None
+
+
 # --- the view --------------------------------------------------------------------------------------------------
 
 
@@ -200,7 +233,6 @@ def test_the_view_shows_cards_line_transfers_pictures_events_and_the_command() -
         "23.0 kB/s",
         "50% of line",
         f"→ unit 2 ━━━─────────  25% {A}",
-        "unit-1: unit 2 has no room",
         "unit-1: the clock is not set",
         f"{A}    210 kB  unit-1 own   unit-2 verified",
         f"{B}    190 kB  nobody has it",
@@ -208,6 +240,14 @@ def test_the_view_shows_cards_line_transfers_pictures_events_and_the_command() -
         "dandelion get --config unit-2.toml",
     ):
         assert shown in text
+
+
+def test_a_unit_with_pictures_that_wait_says_why_unless_something_is_under_way() -> None:
+    waiting = UnitState(1, "unit-1", answering=True, lacking=2, why="no unit heard has room for it")
+    moving = replace(waiting, transfers=(Transfer(A, 2, True, 1, 2),))
+    shown = "unit-1: no unit heard has room for it"
+    assert shown in screen(replace(a_state(), units=(waiting,)))
+    assert shown not in screen(replace(a_state(), units=(moving,)))
 
 
 def test_a_unit_that_does_not_answer_is_shown_as_such() -> None:
@@ -251,6 +291,7 @@ def test_the_view_can_be_saved_as_a_picture(tmp_path: Path) -> None:
     text = (tmp_path / "fleet.svg").read_text()
     assert text.startswith("<svg")
     assert "unit-1" in text
+    assert "url(http" not in text  # nothing is loaded over the network
 
 
 # --- following units -------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 from card_scene import UNIT, bytes_of, content, files, held, picture, put, put_picture, wall
 
-from firmware.catalogue import Catalogue
+from firmware.catalogue import Catalogue, CatalogueDamaged
+from firmware.catalogue_home import CatalogueFile
 from firmware.events import LookUp, Save, SavePartial
 from firmware.fsck import Finding, Kind, check
 from firmware.layout import CATALOGUE
@@ -163,14 +165,34 @@ def test_a_catalogue_that_is_not_complete_is_not_clean(card: SimCard, catalogue:
     assert (finding.kind, finding.path, finding.harmless) == (Kind.CATALOGUE, CATALOGUE, False)
 
 
-def test_a_damaged_index_is_found(tmp_path: Path) -> None:
-    with closing(Catalogue(str(tmp_path / "c"), UNIT, wall=wall)) as catalogue:
+def test_a_damaged_index_is_found_and_repair_has_the_next_start_rebuild(tmp_path: Path) -> None:
+    home = CatalogueFile(str(tmp_path / "c"), UNIT, wall=wall)
+    with closing(home.open()) as catalogue:
         catalogue.set_counters(complete=1)
-        catalogue.save(Save(entries=tuple(own(n, file=File.GONE) for n in range(50))))
-        catalogue._database._connection.executescript(
-            "PRAGMA writable_schema = ON; UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master "
-            "WHERE name = 'owed') WHERE name = 'living'; PRAGMA writable_schema = RESET;"
+        catalogue.save(Save(entries=(own(1, Copy(2, listed=1), file=File.GONE),)))
+    with closing(sqlite3.connect(tmp_path / "c")) as other:
+        other.executescript(
+            "PRAGMA writable_schema = ON; "
+            "UPDATE sqlite_master SET sql = replace(sql, 'deleted = 0', 'deleted = 1') WHERE name = 'living'"
         )
+    with closing(home.open()) as catalogue:
+        assert [f.kind for f in found(SimCard(), catalogue)] == [Kind.CATALOGUE]
+    with closing(home.open()) as catalogue:
+        assert [f.kind for f in found(SimCard(), catalogue, repair=True)] == [Kind.CATALOGUE]
+    with pytest.raises(CatalogueDamaged):
+        home.open()
+
+
+def test_damage_that_shows_only_while_rows_are_read_ends_the_check_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    with closing(Catalogue(str(path), UNIT, wall=wall)) as catalogue:
+        catalogue.set_counters(complete=1)
+        catalogue.save(Save(entries=tuple(own(n) for n in range(300))))
+    data = bytearray(path.read_bytes())
+    with closing(Catalogue(str(path), UNIT, wall=wall)) as catalogue:
+        for start in range(4096, len(data), 4096):
+            data[start : start + 50] = b"\xa5" * 50
+        path.write_bytes(data)
         findings = found(SimCard(), catalogue)
     assert findings
     assert {f.kind for f in findings} == {Kind.CATALOGUE}

@@ -1,15 +1,22 @@
 """Commands where no unit runs."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from commands import ID, OTHER, SHA256
+from commands import FILE, ID, OTHER, SHA256
+from control_server import WAIT_S
 
 from firmware import cli
 from firmware.catalogue import Catalogue
+from firmware.client import Client
+from firmware.control import hold
 from firmware.events import Save, SaveDecision, SaveName
 from firmware.pictures import Copy, Entry, File, Picture, PictureId
+
+CAMERA = '[camera]\n        driver = "pattern"\n        size = [64, 48]'
 
 
 @pytest.mark.usefixtures("place")
@@ -76,7 +83,7 @@ def test_whereis_and_explain_read_the_catalogue_without_a_unit(place, capsys):
     ("arguments", "says"),
     [
         (["whereis", ID], "not known here"),
-        (["explain", ID], "not known here"),
+        (["explain", ID], "nothing was decided"),
         (["list", "--unit", "x"], "no unit named x"),
     ],
 )
@@ -90,3 +97,80 @@ def test_what_the_catalogue_does_not_know_is_1(place, capsys, arguments, says):
 def test_without_a_catalogue_there_is_nothing_to_list(capsys):
     assert cli.main(["list"]) == 1
     assert "no catalogue" in capsys.readouterr().err
+
+
+def stored_card(place: Path) -> Path:
+    """A card with one own picture, as the unit leaves it; the path of its file."""
+    picture = Picture(PictureId(1, 0x3FA7, 1), len(FILE), SHA256)
+    own = place / "card" / "own" / "00001-3fa7"
+    own.mkdir(parents=True)
+    (own / picture.file_name).write_bytes(FILE)
+    catalogue = Catalogue(str(place / "card" / "catalogue.sqlite3"), 1)
+    catalogue.set_counters(complete=1)
+    catalogue.save(Save((Entry(picture, File.WHOLE),)))
+    catalogue.close()
+    for name in ("held", "preview", "tmp", "quarantine"):
+        (place / "card" / name).mkdir()
+    (place / "card" / "identity").write_text("00001-3fa7\n")
+    return own / picture.file_name
+
+
+def test_fsck_of_a_clean_card_is_0(place, capsys):
+    stored_card(place)
+    assert cli.main(["fsck", "--json"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_fsck_finds_a_damaged_file_and_repair_moves_it_aside(place, capsys):
+    file = stored_card(place)
+    file.write_bytes(FILE[:-1] + b"x")
+    assert cli.main(["fsck", "--json"]) == 1
+    found = json_rows(capsys)
+    assert [(row["kind"], row["picture"], row["repaired"]) for row in found] == [
+        ("damaged", "00001-3fa7-00000001", False)
+    ]
+    assert file.name in found[0]["path"]
+    assert cli.main(["fsck", "--repair"]) == 0
+    assert "(mended)" in capsys.readouterr().out
+    assert not file.exists()
+    assert cli.main(["fsck"]) == 0
+
+
+def test_fsck_repairs_nothing_while_a_unit_runs(place, capsys):
+    file = stored_card(place)
+    file.write_bytes(b"damaged")
+    with hold(place / "run"):
+        assert cli.main(["fsck", "--repair"]) == 1
+        assert "a unit runs here already" in capsys.readouterr().err
+        assert cli.main(["fsck"]) == 1
+    assert file.read_bytes() == b"damaged"
+
+
+def test_shoot_and_get_bring_a_unit_up_for_their_time(place, capsys):
+    config = (place / "config.toml").read_text().replace('[camera]\n        driver = "none"', CAMERA)
+    (place / "config.toml").write_text(config)
+    assert cli.main(["shoot", "--json"]) == 0
+    (shot,) = json_rows(capsys)
+    assert not Client(place / "run" / "control.sock").runs()
+    assert cli.main(["get", shot["picture"], "-o", str(place / "out"), "--json"]) == 0
+    (got,) = json_rows(capsys)
+    assert (got["sha256"], got["from_unit"]) == (shot["sha256"], 1)
+    assert Path(got["path"]).stat().st_size == shot["size_bytes"]
+    assert cli.main(["list", "--json"]) == 0
+    (listed,) = json_rows(capsys)
+    assert (listed["picture"], listed["local"]) == (shot["picture"], True)
+
+
+def test_a_second_command_does_not_bring_up_a_second_unit(place, capsys):
+    with hold(place / "run"):
+        assert cli.main(["units"]) == 1
+    assert "a unit runs here already" in capsys.readouterr().err
+
+
+def test_list_without_a_unit_loads_the_catalogue_and_no_more(place):
+    fill_catalogue(place, 1)
+    code = "from firmware.cli import main; main(['list', '--json']); import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "sqlite3" in loaded
+    assert not loaded & {"asyncio", "rich", "PIL", "transitions", "serial", "firmware.core", "firmware.fsck"}

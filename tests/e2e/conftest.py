@@ -25,17 +25,33 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of six JPEGs of nearly 60 kB."""
-    folder = tmp_path_factory.mktemp("small")
-    make_pictures(folder, count=6, about_bytes=60_000)
+def large_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two JPEGs of some 450 kB."""
+    folder = tmp_path_factory.mktemp("large")
+    make_pictures(folder, count=2, about_bytes=700_000)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def middling_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two JPEGs of nearly 80 kB."""
+    folder = tmp_path_factory.mktemp("middling")
+    make_pictures(folder, count=2, about_bytes=80_000)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of six JPEGs of nearly 30 kB."""
+    folder = tmp_path_factory.mktemp("tiny")
+    make_pictures(folder, count=6, about_bytes=30_000)
     return folder
 
 
 @pytest.fixture
-def line() -> Iterator[LineProcess]:
-    """Two ports on a fast line."""
-    with LineProcess(["--units", "2", "--baud", str(FAST_BAUD)]) as made:
+def line(request: pytest.FixtureRequest) -> Iterator[LineProcess]:
+    """Two ports on a line; its parameter is the rate."""
+    with LineProcess(["--units", "2", "--baud", str(getattr(request, "param", FAST_BAUD))]) as made:
         yield made
 
 

@@ -6,11 +6,13 @@ end of a process, both bounded, and what fails shows what every process has said
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +28,7 @@ END_S = 5.0  # after SIGTERM (DESIGN §9)
 COMMAND_S = 90.0  # longest any command of these tests may take; those that should be quick say so
 EVENT_S = 60.0  # longest wait for an event, unless a test says otherwise
 LOOK_AGAIN_S = 0.5  # what changes without an event is looked at so often
-FAST_BAUD = 921_600
+FAST_BAUD = 2_000_000  # a picture of 200 kB in a second
 ID_LENGTH = 19  # 00001-3fa7-00000042
 
 Found = TypeVar("Found")
@@ -125,7 +127,8 @@ class UnitProcess:
         self._spawn(self._read_said, self._process)
         with self._news:
             self._news.wait_for(lambda: self._ready(lines), READY_S)
-        assert self.is_running and self._ready(lines), f"unit {self.number} did not get ready; it said:\n{self.said}"
+            ready = self._ready(lines) and self.is_running
+        assert ready, f"unit {self.number} did not get ready; it said:\n{self.said}"
         self._spawn(self._follow)
         return self
 
@@ -218,20 +221,16 @@ class UnitProcess:
         return self.wait_until(find, f"event {' or '.join(words)} {picture or ''} {text}", within_s=within_s)
 
     def wait_until(self, look: Callable[[], Found | None], what: str, *, within_s: float = EVENT_S) -> Found:
-        """What `look` finds; it looks after every event and every line that the unit says, and now and then."""
-        found: list[Found] = []
-
-        def looked() -> bool:
-            result = look()
-            if result:
-                found.append(result)
-            return bool(result)
-
-        for _ in range(round(within_s / LOOK_AGAIN_S)):
-            if looked():
-                return found[0]
+        """What `look` finds; it looks after every event, and now and then."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
             with self._news:
-                self._news.wait(LOOK_AGAIN_S)
+                heard = len(self.events)
+            found = look()
+            if found:
+                return found
+            with self._news:
+                self._news.wait_for(lambda heard=heard: len(self.events) > heard, LOOK_AGAIN_S)  # type: ignore[misc]
             assert self._process is None or self.is_running, f"unit {self.number} has ended:\n{self.said}"
         raise AssertionError(f"unit {self.number}: no {what} within {within_s:.0f} s; it said:\n{self.said}")
 
@@ -270,6 +269,26 @@ class UnitProcess:
         for suffix in ("", "-wal", "-shm"):
             (self.card / f"catalogue.sqlite3{suffix}").unlink(missing_ok=True)
         assert not (self.card / "catalogue.sqlite3").exists()
+
+
+def two_units(
+    make_unit: Callable[..., UnitProcess],
+    ports: Sequence[str],
+    folder: Path,
+    *,
+    capacity: str = "500 kB",
+    policy: str = "when-full",
+    baud: int = FAST_BAUD,
+) -> list[UnitProcess]:
+    """The two of most tests, started: unit 1 with a camera and this capacity, unit 2 with 50 MB and none."""
+    one = {
+        "card": {"capacity": capacity},
+        "camera": {"driver": "folder", "folder": str(folder)},
+        "dispersal": {"policy": policy},
+        "radio": {"baud": baud},
+    }
+    two = {"card": {"capacity": "50 MB"}, "radio": {"baud": baud}}
+    return [make_unit(1, ports[0], one).start(), make_unit(2, ports[1], two).start()]
 
 
 def is_safe(row: Fields) -> bool:
@@ -319,9 +338,15 @@ def wait_settled(one: UnitProcess, two: UnitProcess, pictures: Sequence[str], *,
 
 
 def check_read_out(unit: UnitProcess, shots: Sequence[Fields], folder: Path, into: Path) -> None:
-    """`get` gives each file of the camera's folder back, byte for byte."""
-    sources = sorted(folder.glob("*.jpg"))
+    """`get` gives each shot back as a file of the camera's folder, byte for byte; shots: rows of `shoot`."""
+    sources = {hashlib.sha256(path.read_bytes()).hexdigest(): path.read_bytes() for path in folder.glob("*.jpg")}
     rows = unit.rows("get", *(shot["picture"] for shot in shots), "-o", into)
     assert [row["picture"] for row in rows] == [shot["picture"] for shot in shots]
-    for number, row in enumerate(rows):
-        assert Path(row["path"]).read_bytes() == sources[number % len(sources)].read_bytes()
+    for row, shot in zip(rows, shots, strict=True):
+        assert Path(row["path"]).read_bytes() == sources[shot["sha256"]]
+
+
+def check_clean(unit: UnitProcess) -> None:
+    """fsck finds nothing wrong on the card of a unit that has ended."""
+    checked = unit.command("fsck", "--json")
+    assert checked.code == 0, checked.out + checked.err

@@ -6,6 +6,7 @@ joins two ptys: reads up to CHUNK bytes at one end, and hands them over at the o
 would have carried them. Prints the two paths; ends when its standard input does.
 """
 
+import contextlib
 import os
 import select
 import sys
@@ -45,10 +46,8 @@ def main(baud: int, chunk_bytes: int) -> None:
         for fd, (when, data) in list(due.items()):
             if when <= now:
                 del due[fd]
-                try:
+                with contextlib.suppress(BlockingIOError):  # nobody reads there: lost, as on a real line
                     os.write(other[fd], data)
-                except BlockingIOError:
-                    pass  # nobody reads there: lost, as on a real line
 
 
 if __name__ == "__main__":

@@ -1,0 +1,329 @@
+"""Whole units, as shipped, on simulated machines in virtual time.
+
+A Machine is what the service is around a Unit: it carries requests out, hands packets over and answers back, and calls
+tick() at deadline(). Card, camera, radio and clock are the simulated ones; Store, Catalogue and start-up are real. Same
+seed, same commands: same events, under any PYTHONHASHSEED.
+
+Simulated: latency per kind of request (card, catalogue and camera each do one thing after the other, as their threads
+do), power cuts between any two events and between any two calls of the card, loss of chosen messages, replays of
+anything ever said, restarts with or without the catalogue.
+
+Not simulated: cuts within a transaction of SQLite (each request to the catalogue is done or not), work that a thread
+does while its request is under way (all of it is done at its end), radios out of one another's range, drifting clocks,
+a process killed without a power cut, several cores, real time of any kind.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import cast, get_args
+
+from firmware import commands as c
+from firmware import events as e
+from firmware.catalogue import Catalogue
+from firmware.core import Settings
+from firmware.determine import Rules
+from firmware.link import Link
+from firmware.messages import Message
+from firmware.pictures import Entry, PictureId
+from firmware.seal import InsecureSeal
+from firmware.startup import start_up
+from firmware.store import Store
+from firmware.unit import Unit
+from hal.errors import DandelionError
+from hal.interfaces import Protection
+from sim.camera import SimCamera
+from sim.card import CardOptions, PowerCut, SimCard
+from sim.clock import SimClock
+from sim.radio import LineOptions, SimRadio
+from sim.rig import Rig, Said
+
+SYNC_S = 0.010
+"""Latency of what ends with a sync of the card; a good SD card. Guess."""
+READ_S = 0.001
+"""Latency of everything else."""
+LATENCY_S: Mapping[type, float] = {
+    e.TakePicture: 0.3,
+    e.KeepShot: 3 * SYNC_S,
+    e.FinishPart: 3 * SYNC_S,
+    e.SyncPart: SYNC_S,
+    e.RemoveFile: SYNC_S,
+    e.Quarantine: SYNC_S,
+    e.Save: SYNC_S,
+    e.SavePartial: SYNC_S,
+    e.SaveOrder: SYNC_S,
+    e.SaveDecision: SYNC_S,
+    e.SaveName: SYNC_S,
+}
+_CARD = get_args(e.CardRequest)
+
+
+@dataclass(slots=True)
+class Options:
+    """One machine; what is here may be changed while it is off. size_bytes: least and most of its pictures."""
+
+    rules: Rules = field(default_factory=Rules)
+    capacity_bytes: int = 10_000_000
+    hosting_share: float = 0.5
+    patience_s: float = 120.0
+    temporary: bool = False
+    size_bytes: tuple[int, int] = (20_000, 60_000)
+    file_system_bytes: int = 64_000_000
+
+
+class _Home:
+    """CatalogueHome in memory: the open connection stays over restarts, each COMMIT is durable."""
+
+    def __init__(self, unit: int, clock: SimClock) -> None:
+        self._unit = unit
+        self._clock = clock
+        self.catalogue: Catalogue | None = None
+
+    def open(self) -> Catalogue:
+        if self.catalogue is None:
+            self.catalogue = Catalogue(":memory:", self._unit, wall=lambda: self._clock.wall()[0])
+        return self.catalogue
+
+    def set_aside(self) -> str:
+        self.catalogue = None
+        return "nowhere"
+
+
+class _TappedLink(Link):
+    """Remembers what each packet says, in the order in which they go out."""
+
+    def __init__(self, unit: int, boot: int, mtu_bytes: int) -> None:
+        super().__init__(unit, InsecureSeal(unit, boot), mtu_bytes)
+        self.tapped: deque[tuple[int, Message, bytes]] = deque()
+
+    def encode(self, destination: int, message: Message, *, airtime_ms: int | None = None) -> list[bytes]:
+        packets = super().encode(destination, message, airtime_ms=airtime_ms)
+        self.tapped += [(destination, message, packet) for packet in packets]
+        return packets
+
+
+class Machine:
+    """One unit's machine, on when it is made; off between power_cut() and restart(). Card and catalogue stay."""
+
+    def __init__(self, rig: Rig, unit: int, options: Options | None = None) -> None:
+        self.rig = rig
+        self.unit = unit
+        self.options = options = options or Options()
+        self.card = SimCard(CardOptions(size_bytes=options.file_system_bytes))
+        self.camera = SimCamera(random.Random(f"camera {unit} {rig.seed}"), size_bytes=options.size_bytes)
+        self.latency_s: dict[type, float] = dict(LATENCY_S)
+        self.told: dict[int, list[object]] = {}  # what each ticket was told
+        self.radio: SimRadio | None = None
+        self.running: Unit | None = None
+        self.store: Store | None = None
+        self.starts = 0
+        self._home = _Home(unit, rig.clock)
+        self._link: _TappedLink | None = None
+        self._free_at: dict[str, float] = {}
+        self._armed = 0
+        self._in_turn = False
+        self._ticket = 0
+        rig.join(self)
+        self.restart()
+
+    # ------------------------------------------------------------ power
+
+    def restart(self) -> None:
+        """Switch it on: start-up, then the first turn."""
+        assert self.running is None, "it is on already"
+        rig, options, rules = self.rig, self.options, self.options.rules
+        self.starts += 1
+        rng = random.Random(f"unit {self.unit} {self.starts} {rig.seed}")
+        self.store, _, memory, notices = start_up(
+            self.card,
+            self._home,
+            self.unit,
+            rng,
+            copies=rules.copies,
+            priority_copies=rules.wanted(True),
+            wall=lambda: rig.clock.wall()[0],
+        )
+        self.radio = SimRadio(rig.line)
+        self._link = _TappedLink(self.unit, memory.boot, self.radio.mtu_bytes)
+        settings = Settings(
+            unit=self.unit,
+            name=f"unit-{self.unit}",
+            rules=rules,
+            capacity_bytes=options.capacity_bytes,
+            hosting_share=options.hosting_share,
+            patience_s=options.patience_s,
+            temporary=options.temporary,
+        )
+        self.running = Unit(settings, memory, self._link, rng, self.radio.line_bytes_per_s, rig.now)
+        for notice in notices:
+            self.running.core.log("card", notice)
+        self._free_at = {"card": rig.now, "catalogue": rig.now, "camera": rig.now}
+        self.running.handle(e.WallClock(*rig.clock.wall()), rig.now)
+        self.turn()
+
+    def power_cut(self, chance: random.Random | None = None) -> None:
+        """Off at once: memory and what the card has not synced are gone (with chance: any part of the latter)."""
+        assert self.radio is not None, "it is off already"
+        self.running = self.store = self._link = None
+        self.radio.close()
+        self.radio = None
+        self.card.power_cut(chance)
+
+    def lose_catalogue(self) -> None:
+        """As if catalogue.sqlite3 had been removed; only while it is off."""
+        assert self.running is None
+        self._home.catalogue = None
+
+    def lose_card(self) -> None:
+        """A new card, empty; only while it is off."""
+        self.lose_catalogue()
+        self.card = SimCard(CardOptions(size_bytes=self.options.file_system_bytes))
+
+    # ------------------------------------------------------------ people
+
+    def command(self, make: Callable[[int], c.Command]) -> int:
+        """Give a command, made with its ticket; its ticket."""
+        self._ticket += 1
+        self.told[self._ticket] = []
+        self.on.command(make(self._ticket), self.rig.now)
+        self.turn()
+        return self._ticket
+
+    def outcome(self, ticket: int) -> c.Done | c.Failed | None:
+        """How the command ended; None while it has not."""
+        last = self.told[ticket][-1] if self.told[ticket] else None
+        return last if isinstance(last, c.Done | c.Failed) else None
+
+    # ------------------------------------------------------------ looking
+
+    @property
+    def on(self) -> Unit:
+        """The unit; an error while the machine is off."""
+        assert self.running is not None, f"unit {self.unit} is off"
+        return self.running
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """As it is on the card."""
+        return self._home.open()
+
+    def entry(self, picture: PictureId) -> Entry | None:
+        """What the catalogue knows."""
+        return self.catalogue.look_up(e.LookUp(picture))
+
+    def last_words(self, lines: int) -> list[str]:
+        """The end of its log."""
+        if self.running is None:
+            return ["off"]
+        journal = self.running.core.journal
+        return [f"{line.event}: {line.text}" for line in journal.after(journal.count - lines)]
+
+    def logged(self, event: str) -> list[str]:
+        """The log's lines of this event since the start."""
+        return [line.text for line in self.on.core.journal.after(0) if line.event == event]
+
+    def said(self, kind: type[Message]) -> list[Said]:
+        """Packets of this kind that the unit has ever sent, lost ones too."""
+        return [said for said in self.rig.said if said.source == self.unit and isinstance(said.message, kind)]
+
+    # ------------------------------------------------------------ the turn, as in the service
+
+    def turn(self) -> None:
+        """Let the unit act on what has happened."""
+        if self._in_turn or self.running is None or self.radio is None:
+            return
+        self._in_turn = True
+        self.radio.service()
+        self.running.tick(self.rig.now)
+        while self._hand_out(self.running, self.radio):
+            pass
+        self._in_turn = False
+        self._arm(self.running, self.radio)
+
+    def _hand_out(self, unit: Unit, radio: SimRadio) -> bool:
+        more = False
+        for token, request in unit.requests():
+            self._dispatch(token, request)
+        for told in unit.told():
+            self.told[told.ticket].append(told.what)
+        while radio.room > 0:
+            packet = unit.next_packet(self.rig.now)
+            if packet is None:
+                break
+            self._send(packet, radio)
+            more = True
+        return more or bool(unit.core.steps.requests)
+
+    def _send(self, packet: bytes, radio: SimRadio) -> None:
+        assert self._link is not None
+        destination, message, tapped = self._link.tapped.popleft()
+        assert tapped is packet
+        rig = self.rig
+        said = Said(rig.now, self.unit, destination, message, packet, False)
+        if rig.loses_it(said):
+            said = Said(rig.now, self.unit, destination, message, packet, True)
+        rig.said.append(said)
+        options = rig.line.options
+        if said.lost:
+            rig.line.options = LineOptions(frame_loss=1.0)
+        radio.send(packet, Protection.NONE)
+        rig.line.options = options
+        rig.carried()
+
+    def _dispatch(self, token: int, request: e.Request) -> None:
+        """To the thread that does such things; it answers when it has done what came before."""
+        camera = isinstance(request, e.TakePicture)
+        thread = "camera" if camera else "card" if isinstance(request, _CARD) else "catalogue"
+        done_at = max(self.rig.now, self._free_at[thread]) + self.latency_s.get(type(request), READ_S)
+        self._free_at[thread] = done_at
+        start = self.starts
+        self.rig.at(done_at, lambda: self._carry_out(start, token, request))
+
+    def _carry_out(self, start: int, token: int, request: e.Request) -> None:
+        if start != self.starts or self.running is None or self.store is None:
+            return
+        try:
+            answer = e.Answer(token, self._result(request, self.store))
+        except DandelionError as error:
+            answer = e.Answer(token, error=error)
+        except PowerCut:
+            self.power_cut()
+            return
+        if self.rig.watch is not None:
+            self.rig.watch(self, request)
+        self.running.handle(answer, self.rig.now)
+        self.turn()
+
+    def _result(self, request: e.Request, store: Store) -> object:
+        if isinstance(request, e.TakePicture):
+            return self.camera.capture(timeout_s=20.0)
+        if isinstance(request, _CARD):
+            return store.carry_out(cast(e.CardRequest, request))
+        return self.catalogue.carry_out(cast(e.CatalogueRequest, request))
+
+    def receive(self) -> None:
+        """The line has delivered something, perhaps to this machine."""
+        if self.running is None or self.radio is None:
+            return
+        packets = self.radio.receive()
+        for packet in packets:
+            self.running.packet(packet, self.rig.now)
+        if packets:
+            self.turn()
+
+    def _arm(self, unit: Unit, radio: SimRadio) -> None:
+        """Wake it at its next deadline. While the radio has no room, one that has passed waits for the radio."""
+        times = [unit.deadline()]
+        radio_at = radio.deadline()
+        if radio_at is not None:
+            times = [t for t in times if radio.room or t > self.rig.now] + [radio_at]
+        self._armed += 1
+        start, number = self.starts, self._armed
+        self.rig.at(min(times), lambda: self._woken(start, number))
+
+    def _woken(self, start: int, number: int) -> None:
+        if start == self.starts and number == self._armed:
+            self.turn()

@@ -1,0 +1,89 @@
+"""Imports point one way, and the core has no file, port, thread, sleep, clock or chance of its own (DESIGN §3)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("firmware", "hal", "sim")
+SIM_STARTER = "firmware.cli"  # the one module that may import sim: it has the commands that start it
+CORE = "firmware.unit"
+CORE_MAY_SEE_OF_HAL = {"hal.interfaces", "hal.errors"}
+LEAVES = {"firmware.errors", "firmware.pictures", "firmware.events", "firmware.ranges"}
+IMPURE = {  # modules through which a file, port, thread, process, clock or random source would come in
+    *("asyncio", "concurrent", "ctypes", "fcntl", "glob", "io", "logging", "mmap", "multiprocessing", "os", "pathlib"),
+    *("secrets", "select", "selectors", "shutil", "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile"),
+    *("termios", "threading", "time", "urllib", "PIL", "rich", "serial"),
+}
+
+
+def modules() -> dict[str, Path]:
+    """Module name -> file, of the three packages."""
+    found = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in sorted(found)}
+
+
+MODULES = modules()
+
+
+def imports(name: str) -> set[str]:
+    """Every module that a module imports, wherever in it, by full name."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None
+            assert node.level == 0, f"{name}:{node.lineno} imports by a relative name"
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (whole & MODULES.keys()) or {node.module}
+    return found
+
+
+def reached(name: str) -> set[str]:
+    """A module of ours and all of ours that it imports, directly or not."""
+    seen, left = set(), [name]
+    while left:
+        module = left.pop()
+        if module not in seen:
+            seen.add(module)
+            left += imports(module) & MODULES.keys()
+    return seen
+
+
+def of_package(module: str) -> str:
+    return module.split(".")[0]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if of_package(name) == "hal"])
+def test_hal_knows_neither_firmware_nor_sim(name):
+    assert {of_package(module) for module in imports(name)} & {"firmware", "sim"} == set()
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if of_package(name) == "firmware" and name != SIM_STARTER])
+def test_firmware_does_not_know_sim(name):
+    assert "sim" not in {of_package(module) for module in imports(name)}
+
+
+def test_the_core_is_pure():
+    core = reached(CORE)
+    assert {"firmware.handover", "firmware.states", "firmware.determine"} < core
+    for name in sorted(core):
+        assert {of_package(module) for module in imports(name)} & IMPURE == set(), name
+        assert {module for module in imports(name) if of_package(module) == "hal"} <= CORE_MAY_SEE_OF_HAL, name
+
+
+@pytest.mark.parametrize("name", sorted(LEAVES))
+def test_leaves_import_only_leaves(name):
+    assert {module for module in imports(name) & MODULES.keys()} <= LEAVES | CORE_MAY_SEE_OF_HAL
+
+
+@pytest.mark.parametrize("name", ["firmware.catalogue", "firmware.store", "firmware.config"])
+def test_what_keeps_things_knows_nothing_of_the_unit(name):
+    assert reached(name) & {CORE, "firmware.service", "firmware.control", "firmware.handover"} == set()
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if of_package(name) == "firmware"])
+def test_pillow_stays_out_of_the_firmware(name):
+    assert "PIL" not in {of_package(module) for module in imports(name)}
