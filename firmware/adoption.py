@@ -52,6 +52,7 @@ class Adoptions:
         self._proofs = proofs
         self._readouts = readouts
         self._dispersals = dispersals
+        dispersals.adopting = self._under_way
         self._list_lost = new_catalogue
         self._all: list[Adoption] = []
         self._inventory_at: dict[int, tuple[float, PictureId | None]] = {}
@@ -162,8 +163,7 @@ class Adoptions:
         if entry is None or adoption not in self._all or adoption.handle is not None:
             return
         if entry.file is File.WHOLE and accept.missing:
-            self._all.remove(adoption)  # it is gone there: an ordinary dispersal goes on with the open attempt
-            core.changed = True
+            self._end(adoption)  # it is gone there: an ordinary dispersal goes on with the open attempt
             return
         event = handover.Accepted(adoption.unit, accept.attempt, not accept.missing)
         effects = handover.owner(Owner(entry, core.next_attempt), event)
@@ -173,7 +173,7 @@ class Adoptions:
             adoption.tries = 0
             self._say(adoption)
             return
-        self._all.remove(adoption)
+        self._end(adoption)
         if not entry.deleted and not accept.missing:
             core.log(
                 "adopted",
@@ -201,7 +201,7 @@ class Adoptions:
         effects = handover.owner(Owner(entry, core.next_attempt), event)
         yield from core.carry_out(entry.picture, entry, effects)
         if effects:
-            self._all.remove(adoption)
+            self._end(adoption)
             core.log(
                 "adopted",
                 f"unit {adoption.unit} is listed again as holder of picture {stored.id}",
@@ -209,12 +209,23 @@ class Adoptions:
                 adoption.unit,
             )
 
+    def on_expired(self, source: int, expired: m.Expired) -> None:
+        """The holder knows the handle no more: REQUEST with the same number."""
+        for adoption in self._all:
+            if (adoption.unit, adoption.handle) == (source, expired.handle):
+                adoption.handle = None
+                adoption.tries = 0
+                self._say(adoption)
+
     def on_refuse(self, source: int, refuse: m.Refuse) -> None:
-        """Stale: a later number is needed; else the holder's next HOLD begins it anew."""
+        """Busy: later. Stale: a later number is needed. Else the holder's next HOLD begins it anew."""
         adoption = self._find(source, refuse.id, refuse.attempt)
         if adoption is None:
             return
-        self._all.remove(adoption)
+        if refuse.why is m.RefuseWhy.BUSY:
+            adoption.again_at = self.core.now + refuse.retry_after_s
+            return
+        self._end(adoption)
         if refuse.why is m.RefuseWhy.STALE:
             self.core.run(self._stale(adoption, refuse), refuse.id)
 
@@ -229,6 +240,13 @@ class Adoptions:
         after = yield from core.look_up(refuse.id)
         if after is not None and effects:
             yield from self._named(after, adoption.unit, refuse.row_attempt)
+
+    def _under_way(self, picture: PictureId) -> set[int]:
+        return {adoption.unit for adoption in self._all if adoption.picture.id == picture}
+
+    def _end(self, adoption: Adoption) -> None:
+        self._all.remove(adoption)
+        self.core.changed = True  # an ordinary dispersal may now go there
 
     def _find(self, unit: int, picture: PictureId, attempt: int) -> Adoption | None:
         for a in self._all:
@@ -319,7 +337,7 @@ class Adoptions:
         now = self.core.now
         for adoption in list(self._all):
             if now >= adoption.since + ANSWER_WAIT_S:
-                self._all.remove(adoption)
+                self._end(adoption)
             elif now >= adoption.again_at:
                 self._say(adoption)
         for unit, (again_at, after) in list(self._inventory_at.items()):

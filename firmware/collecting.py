@@ -64,6 +64,11 @@ class Collecting:
         self._began = core.now
 
     @property
+    def done_bytes(self) -> int:
+        """How much of the picture is here."""
+        return 0 if self._receiver is None else self._receiver.have.size_bytes
+
+    @property
     def collected(self) -> Collected:
         """What to tell once the result is "collected"."""
         assert self.picture is not None

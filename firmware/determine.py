@@ -129,11 +129,12 @@ def _choose(picture: PictureView, possible: list[NeighbourView], now: float) -> 
     willing = [n for n in able if n.refused_until <= now]
     if not willing:
         soonest = min(able, key=lambda n: n.refused_until)
-        return Keep(f"every unit heard has refused; unit {soonest.unit} is asked again", soonest.refused_until)
+        full = all(n.room_bytes < picture.size_bytes for n in able)
+        why = "no unit heard has room for it" if full else "every unit heard has refused"
+        return Keep(f"{why}; unit {soonest.unit} is asked again", soonest.refused_until)
     roomy = [n for n in willing if n.room_bytes >= picture.size_bytes or n.unit in picture.open_at]
-    if not roomy:
-        return Keep("no unit heard has room for it")
-    idle = [n for n in roomy if n.idle]
+    # What a beacon says may be old: without any room heard of, they are asked, and refuse with a time and a reason.
+    idle = [n for n in roomy or willing if n.idle]
     if not idle:
         return Keep("the units with room are receiving other pictures of ours")
     best = max(idle, key=lambda n: (n.unit in picture.open_at, n.room_bytes, n.link, -n.last_used))

@@ -93,6 +93,7 @@ class Dispersals:
         self._wake_at: float | None = None
         self._looking = False
         self._conflicts: dict[PictureId, set[int]] = {}
+        self.adopting: Callable[[PictureId], set[int]] = lambda _: set()  # units whose copies are being adopted (R4)
         self._orders: list[Order] = []
         self._stuck: set[PictureId] = set()  # passed over in this round of looking for work
         self._decided: OrderedDict[PictureId, str] = OrderedDict()
@@ -213,7 +214,7 @@ class Dispersals:
         """DECIDE: the one place where what comes next is decided, also after every failure; Keep if it stays."""
         core = self.core
         busy = {d.host for d in self._all if d is not dispersal and d.host}
-        view = _view(entry, dispersal.by_hand, self._conflicts.get(dispersal.id, set()))
+        view = _view(entry, dispersal.by_hand, self._conflicts.get(dispersal.id, set()) | self.adopting(dispersal.id))
         card, neighbours = core.card_view(), core.neighbours.views(core.now, busy)
         decision = determine(view, card, neighbours, core.settings.rules, core.now)
         self._note(

@@ -31,6 +31,12 @@ from hal.errors import CardError, DandelionError
 
 RESERVATIONS = 4
 """Pictures received at once, from as many units (R3)."""
+MAX_ALIVE = 64
+"""Hostings remembered, those that are over and may be asked about again included; half of the handles there are."""
+MAX_PER_UNIT = 24
+"""Of these under way for one unit; all but one have nothing missing and reserve nothing: copies that it adopts (R4)."""
+KNOWN_TTL_S = 20.0
+"""A handle lives this long where nothing is missing: END follows at once, or not at all."""
 SHORTEST_TTL_S = 60.0
 """A reservation lives this long, or four times the expected transfer, after its last part (R3)."""
 PARTIAL_STEP_BYTES = 65_536
@@ -66,7 +72,6 @@ class Hosting:
     synced_bytes: int = 0
     part_open: bool = False
     state_before_end: State = State.IDLE
-    started: float = 0.0
 
     @property
     def key(self) -> tuple[str, int, PictureId]:
@@ -82,7 +87,8 @@ class Hostings:
     wanted_bytes: int = 0  # room that a refused unit asked for lately and that dropping cache can make
     refused_bytes: int = 0  # the smallest picture refused for want of room since there was last enough
     _all: list[Hosting] = field(default_factory=list)
-    _next_handle: int = 0
+    _last_handle: int = 0
+    _resting: dict[int, float] = field(default_factory=dict)  # handles that are over, until their TTL is
     _expired_said: dict[int, float] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Hosting]:
@@ -96,20 +102,21 @@ class Hostings:
         if picture.id.unit != source:
             self._refuse(source, picture.id, request.attempt, m.RefuseWhy.NOT_YOURS, NOT_HOSTING_RETRY_S)
             return
-        for old in [h for h in self._all if h.owner == source]:
-            if old.picture.id == picture.id and old.attempt == request.attempt and old.state is not State.IDLE:
+        for old in [h for h in self._all if h.owner == source and h.picture.id == picture.id]:
+            if old.attempt == request.attempt and old.state is not State.IDLE:
                 self._again(old)
                 return
             if old.state in (State.RECEIVE, State.CHECK_SPACE, State.STORE):
                 self._refuse(source, picture.id, request.attempt, m.RefuseWhy.BUSY, BUSY_RETRY_S)
                 return
             if old.state is State.ACCEPT:
-                if old.picture.id != picture.id and self.core.now - old.last_part < IDLE_TAKEN_OVER_S:
-                    self._refuse(source, picture.id, request.attempt, m.RefuseWhy.BUSY, BUSY_RETRY_S)
-                    return
                 self._end(old, "withdrawn")
             self._forget(old)
-        hosting = Hosting(source, picture, request.attempt, started=self.core.now, last_part=self.core.now)
+        handle = self._new_handle(source)
+        if not handle:
+            self._refuse(source, picture.id, request.attempt, m.RefuseWhy.BUSY, BUSY_RETRY_S)
+            return
+        hosting = Hosting(source, picture, request.attempt, handle=handle, last_part=self.core.now)
         self._all.append(hosting)
         states.hosting.move(hosting, "requested")
         if not self.core.run(self._answer(hosting), picture.id, lambda error: self._failed(hosting, error)):
@@ -136,7 +143,6 @@ class Hostings:
         said = yield from self.core.carry_out(picture, entry, effects)
         if said:
             states.hosting.move(hosting, "known")
-            hosting.handle = self._new_handle()
             self._accept(hosting)
             return
         states.hosting.move(hosting, "refused")
@@ -169,7 +175,6 @@ class Hostings:
         hosting.part_open = True
         hosting.synced_bytes = have
         hosting.receiver = Receiver(picture.size_bytes, RangeSet([(0, have)] if have else []))
-        hosting.handle = self._new_handle()
         states.hosting.move(hosting, "room")
         self._accept(hosting)
 
@@ -178,7 +183,7 @@ class Hostings:
         room, size = self.core.room, hosting.picture.size_bytes
         if self.core.settings.temporary or self.core.settings.hosting_share == 0:
             return m.RefuseWhy.NOT_HOSTING, NOT_HOSTING_RETRY_S, 0
-        if sum(1 for h in self._all if h.state is not State.IDLE) > RESERVATIONS:
+        if len(room.reserved_held) >= RESERVATIONS or not self._only_one(hosting):
             return m.RefuseWhy.BUSY, BUSY_RETRY_S, 0
         if room.hosting_left_bytes < size:
             return m.RefuseWhy.FULL, FULL_RETRY_S, size
@@ -191,10 +196,22 @@ class Hostings:
             return m.RefuseWhy.FULL, FULL_RETRY_S, size
         return None, 0, 0
 
+    def _only_one(self, hosting: Hosting) -> bool:
+        """One reservation per unit (R3); one whose parts have stopped gives way."""
+        for other in [h for h in self._all if h.owner == hosting.owner and h.key in self.core.room.reserved_held]:
+            if other.state is not State.ACCEPT or self.core.now < other.last_part + IDLE_TAKEN_OVER_S:
+                return False
+            self._end(other, "withdrawn")
+            self._forget(other)
+        return True
+
+    def _ttl_s(self, hosting: Hosting) -> float:
+        if hosting.receiver is None:
+            return KNOWN_TTL_S
+        return max(SHORTEST_TTL_S, 4 * hosting.picture.size_bytes / self.core.line_bytes_per_s)
+
     def _accept(self, hosting: Hosting) -> None:
-        core = self.core
-        rate = core.line_bytes_per_s
-        ttl_s = max(SHORTEST_TTL_S, 4 * hosting.picture.size_bytes / rate)
+        core, ttl_s = self.core, self._ttl_s(hosting)
         hosting.expires = core.now + ttl_s
         missing: m.Ranges = ()
         if hosting.receiver is not None:
@@ -237,7 +254,7 @@ class Hostings:
             hosting.writing += 1
             self.core.run(self._write(hosting, offset, data), on_error=lambda e: self._failed(hosting, e))
         hosting.last_part = now
-        hosting.expires = now + max(SHORTEST_TTL_S, 4 * hosting.picture.size_bytes / self.core.line_bytes_per_s)
+        hosting.expires = now + self._ttl_s(hosting)
         self._go_on(hosting)
 
     def _write(self, hosting: Hosting, offset: int, data: bytes) -> Step:
@@ -493,20 +510,30 @@ class Hostings:
     def _forget(self, hosting: Hosting) -> None:
         if hosting in self._all:
             self._all.remove(hosting)
+            self._resting[hosting.handle] = hosting.expires
 
     def _by_handle(self, source: int, handle: int) -> Hosting | None:
-        return next((h for h in self._all if h.owner == source and h.handle == handle and h.handle), None)
+        return next((h for h in self._all if h.owner == source and h.handle == handle), None)
 
-    def _new_handle(self) -> int:
-        """1..127, not one that lives (HANDOVER §2, Messages)."""
-        living = {h.handle for h in self._all}
-        while True:
-            self._next_handle = self._next_handle % (m.FIRST_COPY_HANDLE - 1) + 1
-            if self._next_handle not in living:
-                return self._next_handle
+    def _new_handle(self, unit: int) -> int:
+        """1..127, not one whose TTL is not over (HANDOVER §2, Messages); 0: none for now."""
+        if sum(1 for h in self._all if h.owner == unit and h.state is not State.IDLE) >= MAX_PER_UNIT:
+            return 0
+        if len(self._all) >= MAX_ALIVE:
+            over = next((h for h in self._all if h.state is State.IDLE), None)
+            if over is None:
+                return 0
+            self._forget(over)
+        taken = {h.handle for h in self._all}
+        taken |= {handle for handle, until in self._resting.items() if until > self.core.now}
+        for step in range(1, m.FIRST_COPY_HANDLE):
+            handle = (self._last_handle + step - 1) % (m.FIRST_COPY_HANDLE - 1) + 1
+            if handle not in taken:
+                self._last_handle = handle
+                return handle
+        return 0
 
     def _say_expired(self, unit: int, handle: int) -> None:
         if self.core.now - self._expired_said.get(unit, -EXPIRED_EVERY_S) >= EXPIRED_EVERY_S:
             self._expired_said[unit] = self.core.now
             self.core.say(unit, m.Expired(handle))
-

@@ -69,9 +69,7 @@ class Reconciliation:
         if not self._complete:
             self._catalogue.set_counters(complete=1)
         if self._adopted:
-            self._notices.add(
-                f"{self._adopted} pictures on the card that the catalogue did not know were taken into it"
-            )
+            self._notices.add(f"pictures on the card that the catalogue did not know, taken into it: {self._adopted}")
         return tuple(self._lost)
 
     # ------------------------------------------------------------ one directory

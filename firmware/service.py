@@ -43,6 +43,12 @@ END_TIMEOUT_S = 3.0
 GIVE_WAY_S = 20.0
 """How long `run` waits for a temporary unit to end."""
 LONGEST_SLEEP_S = 3600.0
+READS_AT_ONCE = 4
+READ_EVERY_S = 0.020
+READ_EVERY_BYTES = 512
+"""A UART wakes its reader for each 8 bytes, 1400 times a second at 115200, and only the last wake-up of a frame brings
+a packet. So after so many reads without one the port is left alone for so long, or for so many bytes of line time where
+that is less: the kernel keeps 4 kB (TRAPS), and short frames are not delayed."""
 
 _CARD = get_args(CardRequest)
 _CATALOGUE = get_args(CatalogueRequest)
@@ -62,6 +68,8 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._watched: int | None = None
+        self._reads = 0  # since the last packet
+        self._pause: asyncio.TimerHandle | None = None  # until the port is read again
         self._broken: BaseException | None = None
         self._printed = 0
         self._ticket = 0
@@ -139,8 +147,9 @@ class Service:
 
     async def _end(self, server: Server) -> None:
         await server.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._pause):
+            if timer is not None:
+                timer.cancel()
         self._watch(None)
         self.radio.close()
         self.camera.close()
@@ -165,7 +174,8 @@ class Service:
             self.unit.tick(self.clock.monotonic())
             while self._hand_out():
                 pass
-            self._watch(self.radio.fileno())
+            if self._pause is None:
+                self._watch(self.radio.fileno())
             self._arm()
             self._print_log()
         except Exception as error:  # noqa: BLE001 - a bug of ours: crash, restart, recover (STYLE 18)
@@ -214,10 +224,21 @@ class Service:
             self.turn()
 
     def _readable(self) -> None:
-        now = self.clock.monotonic()
-        for packet in self.radio.receive():
+        radio, now = self.radio, self.clock.monotonic()
+        self._pause = None
+        before_bytes = radio.counts.bytes_in
+        packets = radio.receive()
+        for packet in packets:
             self.unit.packet(packet, now)
-        self.turn()
+        if packets or radio.counts.bytes_in == before_bytes or radio.fileno() is None:
+            self._reads = 0
+            self.turn()
+            return
+        self._reads += 1  # a frame has begun and goes on
+        if self._reads >= READS_AT_ONCE:
+            self._watch(None)
+            pause_s = min(READ_EVERY_S, READ_EVERY_BYTES / radio.line_bytes_per_s)
+            self._pause = self._loop.call_later(pause_s, self._readable)
 
     def _watch(self, descriptor: int | None) -> None:
         """Watch the radio's descriptor, which changes when the port goes away and comes back."""

@@ -45,6 +45,9 @@ class Serving:
         self._all: list[Served] = []
         self._last_handle = 255
 
+    def __iter__(self) -> Iterator[Served]:
+        return iter(self._all)
+
     def outgoing(self) -> Iterator[Outgoing]:
         """What has parts to say."""
         return (serving.outgoing for serving in self._all if serving.outgoing is not None)

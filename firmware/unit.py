@@ -155,7 +155,9 @@ class Unit:
             m.Part: _by_handle(self.hostings.on_part, self.read_outs.on_part),
             m.End: _by_handle(self.hostings.on_end, self.read_outs.on_end),
             m.Report: _by_handle(self.dispersals.on_report, self.serving.on_report),
-            m.Expired: _by_handle(self.dispersals.on_expired, self.serving.on_expired),
+            m.Expired: _by_handle(
+                _both(self.dispersals.on_expired, self.adoptions.on_expired), self.serving.on_expired
+            ),
             m.Stored: _both(self.dispersals.on_stored, self.adoptions.on_stored),
             m.Hold: self.adoptions.on_hold,
             m.Keep: self.hostings.on_keep,

@@ -18,7 +18,7 @@ from firmware.errors import Refused
 from hal.errors import DandelionError
 from sim.bench_figures import Figure, Goal, Setting
 from sim.bench_units import PATIENCE_S, POLL_S, BenchUnit, Pair, cpu_s, rss_mb
-from sim.children import DANDELION, END_S
+from sim.children import END_S
 from sim.line import LineProcess
 
 READY_S = 0.6  # DESIGN §11, as the next four
@@ -41,7 +41,6 @@ def ready(setting: Setting) -> Iterator[Figure]:
     times = []
     with LineProcess(["--units", "2", "--baud", str(setting.baud)]) as line:
         made = BenchUnit(1, setting.directory, port=line.ports[0], baud=setting.baud, folder=setting.folder)
-        made.process.end(0)  # its config is wanted, and its card made anew
         for _ in range(1 + (QUICK_STARTS if setting.quick else STARTS)):
             times.append(ready_s(made))
     goal = Goal(READY_S)
@@ -53,9 +52,7 @@ def ready(setting: Setting) -> Iterator[Figure]:
 def ready_s(unit: BenchUnit) -> float:
     """Start the unit with its config, wait for its first answer, and end it: seconds that the answer took."""
     begun = time.monotonic()
-    process = subprocess.Popen(
-        [*DANDELION, "run", "--config", str(unit.config)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(unit.start_words, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not _answers(unit.socket):
             if time.monotonic() - begun > PATIENCE_S or process.poll() is not None:
@@ -93,7 +90,9 @@ def rss(setting: Setting) -> Iterator[Figure]:
 
 
 def _children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Of whichever thread."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(word) for task in tasks for word in (task / "children").read_text().split()]
 
 
 def idle(setting: Setting) -> Iterator[Figure]:

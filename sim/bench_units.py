@@ -81,12 +81,13 @@ class EventLog(threading.Thread):
         with self._news:
             while len(found := self.times(event, picture)) < count:
                 if not self._news.wait(PATIENCE_S):
-                    raise Refused(f"no event {event!r} came within {PATIENCE_S:.0f} s")
+                    last = self._events[-1][1]["text"] if self._events else "nothing"
+                    raise Refused(f"no event {event!r} came within {PATIENCE_S:.0f} s; the last was: {last}")
         return found[count - 1]
 
 
 class BenchUnit:
-    """One unit; its process starts at once, ready() waits for it. folder: of its camera, None without one."""
+    """One unit: start() its process, then wait until it is ready(). folder: of its camera, None without one."""
 
     def __init__(
         self,
@@ -115,8 +116,19 @@ class BenchUnit:
             "security": {"insecure": True},
         }
         self.config.write_text(as_toml(tables))
-        self.process = Child([*runner, "--config", str(self.config)], said=self.directory / "output")
         self.log = EventLog(self.socket)
+        self.start_words = (*runner, "--config", str(self.config))
+        self._process: Child | None = None
+
+    def start(self) -> None:
+        """Begin its process; whoever does ends it."""
+        self._process = Child(self.start_words, said=self.directory / "output")
+
+    @property
+    def process(self) -> Child:
+        """The one that was started."""
+        assert self._process is not None
+        return self._process
 
     @property
     def output(self) -> str:
@@ -131,6 +143,15 @@ class BenchUnit:
                 raise Refused(f"unit {self.number} did not come up: {self.process.last_words()}")
             time.sleep(POLL_S)
         self.log.start()
+
+    def meet(self) -> None:
+        """Wait until another unit's beacon has told what room it has."""
+        self.log.wait_for("heard")
+        deadline = time.monotonic() + PATIENCE_S
+        while not any(row["room_bytes"] for row in self.ask("units")):
+            if time.monotonic() > deadline:
+                raise Refused(f"unit {self.number} has heard of no room: {self.process.last_words()}")
+            time.sleep(POLL_S)
 
     def ask(self, verb: str, **arguments: object) -> list[Fields]:
         """The rows that it answers with, without a command's process."""
@@ -201,10 +222,11 @@ class Pair:
         try:
             for number, port in enumerate(self.line.ports, start=1):
                 self.units.append(self._make(number, port))
+                self.units[-1].start()
             for unit in self.units:
                 unit.ready()
             for unit in self.units:
-                unit.log.wait_for("heard")
+                unit.meet()
         except BaseException:
             self._end()
             raise

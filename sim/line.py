@@ -63,6 +63,8 @@ class Line:
         self._masters: list[int] = []
         self._slaves: list[int] = []
         self.ports: list[str] = []
+        if links is not None:
+            links.mkdir(parents=True, exist_ok=True)
         for index in range(count):
             self._open(None if links is None else links / f"port-{index + 1}")
 

@@ -58,7 +58,7 @@ def render(state: FleetState, *, lines: int) -> RenderableType:
         _units(state),
         _legend(),
         *complaints,
-        Rule(f"pictures: the last of {len(state.pictures)}", style="bright_black", align="left"),
+        Rule(f"pictures: {len(state.pictures)}, newest first", style="bright_black", align="left"),
         *_pictures(state, pictures),
         Rule("events", style="bright_black", align="left"),
         *_events(state, events),

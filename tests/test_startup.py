@@ -104,6 +104,18 @@ def test_a_new_card_gets_a_number_at_random_and_keeps_it(unit: Unit) -> None:
     other.stop()
 
 
+def test_the_identity_is_durable_and_its_number_is_not_drawn_again_for_a_new_catalogue(tmp_path: Path) -> None:
+    card = SimCard()
+    unit = Unit(card, tmp_path / "c")
+    first = unit.start(seed=1).memory
+    unit.stop()
+    card.power_cut()
+    assert bytes_of(card, "identity") == f"card {first.card:04x}\nunit 1\n".encode()
+    unit.path.unlink()
+    assert unit.start(seed=1).memory.card != first.card
+    unit.stop()
+
+
 def test_counters_go_on_over_restarts(unit: Unit) -> None:
     assert unit.started is not None
     unit.started.catalogue.save(Save(sequence=17, next_attempt=2**63 + 5))
@@ -352,6 +364,25 @@ def test_a_directory_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path:
         unit.start()
     card.options.below.clear()
     assert not any(notice.startswith("LOST") for notice in unit.start().notices)
+    unit.stop()
+
+
+def test_what_a_start_did_to_files_is_durable_before_the_rows_say_so(tmp_path: Path) -> None:
+    """The process before was killed between rename and fsync; after this start the power goes."""
+    card = SimCard()
+    unit = Unit(card, tmp_path / "c")
+    store = unit.start().store
+    paths = [put_picture(card, p) for p in (picture(1), picture(2, card=5), picture(3, unit=2))]
+    unit.save(replace(own(2, file=File.GONE, card=5), deleted=True))
+    card.rename(paths[0], "moved")
+    card.sync_directory("own/00001-3fa7")
+    card.rename("moved", paths[0])
+    unit.again()
+    unit.stop()
+    card.power_cut()
+    assert pictures_on(card) == {store.path(picture(1)): content(1)}
+    unit.start()
+    assert unit.entry(picture(1).id) == own(1)
     unit.stop()
 
 

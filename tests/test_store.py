@@ -265,6 +265,20 @@ def test_the_digest_is_of_the_whole_file_on_the_medium() -> None:
         store.digest_file(DigestFile(picture(2)))
 
 
+def test_a_digest_is_not_fooled_by_pages_that_never_reached_the_medium() -> None:
+    card = SimCard()
+    store = Store(card, UNIT)
+    path = store.path(picture(1))
+    card.make_directory(f"own/00001-{CARD:04x}")
+    file = card.create(path, 150_000)
+    file.write(0, content(1))
+    card.options.at[card.calls + 1] = Fault.IO
+    with pytest.raises(CardError):
+        file.sync()
+    assert bytes_of(card, path) == content(1)
+    assert not store.digest_file(DigestFile(picture(1))).whole
+
+
 @pytest.mark.parametrize("extra", [b"", b"x"])
 def test_a_file_of_another_length_is_not_whole(extra: bytes) -> None:
     card = SimCard()

@@ -277,17 +277,18 @@ def two_units(
     folder: Path,
     *,
     capacity: str = "500 kB",
+    capacity_2: str = "50 MB",
     policy: str = "when-full",
     baud: int = FAST_BAUD,
 ) -> list[UnitProcess]:
-    """The two of most tests, started: unit 1 with a camera and this capacity, unit 2 with 50 MB and none."""
+    """The two of most tests, started: unit 1 with a camera, unit 2 with none."""
     one = {
         "card": {"capacity": capacity},
         "camera": {"driver": "folder", "folder": str(folder)},
         "dispersal": {"policy": policy},
         "radio": {"baud": baud},
     }
-    two = {"card": {"capacity": "50 MB"}, "radio": {"baud": baud}}
+    two = {"card": {"capacity": capacity_2}, "radio": {"baud": baud}}
     return [make_unit(1, ports[0], one).start(), make_unit(2, ports[1], two).start()]
 
 

@@ -1,0 +1,333 @@
+"""README and docs say what is so: examples run, and tables, names and links equal the code."""
+
+import argparse
+import ast
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from firmware import cli, config
+from firmware.messages import RefuseWhy
+from sim import line
+from sim.children import DANDELION
+from sim.fleet_config import read_options
+from sim.line import LineProcess
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = (
+    "README.md",
+    "CHANGELOG.md",
+    "docs/operations.md",
+    "docs/architecture.md",
+    "docs/states.md",
+    "docs/protocol.md",
+)
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
+OPERATIONS, README, ARCHITECTURE = TEXTS["docs/operations.md"], TEXTS["README.md"], TEXTS["docs/architecture.md"]
+CARD = "3fa7"  # the card number in every example
+SESSION_S = 120.0  # the examples together; they take 15
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def verbs() -> dict[str, argparse.ArgumentParser]:
+    """Each verb's parser."""
+    return next(a.choices for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
+
+
+# --- config --------------------------------------------------------------------------------------------------------
+
+KEYS = dict(re.findall(r"^\| `(\w+\.\w+)` \| (.*?) \| ", OPERATIONS, re.MULTILINE))
+NEEDED = {
+    "unit": {"id": "7"},
+    "camera": {"driver": '"pattern"'},
+    "radio": {"port": '"nowhere"'},
+    "security": {"insecure": "true"},
+}
+
+
+def as_toml(tables: dict[str, dict[str, str]]) -> str:
+    return "".join(f"[{t}]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items()) for t, keys in tables.items())
+
+
+def test_the_table_of_keys_has_exactly_those_of_the_config() -> None:
+    assert sorted(KEYS) == sorted(f"{table}.{key}" for table, keys in config._KEYS.items() for key in keys)
+
+
+def test_the_defaults_in_the_table_are_those_of_the_config(tmp_path: Path) -> None:
+    told = {table: dict(keys) for table, keys in NEEDED.items()}
+    for name, default in KEYS.items():
+        if (value := default.strip("`")) and "<" not in value and name != "radio.port":
+            table, key = name.split(".")
+            told.setdefault(table, {})[key] = value
+    (tmp_path / "said.toml").write_text(as_toml(told))
+    (tmp_path / "bare.toml").write_text(as_toml(NEEDED))
+    assert len(told["dispersal"]) == 5
+    assert config.load(tmp_path / "said.toml") == config.load(tmp_path / "bare.toml")
+    assert KEYS["radio.port"] == f'`"{config.Radio().port}"`'
+    assert KEYS["unit.name"] == "`unit-<id>`"
+    assert config.load(tmp_path / "bare.toml").unit.name == "unit-7"
+
+
+def test_the_example_config_is_about_every_key_that_can_be_set() -> None:
+    text = (ROOT / "deploy" / "config.example.toml").read_text(encoding="utf-8")
+    shown = re.findall(r"^(?:# )?(\w+) = ", text, re.MULTILINE)
+    later = {"button_pin", "led_pin", "credential"}
+    assert sorted(shown) == sorted({name.split(".")[1] for name in KEYS} - later)
+
+
+# --- commands ------------------------------------------------------------------------------------------------------
+
+ROWS = dict(re.findall(r"^\| `(\w+)([^`\n]*)` \| .*\|$", OPERATIONS.split("\n## ")[4 - 1 + 0], re.MULTILINE))
+
+
+def test_the_table_of_commands_has_exactly_the_verbs_with_their_options() -> None:
+    section = re.search(r"^## 3\. .*?(?=^## )", OPERATIONS, re.MULTILINE | re.DOTALL)
+    assert section is not None
+    rows = dict(re.findall(r"^\| `(\w+)( [^`\n]*)?` \|", section[0], re.MULTILINE))
+    assert list(rows) == list(verbs())
+    for verb, parser in verbs().items():
+        options = {option for action in parser._actions for option in action.option_strings}
+        told = set(re.findall(r"(?<![\w-])--?[a-z]+", rows[verb]))
+        assert told == options - {"-h", "--help", "--config", "--json"}, verb
+
+
+COMMANDS = [command for text in TEXTS.values() for block in blocks(text, "sh") for command in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_to_type_is_one(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = shlex.split(command)
+    match words:
+        case ["make", target]:
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        case ["python", "-m", "sim.line", *rest]:
+            line._arguments(rest)
+        case [program, "sim", *rest] if Path(program).name == "dandelion":
+            read_options(rest)
+        case [program, *rest] if Path(program).name == "dandelion":
+            cli._parser().parse_args(rest)
+        case _:
+            raise AssertionError(f"{command!r}: what is this?")
+    assert capsys.readouterr().err == ""
+
+
+# --- the session of operations.md, with two units on a line ---------------------------------------------------------
+
+
+def normal(text: str) -> str:
+    """What is the same each time: digits of digests, times, sizes and measures become words."""
+    for pattern, word in (
+        (r"(?<=\d-)[0-9a-f]{16}\b", "DIGITS"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
+        (r"\d+(\.\d+)? (B|kB|MB|GB)\b", "SIZE"),
+        (r"\d+\.\d+(?= s\b)|\d+(?= s ago)", "SECONDS"),
+        (r"(?<=boot )\d+", "BOOT"),
+        (r"\d+\.\d+%", "SHARE"),
+        (r" +", " "),
+    ):
+        text = re.sub(pattern, word, text)
+    return text.strip()
+
+
+def told(text: str) -> list[str]:
+    """Lines as a person sees them once all bars of progress have gone."""
+    return [normal(each) for each in text.splitlines() if not re.fullmatch(r"\S+ \d+% of .*", each)]
+
+
+def fits(said: list[str], expected: list[str]) -> bool:
+    """Whether the lines are those expected, where … stands for any lines."""
+    if not expected:
+        return not said
+    if expected[0] == "…":
+        return any(fits(said[start:], expected[1:]) for start in range(len(said) + 1))
+    return bool(said) and said[0] == expected[0] and fits(said[1:], expected[1:])
+
+
+@contextmanager
+def unit(config_name: str, directory: Path, until: str):
+    """A unit of the session, up from the line that says `until`."""
+    command = [*DANDELION, "run", "--config", config_name]
+    with subprocess.Popen(command, cwd=directory, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = []
+            for text in process.stderr:
+                said.append(text)
+                if text.startswith(until):
+                    break
+            assert said[-1].startswith(until), said
+            yield
+        finally:
+            process.terminate()
+
+
+def run_session(text: str, directory: Path) -> list[tuple[str, list[str], list[str], str]]:
+    """Every example of the document in one shell: command, lines expected, lines said, exit status."""
+    steps = []
+    for block in blocks(text, "console"):
+        for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, expected = step.partition("\n")
+            steps.append((command, expected))
+    script = "".join(
+        f"{{ {command}\n}} >{directory}/said.{number} 2>&1\necho $? >{directory}/status.{number}\n"
+        for number, (command, _) in enumerate(steps)
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    subprocess.run(
+        ["bash", "-c", script], cwd=directory, env={**os.environ, "PATH": path}, check=True, timeout=SESSION_S
+    )
+    return [
+        (command, told(expected), told((directory / f"said.{n}").read_text()), (directory / f"status.{n}").read_text())
+        for n, (command, expected) in enumerate(steps)
+    ]
+
+
+def test_the_examples_for_the_operator_do_what_stands_there(tmp_path: Path) -> None:
+    for block in blocks(OPERATIONS, "toml"):
+        (tmp_path / block.split("\n")[0].removeprefix("# ")).write_text(block)
+    with ExitStack() as stack:
+        stack.enter_context(LineProcess(["--baud", "921600", "--links", str(tmp_path / "line")]))
+        stack.enter_context(unit("south.toml", tmp_path, "ready"))
+        stack.enter_context(unit("north.toml", tmp_path, "heard: unit 2 is heard"))
+        card = (tmp_path / "north/card/identity").read_text().split()[1]
+        results = run_session(OPERATIONS.replace(CARD, card), tmp_path)
+    for command, expected, said, status in results:
+        assert fits(said, expected), f"$ {command}\n" + "\n".join(said)
+        assert status == "0\n", command
+    assert len(results) == 22
+    assert not (tmp_path / f"north/card/preview/00001-{card}-00000001.jpg").exists()  # deleted means deleted
+
+
+# --- the fleet -----------------------------------------------------------------------------------------------------
+
+
+def test_the_fleet_without_a_terminal_stores_and_delivers_and_its_command_reads_a_picture_out(tmp_path: Path) -> None:
+    arguments = ["sim", "--baud", "4000000", "--interval", "2", "--dir", "fleet"]
+    lines: list[str] = []
+    with subprocess.Popen([*DANDELION, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            for text in process.stdout:
+                lines.append(text)
+                said = "".join(lines)
+                if all(word in said for word in ("requested", "accepted", "stored", "delivered")):
+                    break
+            command = [each for each in lines if " get 0" in each][-1]
+            subprocess.run(
+                shlex.split(command.replace(" -o /tmp ", " -o taken ")), cwd=tmp_path, check=True, capture_output=True
+            )
+        finally:
+            process.send_signal(signal.SIGINT)
+            rest = process.stdout.read() if process.stdout is not None else ""
+    assert process.returncode == 0
+    assert rest.splitlines()[-1].startswith("The fleet ends: ")
+    (taken,) = (tmp_path / "taken").iterdir()
+    folder = {picture.read_bytes() for picture in (tmp_path / "fleet" / "pictures").iterdir()}
+    assert taken.read_bytes() in folder
+    shot, stored = (next(n for n, each in enumerate(lines) if word in each) for word in (" shot: ", " is stored at "))
+    assert seconds(lines[stored]) - seconds(lines[shot]) < 30
+
+
+def seconds(text: str) -> float:
+    return float(text.split()[0])
+
+
+def test_the_picture_of_the_fleet_shows_three_units_and_loads_nothing() -> None:
+    drawn = (ROOT / "docs" / "fleet.svg").read_text(encoding="utf-8").replace("&#160;", " ")
+    for shown in ("unit-1", "unit-2", "unit-3", "verified", "is stored at", "under way"):
+        assert shown in drawn
+    assert "url(http" not in drawn
+
+
+# --- words of status and log -----------------------------------------------------------------------------------------
+
+
+def strings(path: Path, function: str) -> set[str]:
+    """First texts of the calls of a function of this name; what is filled in becomes N."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and node.args:
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name == function:
+                found |= set(texts(node.args[0]))
+    return found
+
+
+def texts(node: ast.expr) -> list[str]:
+    match node:
+        case ast.Constant(str() as text):
+            return [text]
+        case ast.JoinedStr(values):
+            return ["".join(v.value if isinstance(v, ast.Constant) else "N" for v in values)]
+        case ast.IfExp(body=body, orelse=orelse):
+            return texts(body) + texts(orelse)
+    return []
+
+
+def test_every_reason_to_keep_a_picture_is_explained() -> None:
+    reasons = strings(ROOT / "firmware" / "determine.py", "Keep")
+    assert len(reasons) >= 8
+    for reason in reasons:
+        assert f"| {reason} |" in OPERATIONS
+
+
+def test_every_word_of_the_log_is_listed() -> None:
+    words = set().union(*(strings(path, "log") for path in (ROOT / "firmware").glob("*.py")))
+    assert len(words) >= 15
+    listed = re.search(r"^Words of `log`.*?\n\n", OPERATIONS, re.MULTILINE | re.DOTALL)
+    assert listed is not None
+    assert words <= set(re.findall(r"\*(\w+)\*", listed[0]))
+
+
+@pytest.mark.parametrize(
+    "why", [RefuseWhy.FULL, RefuseWhy.BUSY, RefuseWhy.NOT_HOSTING, RefuseWhy.FAILED, RefuseWhy.CONFLICT]
+)
+def test_every_reason_of_a_refusal_is_explained(why: RefuseWhy) -> None:
+    assert f"`{why.name.lower().replace('_', ' ')}`: " in OPERATIONS
+
+
+# --- names and links -------------------------------------------------------------------------------------------------
+
+
+def defined(path: Path) -> set[str]:
+    return set(re.findall(r"^\s*(?:async )?(?:def|class) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_every_file_and_name_of_the_architecture_exists() -> None:
+    named = 0
+    for each in ARCHITECTURE.splitlines():
+        here: set[str] = set()
+        for word in re.findall(r"`([^`]+)`", each):
+            if re.fullmatch(r"(firmware|hal|sim|tests)/\w+\.py", word):
+                assert (ROOT / word).exists(), word
+                here |= defined(ROOT / word)
+            elif here and re.fullmatch(r"_?[a-z]\w+", word):
+                assert word in here or word in ("hal", "firmware", "sim", "bench", "explain", "verified"), (
+                    f"{word}: {each}"
+                )
+                named += word in here
+    assert named > 40
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
+        path, _, anchor = target.partition("#")
+        if path.startswith("https://"):
+            continue
+        there = (ROOT / name).parent / path if path else ROOT / name
+        assert there.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", there.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}, target
