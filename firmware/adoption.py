@@ -24,6 +24,8 @@ SWEEP_FIRST_S, SWEEP_LONGEST_S = 20.0, 3600.0
 """Pictures in doubt are looked through so long after the start, then ever more seldom, up to hourly. Guesses."""
 PAGE = 16
 """Pictures in doubt looked at in one turn."""
+CHECKS_PER_UNIT = 1
+"""Copies read out at once from one unit for a check: it serves an asker two read-outs, and people's come first."""
 INVENTORY_AGAIN_S = 10.0
 """An unanswered question for an INVENTORY is said again after this long."""
 
@@ -60,6 +62,7 @@ class Adoptions:
         self._sweep_every_s = SWEEP_FIRST_S
         self._sweep_after: PictureId | None = None
         self._checking: set[tuple[PictureId, int]] = set()
+        self._held_back = False  # checks that wait until one of those under way has ended
 
     # ------------------------------------------------------------ what holders name
 
@@ -245,7 +248,8 @@ class Adoptions:
         return {adoption.unit for adoption in self._all if adoption.picture.id == picture}
 
     def _end(self, adoption: Adoption) -> None:
-        self._all.remove(adoption)
+        if adoption in self._all:
+            self._all.remove(adoption)
         self.core.changed = True  # an ordinary dispersal may now go there
 
     def _find(self, unit: int, picture: PictureId, attempt: int) -> Adoption | None:
@@ -256,9 +260,9 @@ class Adoptions:
 
     # ------------------------------------------------------------ pictures in doubt
 
-    def _sweep_soon(self) -> None:
+    def _sweep_soon(self, after: PictureId | None = None) -> None:
         self._sweep_at = self.core.now
-        self._sweep_after = None
+        self._sweep_after = after
 
     def _sweep(self) -> Step:
         """Suspect copies are proved or read out once; attempts that nobody works on are taken up or abandoned."""
@@ -277,9 +281,10 @@ class Adoptions:
             self._sweep_after = found[-1].picture.id
             self._sweep_at = core.now + 1.0
         else:
-            self._sweep_after = None
             self._sweep_every_s = min(2 * self._sweep_every_s, SWEEP_LONGEST_S)
-            self._sweep_at = core.now + self._sweep_every_s
+            if self._sweep_at is None:
+                self._sweep_after = None
+                self._sweep_at = core.now + self._sweep_every_s
 
     def _open_attempt(self, entry: Entry, copy: Copy) -> None:
         pid = entry.picture.id
@@ -306,11 +311,18 @@ class Adoptions:
         key = (entry.picture.id, unit)
         if key in self._checking:
             return
+        if sum(1 for _, asked in self._checking if asked == unit) >= CHECKS_PER_UNIT:
+            self._held_back = True
+            return
         self._checking.add(key)
 
         def done(right: bool, why: str) -> None:
             self._checking.discard(key)
+            if self._held_back:
+                self._held_back = False
+                self._sweep_soon(after=entry.picture.id)
             if right:
+                self._sweep_every_s = SWEEP_FIRST_S
                 self.core.run(self._checked(entry.picture.id, unit), entry.picture.id)
             else:
                 pid = entry.picture.id

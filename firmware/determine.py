@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PICTURES_AHEAD = 2
 """Pictures like the recent ones that should always fit without waiting for the radio (DESIGN §5)."""
@@ -118,7 +118,10 @@ def determine(
     possible = [n for n in neighbours if n.unit not in picture.holders and (picture.by_hand in (None, n.unit))]
     if not possible:
         return Keep("no other unit is heard that does not hold it already", others_too=not picture.holders)
-    return _choose(picture, possible, now)
+    decision = _choose(picture, possible, now)
+    if isinstance(decision, Keep) and picture.holders:  # others may go where this one may not
+        return replace(decision, others_too=False)
+    return decision
 
 
 def _choose(picture: PictureView, possible: list[NeighbourView], now: float) -> Keep | Disperse:

@@ -7,6 +7,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from firmware.catalogue import Catalogue, CatalogueDamaged
@@ -70,29 +71,34 @@ def start_up(
         if identity != Identity(number, unit):
             _write_identity(card, Identity(number, unit))
         partial_bytes = tidy_parts(store, catalogue, wall(), notices)
-        boot = catalogue.counter("boot", 0) + 1
-        sequence = max(catalogue.counter("sequence", 0), catalogue.highest_sequence(number))
-        new = bool(catalogue.counter("fresh", 0))
-        catalogue.set_counters(boot=boot, sequence=sequence, fresh=0)
-        own_bytes, cache_bytes = catalogue.own_bytes(copies, priority_copies)
-        memory = Memory(
-            boot=boot,
-            card=number,
-            sequence=sequence,
-            next_attempt=catalogue.counter("next_attempt", 1),
-            own_bytes=own_bytes,
-            cache_bytes=cache_bytes,
-            held_bytes=catalogue.held_bytes(),
-            partial_bytes=partial_bytes,
-            largest_bytes=catalogue.largest_bytes(),
-            new_catalogue=new,
-            lost_held=lost,
-        )
+        memory = _memory(catalogue, copies, priority_copies)
     except CardError:
         catalogue.close()
         raise
     store.saw(memory.largest_bytes)
-    return Started(store, catalogue, memory, notices.all())
+    return Started(store, catalogue, replace(memory, partial_bytes=partial_bytes, lost_held=lost), notices.all())
+
+
+def _memory(catalogue: Catalogue, copies: int, priority_copies: int) -> Memory:
+    """Counters and sums of a catalogue that fits; commits the boot number. Without parts and lost ones."""
+    card = catalogue.counter("card", 0)
+    boot = catalogue.counter("boot", 0) + 1
+    sequence = max(catalogue.counter("sequence", 0), catalogue.highest_sequence(card))
+    new = bool(catalogue.counter("fresh", 0))
+    catalogue.set_counters(boot=boot, sequence=sequence, fresh=0)
+    own_bytes, cache_bytes = catalogue.own_bytes(copies, priority_copies)
+    return Memory(
+        boot=boot,
+        card=card,
+        sequence=sequence,
+        next_attempt=catalogue.counter("next_attempt", 1),
+        own_bytes=own_bytes,
+        cache_bytes=cache_bytes,
+        held_bytes=catalogue.held_bytes(),
+        partial_bytes=0,
+        largest_bytes=catalogue.largest_bytes(),
+        new_catalogue=new,
+    )
 
 
 # ---------------------------------------------------------------- catalogue

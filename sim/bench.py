@@ -42,7 +42,6 @@ MEASUREMENTS: Mapping[str, Measurement] = {
 def main(argv: Sequence[str]) -> int:
     """Run the named measurements, or all. Raises DandelionError where one cannot be done; a missed goal is a result."""
     options = _options(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: units ended, directory removed
     with _directory() as directory:
         folder = directory / "pictures"
         _draw(folder)
@@ -78,11 +77,14 @@ def _name(text: str) -> str:
 
 @contextmanager
 def _directory() -> Iterator[Path]:
+    """A temporary one. Meanwhile SIGTERM is as Ctrl-C, so that units are ended and it is removed."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     made = Path(tempfile.mkdtemp(prefix="dandelion-bench-"))
     try:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _draw(folder: Path) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import random
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from firmware.events import KeepShot
+from firmware.catalogue_home import CatalogueFile
+from firmware.events import KeepShot, LookUp, Save
 from firmware.layout import parent_of
-from firmware.pictures import Entry, File, Picture, PictureId
+from firmware.pictures import Copy, Entry, File, Picture, PictureId
+from firmware.startup import Started, start_up
 from firmware.store import Store
 from hal.interfaces import Card
 from sim.camera import MemoryShot
-from sim.card import SimCard
 
 UNIT = 1
 CARD = 0x3FA7
@@ -82,6 +85,60 @@ def files(card: Card, top: str = "") -> dict[str, bytes]:
     return found
 
 
-def calls_of(card: SimCard, first: int) -> range:
-    """Numbers of the calls made since the card had made first of them."""
-    return range(first + 1, card.calls + 1)
+def own(sequence: int, *copies: Copy, file: File = File.WHOLE, card: int = CARD) -> Entry:
+    """A row of an own picture."""
+    return Entry(picture(sequence, card=card), file, copies=copies)
+
+
+def known(sequence: int, *copies: Copy, unit: int = UNIT, file: File = File.WHOLE, priority: bool = False) -> Entry:
+    """A row of a picture of a few bytes, which needs no file."""
+    of = picture(sequence, b"picture %d" % sequence, unit=unit)
+    return Entry(replace(of, priority=priority), file, copies=copies)
+
+
+def pictures_on(card: Card) -> dict[str, bytes]:
+    """Every file that is a picture in its place."""
+    return {**files(card, "own"), **files(card, "held")}
+
+
+@dataclass
+class Unit:
+    """A card with its catalogue, to be started again and again."""
+
+    card: Card
+    path: Path
+    number: int = UNIT
+    started: Started | None = None
+
+    def start(self, *, seed: int = 1, now_unix_s: float = NOW_UNIX_S) -> Started:
+        home = CatalogueFile(str(self.path), self.number, wall=lambda: now_unix_s)
+        rng = random.Random(seed)
+        self.started = start_up(self.card, home, self.number, rng, copies=1, priority_copies=2, wall=lambda: now_unix_s)
+        return self.started
+
+    def stop(self) -> None:
+        if self.started is not None:
+            self.started.catalogue.close()
+            self.started = None
+
+    def again(self, *, seed: int = 1, now_unix_s: float = NOW_UNIX_S) -> Started:
+        self.stop()
+        return self.start(seed=seed, now_unix_s=now_unix_s)
+
+    def entry(self, of: PictureId) -> Entry | None:
+        assert self.started is not None
+        return self.started.catalogue.look_up(LookUp(of))
+
+    def save(self, *entries: Entry) -> None:
+        assert self.started is not None
+        self.started.catalogue.save(Save(entries=entries))
+
+
+def filled(unit: Unit) -> dict[str, bytes]:
+    """Own and held pictures, known to the catalogue, some proved elsewhere: what is on the card."""
+    rows = [own(n, *((Copy(2, listed=n),) if n % 2 else ())) for n in range(1, 6)]
+    rows += [own(1, card=0x0042), held(7), replace(held(8, unit=3), kept=True)]
+    for row in rows:
+        put_picture(unit.card, row.picture)
+    unit.save(*rows)
+    return pictures_on(unit.card)

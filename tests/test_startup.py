@@ -1,70 +1,42 @@
-"""Start-up: every row of the table of HANDOVER §1, rebuilding, and a cut after every call of the recipes."""
+"""Start-up: whose card it is, counters, and every row of the table of HANDOVER §1."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from card_scene import CARD, NOW_UNIX_S, UNIT, bytes_of, content, files, held, picture, put, put_picture, shot
+from card_scene import (
+    CARD,
+    NOW_UNIX_S,
+    UNIT,
+    Unit,
+    bytes_of,
+    content,
+    files,
+    held,
+    own,
+    picture,
+    pictures_on,
+    put,
+    put_picture,
+    shot,
+)
 
-from firmware.catalogue_home import CatalogueFile
 from firmware.events import (
-    BeginPart,
-    FinishPart,
-    LookUp,
     LookUpPartial,
     Save,
     SavePartial,
-    SyncPart,
     Unchecked,
-    WritePart,
 )
-from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File, Picture, PictureId
+from firmware.pictures import Copy, Entry, File, Picture, PictureId
 from firmware.reconcile import MAX_NOTICES, PART_KEPT_S
-from firmware.startup import Started, start_up
 from firmware.store import Store
 from hal.directory_card import DirectoryCard
 from hal.errors import CardError
 from hal.interfaces import Card
-from sim.card import CardOptions, Fault, PowerCut, SimCard
-
-NONCE = b"0123456789abcdef"
-
-
-@dataclass
-class Unit:
-    """A card with its catalogue, to be started again and again."""
-
-    card: Card
-    path: Path
-    number: int = UNIT
-    started: Started | None = None
-
-    def start(self, *, seed: int = 1, now_unix_s: float = NOW_UNIX_S) -> Started:
-        home = CatalogueFile(str(self.path), self.number, wall=lambda: now_unix_s)
-        rng = random.Random(seed)
-        self.started = start_up(self.card, home, self.number, rng, copies=1, priority_copies=2, wall=lambda: now_unix_s)
-        return self.started
-
-    def stop(self) -> None:
-        if self.started is not None:
-            self.started.catalogue.close()
-            self.started = None
-
-    def again(self, *, seed: int = 1, now_unix_s: float = NOW_UNIX_S) -> Started:
-        self.stop()
-        return self.start(seed=seed, now_unix_s=now_unix_s)
-
-    def entry(self, of: PictureId) -> Entry | None:
-        assert self.started is not None
-        return self.started.catalogue.look_up(LookUp(of))
-
-    def save(self, *entries: Entry) -> None:
-        assert self.started is not None
-        self.started.catalogue.save(Save(entries=entries))
+from sim.card import Fault, SimCard
 
 
 @pytest.fixture(params=["directory", "sim"])
@@ -76,14 +48,6 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Unit]:
     made.start()
     yield made
     made.stop()
-
-
-def own(sequence: int, *copies: Copy, file: File = File.WHOLE, card: int = CARD) -> Entry:
-    return Entry(picture(sequence, card=card), file, copies=copies)
-
-
-def pictures_on(card: Card) -> dict[str, bytes]:
-    return {**files(card, "own"), **files(card, "held")}
 
 
 # ------------------------------------------------------------ identity and counters
@@ -384,211 +348,3 @@ def test_what_a_start_did_to_files_is_durable_before_the_rows_say_so(tmp_path: P
     unit.start()
     assert unit.entry(picture(1).id) == own(1)
     unit.stop()
-
-
-# ------------------------------------------------------------ rebuilding
-
-
-def filled(unit: Unit) -> dict[str, bytes]:
-    """Own and held pictures, known to the catalogue, some proved elsewhere: what is on the card."""
-    rows = [own(n, *((Copy(2, listed=n),) if n % 2 else ())) for n in range(1, 6)]
-    rows += [own(1, card=0x0042), held(7), replace(held(8, unit=3), kept=True)]
-    for row in rows:
-        put_picture(unit.card, row.picture)
-    unit.save(*rows)
-    return pictures_on(unit.card)
-
-
-def spoil(path: Path) -> None:
-    path.write_bytes(b"\xa5" * path.stat().st_size)
-
-
-@pytest.mark.parametrize("harm", [Path.unlink, spoil])
-def test_without_its_catalogue_every_picture_is_back_and_nothing_is_unlinked(unit: Unit, harm: object) -> None:
-    before = filled(unit)
-    assert unit.started is not None
-    old = unit.started.memory
-    unit.again()
-    unit.stop()
-    assert callable(harm)
-    harm(unit.path)
-    started = unit.start(seed=3)
-    assert pictures_on(unit.card) == before
-    assert started.memory.new_catalogue
-    assert started.memory.card not in (old.card, CARD, 0x0042)
-    assert started.memory.next_attempt == 1
-    assert unit.entry(picture(3).id) == own(3)
-    assert unit.entry(picture(1, card=0x0042).id) == own(1, card=0x0042)
-    assert unit.entry(held(7).picture.id) == held(7, attempt=UNKNOWN_ATTEMPT)
-    assert unit.entry(held(8, unit=3).picture.id) == held(8, unit=3, attempt=UNKNOWN_ATTEMPT)
-    assert (started.memory.own_bytes, started.memory.held_bytes) == (6 * 150_000, 2 * 150_000)
-    assert not unit.again().memory.new_catalogue
-
-
-def test_while_rebuilding_only_whole_files_are_adopted(unit: Unit) -> None:
-    before = filled(unit)
-    unit.stop()
-    unit.path.unlink()
-    torn = picture(9, unit=2)
-    put(unit.card, Store(unit.card, UNIT).path(torn), content(9)[:99] + bytes(150_000 - 99))
-    unit.start()
-    assert pictures_on(unit.card) == before
-    assert list(files(unit.card, "quarantine")) == [f"quarantine/{torn.file_name}"]
-    assert unit.entry(torn.id) is None
-
-
-def test_while_rebuilding_a_file_that_cannot_be_read_is_put_aside(tmp_path: Path) -> None:
-    card = SimCard()
-    path = put_picture(card, held(1).picture)
-    put_picture(card, held(2).picture)
-    card.options.below[path] = Fault.ROT
-    unit = Unit(card, tmp_path / "c")
-    started = unit.start()
-    assert unit.entry(held(1).picture.id) is None
-    assert unit.entry(held(2).picture.id) == held(2, attempt=UNKNOWN_ATTEMPT)
-    assert any("moved to quarantine/" in notice for notice in started.notices)
-    unit.stop()
-
-
-def test_a_catalogue_damaged_beyond_its_first_page_is_rebuilt(unit: Unit) -> None:
-    before = filled(unit)
-    unit.save(*(replace(own(n, file=File.GONE), version=n) for n in range(100, 400)))
-    unit.stop()
-    data = bytearray(unit.path.read_bytes())
-    for start in range(4096, len(data), 4096):
-        data[start : start + 50] = b"\xa5" * 50
-    unit.path.write_bytes(data)
-    started = unit.start(seed=4)
-    assert started.memory.new_catalogue
-    assert pictures_on(unit.card) == before
-    assert any("rebuilt" in notice for notice in started.notices)
-    assert len(list((unit.path.parent / "quarantine").glob("catalogue.sqlite3.1*"))) >= 1
-
-
-def test_a_rebuild_that_is_cut_anywhere_ends_complete_with_every_picture(tmp_path: Path) -> None:
-    """Cut after every call of the rebuild: nothing is unlinked, and it says "new" until it is done."""
-    cuts = 0
-    for calls in range(0, 500, 7):
-        card = SimCard()
-        before = {put_picture(card, p): content(p.id.sequence) for p in (picture(1), picture(2, unit=2), picture(3))}
-        unit = Unit(card, tmp_path / f"c{calls}")
-        card.options.cut_after = card.calls + calls
-        try:
-            unit.start()
-        except PowerCut:
-            cuts += 1
-        finished = unit.started is not None
-        unit.stop()
-        card.power_cut()
-        assert unit.start().memory.new_catalogue is not finished
-        assert pictures_on(card) == before
-        assert unit.entry(picture(2, unit=2).id) == Entry(picture(2, unit=2), File.WHOLE, attempt=UNKNOWN_ATTEMPT)
-        assert not unit.again().memory.new_catalogue
-        unit.stop()
-        if finished:
-            break
-    assert cuts > 5
-
-
-# ------------------------------------------------------------ cuts in the recipes
-
-
-@pytest.mark.parametrize("seed", [None, 1, 2, 3])
-def test_a_cut_after_any_call_of_keep_shot_leaves_a_whole_picture_or_none(tmp_path: Path, seed: int | None) -> None:
-    chance = None if seed is None else random.Random(seed)
-    adopted = 0
-    for calls in range(200):
-        card = SimCard()
-        unit = Unit(card, tmp_path / f"c{calls}")
-        store = unit.start().store
-        card.options.cut_after = card.calls + calls
-        kept = True
-        try:
-            store.keep_shot(shot(1))
-        except PowerCut:
-            kept = False
-        unit.stop()
-        card.power_cut(chance)
-        unit.start()
-        entry = unit.entry(picture(1).id)
-        if kept or entry is not None:
-            assert entry == own(1)
-            assert pictures_on(card) == {store.path(picture(1)): content(1)}
-            adopted += 1
-        else:
-            assert pictures_on(card) == {}
-        assert files(card, "tmp") == {}
-        unit.stop()
-        if kept:
-            break
-    assert kept
-    assert calls > 10
-    assert adopted >= 1
-
-
-@pytest.mark.parametrize("seed", [None, 1, 2, 3])
-def test_a_cut_after_any_call_of_receiving_leaves_stored_pictures_whole_and_others_out(
-    tmp_path: Path, seed: int | None
-) -> None:
-    chance = None if seed is None else random.Random(seed)
-    of, data = picture(7, unit=2), content(7)
-    for calls in range(200):
-        card = SimCard()
-        unit = Unit(card, tmp_path / f"c{calls}")
-        started = unit.start()
-        card.options.cut_after = card.calls + calls
-        stored, synced_bytes = False, 0
-        try:
-            started.store.begin_part(BeginPart(of, 0))
-            started.store.write_part(WritePart(of.id, 0, data[:64_000]))
-            started.store.sync_part(SyncPart(of.id))
-            started.catalogue.save_partial(SavePartial(of.id, 5, of.sha256, 64_000, of.size_bytes))
-            synced_bytes = 64_000
-            started.store.write_part(WritePart(of.id, 64_000, data[64_000:]))
-            assert started.store.finish_part(FinishPart(of, NONCE)) is not None
-            started.catalogue.save(Save(entries=(held(7),)))
-            stored = True
-        except PowerCut:
-            pass
-        unit.stop()
-        card.power_cut(chance)
-        again = unit.start()
-        assert again.memory.lost_held == ()
-        assert pictures_on(card) == ({again.store.path(of): data} if stored else {})
-        if stored:
-            assert files(card, "tmp") == {}
-            unit.stop()
-            break
-        found = again.store.begin_part(BeginPart(of, synced_bytes))
-        if f"tmp/{of.id}.part" in files(card) and found:
-            assert bytes_of(card, f"tmp/{of.id}.part")[:found] == data[:found]
-        unit.stop()
-    assert stored
-    assert calls > 8
-
-
-@pytest.mark.parametrize("fault", [Fault.IO, Fault.FULL, Fault.READ_ONLY])
-def test_a_start_that_fails_at_any_call_harms_no_picture(tmp_path: Path, fault: Fault) -> None:
-    failed = 0
-    for call in range(1, 300, 3):
-        card = SimCard(CardOptions())
-        unit = Unit(card, tmp_path / f"c{call}")
-        unit.start()
-        before = filled(unit)
-        unit.stop()
-        card.options.at[card.calls + call] = fault
-        try:
-            started = unit.start()
-            assert not any(notice.startswith("LOST") for notice in started.notices)
-        except CardError:
-            failed += 1
-        ended = card.calls < max(card.options.at)
-        card.options.at.clear()
-        unit.stop()
-        started = unit.start()
-        assert not any(notice.startswith("LOST") for notice in started.notices)
-        assert pictures_on(card) == before
-        unit.stop()
-        if ended:
-            break
-    assert failed > 0 or fault is Fault.FULL

@@ -1,0 +1,424 @@
+"""The hand-over's rules one by one: O1 to O7, H1 to H7, R4, R6 and R7 of HANDOVER §2."""
+
+import pytest
+
+from firmware import handover as h
+from firmware.handover import Commit, Owner, Say, Stamp, Unlink, Word, host, owner
+from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File, Picture, PictureId
+
+ORIGIN, HOST, OTHER = 1, 2, 3
+PICTURE = Picture(PictureId(ORIGIN, 0x3FA7, 42), 1000, bytes(range(32)))
+NOW = Stamp(wall_s=1e9, boot=7, monotonic_s=50.0)
+PROOF = b"p" * 16
+NEXT = 10  # of the origin's attempts
+
+
+def at_origin(*copies, file=File.WHOLE, next_attempt=NEXT, **fields):
+    return Owner(Entry(PICTURE, file, copies=copies, version=1, **fields), next_attempt)
+
+
+def a_row(attempt, **fields):
+    return Entry(PICTURE, File.WHOLE, attempt=attempt, **fields)
+
+
+def committed(effects):
+    """The last entry that is made durable."""
+    return [effect.entry for effect in effects if isinstance(effect, Commit)][-1]
+
+
+def listed(unit=HOST, attempt=5, **fields):
+    return Copy(unit, listed=attempt, **fields)
+
+
+# ---------------------------------------------------------------- O1, O6
+
+
+def test_o1_a_new_number_is_durable_before_it_is_said():
+    effects = owner(at_origin(), h.Place(HOST))
+    assert effects == (
+        Commit(at_origin(Copy(HOST, open=NEXT)).entry, NEXT + 1),
+        Say(Word.REQUEST, HOST, NEXT),
+    )
+
+
+def test_o1_an_open_attempt_is_asked_for_again_under_its_own_number():
+    assert owner(at_origin(Copy(HOST, open=4)), h.Place(HOST)) == (Say(Word.REQUEST, HOST, 4),)
+
+
+def test_o1_a_holder_that_is_asked_anew_stays_listed():
+    entry = committed(owner(at_origin(listed()), h.Place(HOST)))
+    assert entry.copies == (Copy(HOST, open=NEXT, listed=5),)
+
+
+def test_o1_one_counter_serves_all_hosts_and_pictures():
+    effects = owner(at_origin(Copy(OTHER, open=NEXT - 1)), h.Place(HOST))
+    assert committed(effects).copies == (Copy(HOST, open=NEXT), Copy(OTHER, open=NEXT - 1))
+
+
+def test_o6_an_abandoned_attempt_is_closed_and_its_number_burned():
+    assert owner(at_origin(Copy(HOST, open=4)), h.Abandon(HOST)) == (Commit(at_origin().entry),)
+    assert owner(at_origin(listed()), h.Abandon(HOST)) == ()
+
+
+# ---------------------------------------------------------------- ACCEPT
+
+
+def test_o3_parts_are_sent_for_the_open_attempt_only():
+    state = at_origin(Copy(HOST, open=4))
+    assert owner(state, h.Accepted(HOST, 4, nothing_missing=False)) == (Say(Word.PARTS, HOST, 4),)
+    assert owner(state, h.Accepted(HOST, 3, nothing_missing=False)) == ()
+    assert owner(state, h.Accepted(OTHER, 4, nothing_missing=False)) == ()
+    assert owner(at_origin(), h.Accepted(HOST, 0, nothing_missing=False)) == ()
+
+
+def test_r5_with_own_bytes_nothing_missing_is_still_proved_by_end():
+    assert owner(at_origin(Copy(HOST, open=4)), h.Accepted(HOST, 4, nothing_missing=True)) == (
+        Say(Word.PARTS, HOST, 4),
+    )
+
+
+def test_r4_without_own_bytes_a_copy_is_listed_as_suspect_before_keep():
+    state = at_origin(Copy(HOST, open=4), file=File.GONE)
+    commit, keep = owner(state, h.Accepted(HOST, 4, nothing_missing=True))
+    assert commit.entry.copies == (Copy(HOST, listed=4, suspect=True),)
+    assert keep == Say(Word.KEEP, HOST, 4)
+
+
+def test_r4_without_own_bytes_a_copy_that_lacks_something_is_none():
+    state = at_origin(Copy(HOST, open=4), file=File.GONE)
+    assert owner(state, h.Accepted(HOST, 4, nothing_missing=False)) == (Commit(at_origin(file=File.GONE).entry),)
+
+
+def test_a_file_that_was_not_checked_gives_no_parts():
+    state = at_origin(Copy(HOST, open=4), file=File.UNCHECKED)
+    assert Say(Word.PARTS, HOST, 4) not in owner(state, h.Accepted(HOST, 4, nothing_missing=True))
+
+
+def test_r6_a_deleted_picture_whose_number_was_learnt_is_dropped():
+    state = at_origin(Copy(HOST, open=4), file=File.GONE, deleted=True)
+    commit, drop = owner(state, h.Accepted(HOST, 4, nothing_missing=True))
+    assert commit.entry.copies == (Copy(HOST, owed=True),)
+    assert drop == Say(Word.DROP, HOST, NEXT - 1)
+
+
+# ---------------------------------------------------------------- O4
+
+
+def receipt(attempt=4, *, unit=HOST, proof_right=True):
+    return h.Receipt(unit, attempt, proof_right, PROOF, NOW)
+
+
+def test_o4_the_list_is_durable_before_keep():
+    commit, keep = owner(at_origin(Copy(HOST, open=4)), receipt())
+    (copy,) = commit.entry.copies
+    assert (copy.listed, copy.open, copy.suspect, copy.proof) == (4, 0, False, PROOF)
+    assert (copy.verified_at, copy.verified_boot, copy.verified_monotonic) == (1e9, 7, 50.0)
+    assert commit.entry.version == 2
+    assert keep == Say(Word.KEEP, HOST, 4)
+
+
+@pytest.mark.parametrize(
+    ("copy", "event"),
+    [
+        (Copy(HOST, open=4), receipt(3)),  # of an attempt that was given up
+        (Copy(HOST, open=4), receipt(5)),
+        (Copy(HOST), receipt(0)),  # none is open
+        (Copy(HOST, listed=4), receipt(4)),  # again
+        (Copy(OTHER, open=4), receipt(4)),  # of another unit
+        (Copy(HOST, open=4), receipt(4, proof_right=False)),
+    ],
+)
+def test_o4_only_the_open_attempt_with_a_right_proof_counts(copy, event):
+    assert owner(at_origin(copy), event) == ()
+
+
+def test_o4_a_receipt_for_a_deleted_picture_changes_nothing():
+    assert owner(at_origin(Copy(HOST, open=4), deleted=True), receipt()) == ()
+
+
+# ---------------------------------------------------------------- stale
+
+
+def test_h1_after_stale_the_number_is_burned_and_next_is_above_the_rows():
+    effects = owner(at_origin(Copy(HOST, open=4)), h.Stale(HOST, 4, row_attempt=30))
+    assert effects == (Commit(at_origin().entry, 31),)
+
+
+def test_stale_never_lowers_next():
+    assert owner(at_origin(Copy(HOST, open=4)), h.Stale(HOST, 4, row_attempt=6)) == (Commit(at_origin().entry, NEXT),)
+
+
+def test_stale_for_another_attempt_changes_nothing():
+    assert owner(at_origin(Copy(HOST, open=4)), h.Stale(HOST, 3, row_attempt=30)) == ()
+
+
+def test_stale_with_a_far_number_is_not_followed():
+    commit, alarm = owner(at_origin(Copy(HOST, open=4)), h.Stale(HOST, 4, NEXT + h.FARTHEST_JUMP))
+    assert commit == Commit(at_origin().entry)
+    assert isinstance(alarm, h.Alarm)
+
+
+# ---------------------------------------------------------------- O5
+
+
+def evict(needed=1, fresh=(HOST,)):
+    return h.Evict(needed, frozenset(fresh))
+
+
+def test_o5_open_attempts_are_closed_in_the_commit_before_the_unlink():
+    commit, unlink = owner(at_origin(listed(), Copy(OTHER, open=7)), evict())
+    assert commit.entry.file is File.GONE
+    assert commit.entry.copies == (listed(),)
+    assert unlink == Unlink()
+
+
+@pytest.mark.parametrize(
+    ("copies", "event"),
+    [
+        ((), evict(needed=0)),  # never without any holder
+        ((Copy(HOST, open=4),), evict()),
+        ((listed(),), evict(fresh=())),
+        ((listed(suspect=True),), evict()),
+        ((listed(), listed(OTHER)), evict(needed=2)),
+    ],
+)
+def test_o5_never_without_enough_fresh_proofs(copies, event):
+    assert owner(at_origin(*copies), event) == ()
+
+
+def test_o5_neither_twice_nor_for_a_tombstone():
+    assert owner(at_origin(listed(), file=File.GONE), evict()) == ()
+    assert owner(at_origin(listed(), deleted=True), evict()) == ()
+
+
+# ---------------------------------------------------------------- O7
+
+
+def may_drop(attempt, *copies, wanted=1, **fields):
+    return h.may_drop(at_origin(*copies, **fields), HOST, attempt, wanted)
+
+
+def test_o7_only_numbers_that_were_given_out():
+    assert may_drop(NEXT - 1)
+    assert not may_drop(NEXT)
+
+
+def test_o7_never_what_is_open_there_or_above():
+    assert may_drop(4, Copy(HOST, open=5))
+    assert not may_drop(5, Copy(HOST, open=5))
+    assert not may_drop(6, Copy(HOST, open=5))
+
+
+def test_o7_never_what_is_listed_there_or_above():
+    assert may_drop(4, listed(attempt=5))
+    assert not may_drop(5, listed(attempt=5))
+
+
+def test_o7_suspicion_still_blocks():
+    assert not may_drop(5, listed(attempt=5, suspect=True))
+
+
+def test_o7_never_the_last_copy():
+    assert not may_drop(4, file=File.GONE)
+    assert not may_drop(4, file=File.UNCHECKED)
+    assert may_drop(4, file=File.WHOLE)
+
+
+def test_o7_enough_other_proved_holders_do_instead_of_the_own_file():
+    assert may_drop(4, listed(OTHER), file=File.GONE)
+    assert not may_drop(4, listed(OTHER), file=File.GONE, wanted=2)
+    assert not may_drop(4, listed(OTHER, suspect=True), file=File.GONE)
+    assert not may_drop(4, listed(attempt=5), file=File.GONE)  # the holder itself does not count
+
+
+def test_o7_a_tombstone_lets_every_copy_go():
+    assert may_drop(4, file=File.GONE, deleted=True)
+
+
+@pytest.mark.parametrize(
+    ("copies", "number"),
+    [((), NEXT - 1), ((Copy(HOST, open=5),), 4), ((listed(attempt=3),), 2), ((Copy(HOST, open=7, listed=3),), 2)],
+)
+def test_o7_the_number_is_the_highest_that_reaches_nothing_that_counts(copies, number):
+    assert h.drop_number(at_origin(*copies), HOST) == number
+
+
+# ---------------------------------------------------------------- R4, R7: copies that holders name
+
+
+def named(attempt, *copies, wanted=1, **fields):
+    return owner(at_origin(*copies, **fields), h.Named(HOST, attempt, wanted))
+
+
+def test_r4_the_listed_attempt_is_kept():
+    assert named(5, listed(attempt=5)) == (Say(Word.KEEP, HOST, 5),)
+
+
+def test_r4_a_copy_that_is_not_listed_is_asked_for_under_a_number_of_now():
+    commit, request = named(5)
+    assert commit == Commit(at_origin(Copy(HOST, open=NEXT)).entry, NEXT + 1)
+    assert request == Say(Word.REQUEST, HOST, NEXT)
+
+
+def test_r4_an_unknown_attempt_is_asked_for_even_where_the_list_has_a_number():
+    *_, request = named(UNKNOWN_ATTEMPT, listed(attempt=5))
+    assert request == Say(Word.REQUEST, HOST, NEXT)
+
+
+def test_r4_an_unknown_attempt_of_a_deleted_picture_is_asked_for_to_learn_its_number():
+    *_, request = named(UNKNOWN_ATTEMPT, file=File.GONE, deleted=True)
+    assert request == Say(Word.REQUEST, HOST, NEXT)
+
+
+def test_r4_another_number_than_the_listed_one_is_asked_for_anew():
+    *_, request = named(7, listed(attempt=5))
+    assert request == Say(Word.REQUEST, HOST, NEXT)
+
+
+def test_r4_an_open_attempt_is_asked_for_again():
+    assert named(3, Copy(HOST, open=6)) == (Say(Word.REQUEST, HOST, 6),)
+
+
+def test_r4_a_heard_number_raises_next_before_anything_is_said():
+    raised, commit, request = named(20)
+    assert raised == Commit(at_origin().entry, 21)
+    assert commit.next_attempt == 22
+    assert request == Say(Word.REQUEST, HOST, 21)
+
+
+def test_r4_a_surplus_copy_is_dropped():
+    assert named(5, listed(OTHER)) == (Say(Word.DROP, HOST, NEXT - 1),)
+
+
+def test_r4_a_copy_is_no_surplus_while_others_are_suspect_or_too_few():
+    assert named(5, listed(OTHER, suspect=True))[-1].word is Word.REQUEST
+    assert named(5, listed(OTHER), wanted=2)[-1].word is Word.REQUEST
+
+
+def test_r6_a_copy_of_a_deleted_picture_is_owed_a_drop():
+    commit, drop = named(5, file=File.GONE, deleted=True)
+    assert commit.entry.copies == (Copy(HOST, owed=True),)
+    assert drop == Say(Word.DROP, HOST, NEXT - 1)
+
+
+def test_r7_a_far_number_is_not_followed():
+    (alarm,) = named(NEXT + h.FARTHEST_JUMP)
+    assert isinstance(alarm, h.Alarm)
+    assert named(NEXT + h.FARTHEST_JUMP - 1)[0] == Commit(at_origin().entry, NEXT + h.FARTHEST_JUMP)
+
+
+# ---------------------------------------------------------------- LOST, audits, recall, delete
+
+
+def test_lost_of_the_listed_copy_makes_it_suspect_and_no_more():
+    assert committed(owner(at_origin(listed(attempt=5)), h.Gone(HOST, 5))).copies == (listed(attempt=5, suspect=True),)
+    assert owner(at_origin(listed(attempt=5)), h.Gone(HOST, 4)) == ()
+
+
+def test_lost_settles_what_a_deleted_picture_owes():
+    state = at_origin(Copy(HOST, owed=True), file=File.GONE, deleted=True)
+    assert committed(owner(state, h.Gone(HOST, 9))).copies == ()
+
+
+def test_r2_a_failed_audit_makes_suspect_and_a_right_one_renews():
+    state = at_origin(listed(attempt=5))
+    assert committed(owner(state, h.Audited(HOST, 5, right=False, stamp=NOW))).copies == (
+        listed(attempt=5, suspect=True),
+    )
+    (copy,) = committed(owner(at_origin(listed(attempt=5, suspect=True)), h.Audited(HOST, 5, True, NOW))).copies
+    assert (copy.suspect, copy.verified_boot) == (False, 7)
+    assert owner(state, h.Audited(HOST, 4, right=False, stamp=NOW)) == ()
+
+
+def test_o9_a_recalled_file_counts_once_it_is_durable_unless_the_picture_was_deleted():
+    assert committed(owner(at_origin(listed(), file=File.GONE), h.Recalled())).file is File.WHOLE
+    assert owner(at_origin(file=File.GONE, deleted=True), h.Recalled()) == ()
+
+
+def test_a_rotten_file_counts_as_none():
+    assert committed(owner(at_origin(listed()), h.Rotten())).file is File.GONE
+
+
+def test_r6_the_tombstone_names_who_is_owed_before_file_and_drops_go():
+    commit, unlink, *drops = owner(at_origin(listed(), Copy(OTHER, open=7)), h.Delete())
+    assert commit.entry.deleted
+    assert commit.entry.file is File.GONE
+    assert commit.entry.copies == (Copy(HOST, owed=True), Copy(OTHER, owed=True))
+    assert unlink == Unlink()
+    assert drops == [Say(Word.DROP, HOST, NEXT - 1), Say(Word.DROP, OTHER, NEXT - 1)]
+    assert owner(at_origin(deleted=True), h.Delete()) == ()
+
+
+# ---------------------------------------------------------------- H1, H2
+
+
+def asked(row, attempt, *, same_content=True):
+    return host(row, h.Asked(ORIGIN, attempt, same_content))
+
+
+def test_h1_without_a_row_room_is_looked_for():
+    assert asked(None, 4) == (h.CheckRoom(),)
+    assert asked(Entry(PICTURE, File.GONE), 4) == (h.CheckRoom(),)  # a record of it, and no copy
+
+
+def test_h1_the_same_attempt_is_accepted_again_without_a_commit():
+    assert asked(a_row(4, kept=True), 4) == (Say(Word.ACCEPT, ORIGIN, 4),)
+
+
+def test_h2_a_higher_attempt_is_durable_before_accept_and_clears_kept():
+    assert asked(a_row(4, kept=True), 6) == (Commit(a_row(6)), Say(Word.ACCEPT, ORIGIN, 6))
+
+
+def test_h2_an_unknown_attempt_takes_the_first_number():
+    assert asked(a_row(UNKNOWN_ATTEMPT), 1) == (Commit(a_row(1)), Say(Word.ACCEPT, ORIGIN, 1))
+
+
+def test_h1_a_lower_attempt_is_refused_as_stale():
+    assert asked(a_row(4), 3) == (Say(Word.REFUSE_STALE, ORIGIN, 3),)
+
+
+@pytest.mark.parametrize("attempt", [3, 4, 5])
+def test_h1_other_content_is_a_conflict_whatever_the_number_and_changes_nothing(attempt):
+    refuse, alarm = asked(a_row(4), attempt, same_content=False)
+    assert refuse == Say(Word.REFUSE_CONFLICT, ORIGIN, attempt)
+    assert isinstance(alarm, h.Alarm)
+
+
+# ---------------------------------------------------------------- H4 to H7
+
+
+def test_h4_h5_h6_file_then_row_then_stored():
+    effects = host(None, h.AllHere(PICTURE, 4))
+    assert effects == (h.PutFile(), Commit(a_row(4)), Say(Word.STORED, ORIGIN, 4))
+
+
+def test_h6_stored_is_said_again_for_the_rows_attempt_only():
+    assert host(a_row(4), h.EndHeard(4)) == (Say(Word.STORED, ORIGIN, 4),)
+    assert host(a_row(4), h.EndHeard(3)) == ()
+    assert host(None, h.EndHeard(4)) == ()
+
+
+def test_keep_marks_its_own_attempt_and_never_changes_a_number():
+    assert host(a_row(4), h.KeepHeard(4)) == (Commit(a_row(4, kept=True)),)
+    for row, attempt in [(a_row(4), 5), (a_row(4), 3), (a_row(UNKNOWN_ATTEMPT), 0), (a_row(UNKNOWN_ATTEMPT), 4)]:
+        assert host(row, h.KeepHeard(attempt)) == ()
+    assert host(a_row(4, kept=True), h.KeepHeard(4)) == ()
+
+
+@pytest.mark.parametrize("attempt", [4, 9])
+def test_h7_the_row_goes_before_the_file_and_lost_is_said_last(attempt):
+    assert host(a_row(4), h.DropHeard(ORIGIN, attempt)) == (Commit(None), Unlink(), Say(Word.LOST, ORIGIN, attempt))
+
+
+def test_h7_a_drop_of_a_lower_or_to_an_unknown_number_is_not_obeyed():
+    assert host(a_row(4), h.DropHeard(ORIGIN, 3)) == ()
+    assert host(a_row(UNKNOWN_ATTEMPT), h.DropHeard(ORIGIN, 9)) == ()
+
+
+def test_h7_a_repeated_drop_is_answered_and_ends_a_reservation():
+    assert host(None, h.DropHeard(ORIGIN, 4)) == (h.Withdraw(4), Say(Word.LOST, ORIGIN, 4))
+
+
+def test_a_lost_file_takes_its_row_and_the_owner_is_told():
+    assert host(a_row(4), h.FileLost(ORIGIN)) == (Commit(None), Unlink(), Say(Word.LOST, ORIGIN, 4))
+    assert host(None, h.FileLost(ORIGIN)) == ()

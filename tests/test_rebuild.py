@@ -1,0 +1,131 @@
+"""A lost or damaged catalogue is rebuilt from the card's files: every picture is back, nothing is unlinked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from card_scene import (
+    CARD,
+    UNIT,
+    Unit,
+    content,
+    files,
+    filled,
+    held,
+    own,
+    picture,
+    pictures_on,
+    put,
+    put_picture,
+)
+
+from firmware.pictures import UNKNOWN_ATTEMPT, Entry, File
+from firmware.store import Store
+from hal.directory_card import DirectoryCard
+from hal.interfaces import Card
+from sim.card import Fault, PowerCut, SimCard
+
+
+@pytest.fixture(params=["directory", "sim"])
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Unit]:
+    card: Card = SimCard()
+    if request.param == "directory":
+        card = DirectoryCard(str(tmp_path / "card"))
+    made = Unit(card, tmp_path / "catalogue.sqlite3")
+    made.start()
+    yield made
+    made.stop()
+
+
+def spoil(path: Path) -> None:
+    path.write_bytes(b"\xa5" * path.stat().st_size)
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, spoil])
+def test_without_its_catalogue_every_picture_is_back_and_nothing_is_unlinked(unit: Unit, harm: object) -> None:
+    before = filled(unit)
+    assert unit.started is not None
+    old = unit.started.memory
+    unit.again()
+    unit.stop()
+    assert callable(harm)
+    harm(unit.path)
+    started = unit.start(seed=3)
+    assert pictures_on(unit.card) == before
+    assert started.memory.new_catalogue
+    assert started.memory.card not in (old.card, CARD, 0x0042)
+    assert started.memory.next_attempt == 1
+    assert unit.entry(picture(3).id) == own(3)
+    assert unit.entry(picture(1, card=0x0042).id) == own(1, card=0x0042)
+    assert unit.entry(held(7).picture.id) == held(7, attempt=UNKNOWN_ATTEMPT)
+    assert unit.entry(held(8, unit=3).picture.id) == held(8, unit=3, attempt=UNKNOWN_ATTEMPT)
+    assert (started.memory.own_bytes, started.memory.held_bytes) == (6 * 150_000, 2 * 150_000)
+    assert not unit.again().memory.new_catalogue
+
+
+def test_while_rebuilding_only_whole_files_are_adopted(unit: Unit) -> None:
+    before = filled(unit)
+    unit.stop()
+    unit.path.unlink()
+    torn = picture(9, unit=2)
+    put(unit.card, Store(unit.card, UNIT).path(torn), content(9)[:99] + bytes(150_000 - 99))
+    unit.start()
+    assert pictures_on(unit.card) == before
+    assert list(files(unit.card, "quarantine")) == [f"quarantine/{torn.file_name}"]
+    assert unit.entry(torn.id) is None
+
+
+def test_while_rebuilding_a_file_that_cannot_be_read_is_put_aside(tmp_path: Path) -> None:
+    card = SimCard()
+    path = put_picture(card, held(1).picture)
+    put_picture(card, held(2).picture)
+    card.options.below[path] = Fault.ROT
+    unit = Unit(card, tmp_path / "c")
+    started = unit.start()
+    assert unit.entry(held(1).picture.id) is None
+    assert unit.entry(held(2).picture.id) == held(2, attempt=UNKNOWN_ATTEMPT)
+    assert any("moved to quarantine/" in notice for notice in started.notices)
+    unit.stop()
+
+
+def test_a_catalogue_damaged_beyond_its_first_page_is_rebuilt(unit: Unit) -> None:
+    before = filled(unit)
+    unit.save(*(replace(own(n, file=File.GONE), version=n) for n in range(100, 400)))
+    unit.stop()
+    data = bytearray(unit.path.read_bytes())
+    for start in range(4096, len(data), 4096):
+        data[start : start + 50] = b"\xa5" * 50
+    unit.path.write_bytes(data)
+    started = unit.start(seed=4)
+    assert started.memory.new_catalogue
+    assert pictures_on(unit.card) == before
+    assert any("rebuilt" in notice for notice in started.notices)
+    assert len(list((unit.path.parent / "quarantine").glob("catalogue.sqlite3.1*"))) >= 1
+
+
+def test_a_rebuild_that_is_cut_anywhere_ends_complete_with_every_picture(tmp_path: Path) -> None:
+    """Cut after every call of the rebuild: nothing is unlinked, and it says "new" until it is done."""
+    cuts = 0
+    for calls in range(0, 500, 7):
+        card = SimCard()
+        before = {put_picture(card, p): content(p.id.sequence) for p in (picture(1), picture(2, unit=2), picture(3))}
+        unit = Unit(card, tmp_path / f"c{calls}")
+        card.options.cut_after = card.calls + calls
+        try:
+            unit.start()
+        except PowerCut:
+            cuts += 1
+        finished = unit.started is not None
+        unit.stop()
+        card.power_cut()
+        assert unit.start().memory.new_catalogue is not finished
+        assert pictures_on(card) == before
+        assert unit.entry(picture(2, unit=2).id) == Entry(picture(2, unit=2), File.WHOLE, attempt=UNKNOWN_ATTEMPT)
+        assert not unit.again().memory.new_catalogue
+        unit.stop()
+        if finished:
+            break
+    assert cuts > 5
