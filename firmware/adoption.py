@@ -9,7 +9,7 @@ from firmware import handover
 from firmware import messages as m
 from firmware.core import Core
 from firmware.dispersal import Dispersals
-from firmware.events import DigestFile, Digests, OwnInDoubt
+from firmware.events import DigestFile, Digests, OwnInDoubt, SaveInventoried
 from firmware.handover import Owner, Word
 from firmware.pictures import NONCE_BYTES, Copy, Entry, File, Picture, PictureId
 from firmware.proofs import Proofs
@@ -48,14 +48,14 @@ class Adoptions:
     """All adoptions under way, the questions for inventories, and the sweep over pictures in doubt."""
 
     def __init__(
-        self, core: Core, proofs: Proofs, readouts: ReadOuts, dispersals: Dispersals, *, new_catalogue: bool
+        self, core: Core, proofs: Proofs, readouts: ReadOuts, dispersals: Dispersals, *, inventoried: frozenset[int]
     ) -> None:
         self.core = core
         self._proofs = proofs
         self._readouts = readouts
         self._dispersals = dispersals
         dispersals.adopting = self._under_way
-        self._list_lost = new_catalogue
+        self._inventoried = set(inventoried)
         self._all: list[Adoption] = []
         self._inventory_at: dict[int, tuple[float, PictureId | None]] = {}
         self._sweep_at: float | None = core.now + SWEEP_FIRST_S
@@ -92,6 +92,8 @@ class Adoptions:
         if source in self._inventory_at:
             if inventory.last or not inventory.rows:
                 del self._inventory_at[source]
+                self._inventoried.add(source)
+                self.core.run(self.core.fetch(SaveInventoried(source)))
             else:
                 self._ask_inventory(source, inventory.rows[-1].picture.id)
 
@@ -120,10 +122,8 @@ class Adoptions:
             self._begin(entry.picture, unit, say.attempt)
 
     def heard(self, unit: int) -> None:
-        """A unit was heard: if our list was lost, ask it once what it holds for us."""
-        neighbour = self.core.neighbours.find(unit)
-        if self._list_lost and neighbour is not None and not neighbour.asked_inventory:
-            neighbour.asked_inventory = True
+        """R7: a unit that this catalogue has not asked yet may hold pictures of a list that was lost."""
+        if unit not in self._inventoried and unit not in self._inventory_at:
             self._ask_inventory(unit, None)
 
     def _ask_inventory(self, unit: int, after: PictureId | None) -> None:
@@ -353,7 +353,12 @@ class Adoptions:
             elif now >= adoption.again_at:
                 self._say(adoption)
         for unit, (again_at, after) in list(self._inventory_at.items()):
-            if now >= again_at:
+            if now < again_at:
+                continue
+            neighbour = self.core.neighbours.find(unit)
+            if neighbour is None or neighbour.silent(now):
+                del self._inventory_at[unit]  # asked anew from the beginning when it is heard again
+            else:
                 self._ask_inventory(unit, after)
         if self._sweep_at is not None and now >= self._sweep_at:
             self._sweep_at = None

@@ -37,6 +37,7 @@ from firmware.events import (
     Page,
     Save,
     SaveDecision,
+    SaveInventoried,
     SaveName,
     SaveOrder,
     SavePartial,
@@ -72,6 +73,7 @@ class Catalogue(Pictures, Notes):
             Page: self.page,
             Counts: self.counts,
             SaveName: self.save_name,
+            SaveInventoried: self.save_inventoried,
             Names: self.names,
         }
 

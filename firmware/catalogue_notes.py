@@ -15,6 +15,7 @@ from firmware.events import (
     Orders,
     Partial,
     SaveDecision,
+    SaveInventoried,
     SaveName,
     SaveOrder,
     SavePartial,
@@ -86,6 +87,15 @@ class Notes:
         """A neighbour's name; the newest one stays."""
         with self._database.transaction():
             self._database.change("INSERT OR REPLACE INTO name VALUES (?, ?)", request.unit, request.name)
+
+    def save_inventoried(self, request: SaveInventoried) -> None:
+        """The unit's INVENTORY has been taken in."""
+        with self._database.transaction():
+            self._database.change("INSERT OR REPLACE INTO inventoried VALUES (?)", request.unit)
+
+    def inventoried(self) -> frozenset[int]:
+        """Units whose INVENTORY has been taken in since the catalogue was made."""
+        return frozenset(unit for (unit,) in self._database.all("SELECT unit FROM inventoried"))
 
     def names(self, _request: Names) -> dict[int, str]:
         """Neighbours' names by unit."""

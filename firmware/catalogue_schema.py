@@ -61,9 +61,10 @@ STEPS = (
         PRIMARY KEY (id, number)
     ) WITHOUT ROWID;
     CREATE TABLE name (unit INTEGER PRIMARY KEY, name TEXT NOT NULL);
+    CREATE TABLE inventoried (unit INTEGER PRIMARY KEY);
     """,
 )
-_TABLES = frozenset({"meta", "picture", "copy", "partial", "delete_order", "decision", "name"})
+_TABLES = frozenset({"meta", "picture", "copy", "partial", "delete_order", "decision", "name", "inventoried"})
 
 _KINDS: dict[int, type[CardError]] = {
     sqlite3.SQLITE_CORRUPT: CatalogueDamaged,

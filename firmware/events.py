@@ -344,6 +344,13 @@ class SaveName:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveInventoried:
+    """This unit's INVENTORY has been taken in whole: it need not be asked again (R7). Result: None, after COMMIT."""
+
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Names:
     """Result: dict[int, str], the names of units that were ever told."""
 
@@ -380,6 +387,7 @@ CatalogueRequest = (
     | Page
     | Counts
     | SaveName
+    | SaveInventoried
     | Names
 )
 Request = TakePicture | CardRequest | CatalogueRequest
@@ -401,7 +409,8 @@ class Memory:
     held_bytes: int  # files held for others
     partial_bytes: int  # kept .part files
     largest_bytes: int  # the largest of the latest own pictures, 0 if none
-    new_catalogue: bool  # made anew at this start: ask every unit for its INVENTORY (R7)
+    new_catalogue: bool  # made anew at this start
+    inventoried: frozenset[int] = frozenset()  # units whose INVENTORY this catalogue has taken in (R7)
     lost_held: tuple[Entry, ...] = ()  # held rows whose file was missing, removed: tell their origins LOST
 
 

@@ -32,7 +32,6 @@ class Neighbour:
     refused_until: float = 0.0
     refused_why: str = ""
     refused_needing_bytes: int = 0
-    asked_inventory: bool = False
 
     def silent(self, now: float) -> bool:
         """Whether it is not asked for anything now."""
@@ -71,7 +70,6 @@ class Neighbours:
             self._by_unit[unit] = neighbour
         if new_boot:
             neighbour.refused_until = 0.0
-            neighbour.asked_inventory = False
         neighbour.last_heard = now
         return neighbour
 

@@ -440,4 +440,3 @@ class _Temporary(threading.Thread):
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._service.stop.set)
         self.join(END_TIMEOUT_S + 2.0)
-

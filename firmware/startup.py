@@ -98,6 +98,7 @@ def _memory(catalogue: Catalogue, copies: int, priority_copies: int) -> Memory:
         partial_bytes=0,
         largest_bytes=catalogue.largest_bytes(),
         new_catalogue=new,
+        inventoried=catalogue.inventoried(),
     )
 
 

@@ -58,9 +58,7 @@ class Unit:
         self.read_outs.overhead_bytes = link.part_overhead_bytes
         self.serving = Serving(core)
         self.drops = Drops(core, self.proofs, self.shutter, self.hostings, self._in_use)
-        self.adoptions = Adoptions(
-            core, self.proofs, self.read_outs, self.dispersals, new_catalogue=memory.new_catalogue
-        )
+        self.adoptions = Adoptions(core, self.proofs, self.read_outs, self.dispersals, inventoried=memory.inventoried)
         self.holding = Holding(core, self.hostings)
         self.deletions = Deletions(core, self.dispersals)
         self.beacons = Beacons(core, self.hostings)
@@ -85,6 +83,8 @@ class Unit:
         for entry in memory.lost_held:
             core.say(entry.picture.id.unit, m.Lost(entry.picture.id, entry.attempt or 0))
         core.log("started", f"unit {core.unit} has started; boot {core.boot}, card {core.card:04x}")
+        if memory.new_catalogue:
+            core.log("card", "the catalogue is new: every unit that is heard is asked what it holds for this one")
 
     def _in_use(self, picture: PictureId) -> bool:
         return self.dispersals.busy_with(picture) or self.serving.busy_with(picture)

@@ -1,0 +1,333 @@
+"""Whole units: a picture gets its copy, whatever is lost on the line (HANDOVER O1 to O4, R5, R8)."""
+
+import random
+
+import pytest
+from rig_scene import a_pair, check, check_always, copies, held, on_card, own, press, settled, shoot
+
+from firmware import commands as c
+from firmware import messages as m
+from firmware.determine import Rules
+from firmware.events import TakePicture
+from firmware.pictures import File
+from firmware.states import State
+from sim.machine import Machine, Options
+from sim.radio import LineOptions
+
+LARGE = Options(size_bytes=(300_000, 300_000))
+
+
+def part_bytes(machine):
+    """Bytes of pictures that this machine has put on the line, lost ones too."""
+    return sum(len(said.message.data) for said in machine.said(m.Part))
+
+
+def kinds(machine, *wanted):
+    return [
+        type(said.message) for said in machine.rig.said if said.source == machine.unit and type(said.message) in wanted
+    ]
+
+
+def loses_first(kind, number=1, *, source=None):
+    """A line that swallows the first so many messages of this kind."""
+    left = [number]
+
+    def loses(said):
+        if isinstance(said.message, kind) and source in (None, said.source) and left[0] > 0:
+            left[0] -= 1
+            return True
+        return False
+
+    return loses
+
+
+def sending(machine):
+    return any(dispersal.state is State.SEND for dispersal in machine.on.dispersals)
+
+
+# ---------------------------------------------------------------- as it should be
+
+
+def test_a_picture_is_requested_accepted_sent_stored_and_listed():
+    rig, origin, host = a_pair()
+    check_always(rig, origin, host)
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 30)
+    (copy,) = origin.entry(picture.id).copies
+    assert (copy.unit, copy.suspect, bool(copy.proof)) == (2, False, True)
+    row = host.entry(picture.id)
+    assert (row.attempt, row.kept, row.picture) == (copy.listed, True, picture)
+    assert on_card(origin, picture)
+    assert on_card(host, picture)
+    assert part_bytes(origin) == picture.size_bytes
+    words = [line.event for line in origin.on.core.journal.after(0) if line.picture == picture.id]
+    assert words == ["shot", "requested", "sending", "stored"]
+
+
+def test_both_directions_at_once_without_a_refusal():
+    rig, one, two = a_pair()
+    press(one)
+    press(two)
+    rig.run_until(lambda: len(own(one)) == len(own(two)) == 1 and settled(one, two)(), 60)
+    assert not one.said(m.Refuse)
+    assert not two.said(m.Refuse)
+    first, last = (
+        sorted(said.at for said in machine.said(m.Part))[:: -1 if last else 1][0]
+        for last in (0, 1)
+        for machine in (one,)
+    )
+    assert any(first < said.at < last for said in two.said(m.Part))  # the host sends while it receives
+
+
+def test_a_shot_during_a_transfer_is_taken_at_once_and_kept_before_the_transfer_ends():
+    rig, origin, host = a_pair(origin=LARGE)
+    shoot(origin)
+    rig.run_until(lambda: sending(origin), 10)
+    rig.run_for(5)
+    pressed_at, taken_at = rig.now, []
+    rig.watch = lambda machine, request: taken_at.append(rig.now) if isinstance(request, TakePicture) else None
+    ticket = press(origin)
+    rig.run_until(lambda: origin.outcome(ticket) is not None, 2)
+    assert taken_at == [pytest.approx(pressed_at + origin.latency_s[TakePicture], abs=0.020)]
+    assert sending(origin)
+    rig.run_until(settled(origin, host), 120)
+
+
+def test_pictures_of_one_unit_go_one_after_the_other_to_the_same_host():
+    rig, origin, host = a_pair()
+    for _ in range(4):
+        press(origin)
+    rig.run_until(lambda: len(own(origin)) == 4 and settled(origin, host)(), 120)
+    assert not host.said(m.Refuse)
+    attempts = [said.message.attempt for said in origin.said(m.Request)]
+    assert attempts == sorted(set(attempts))
+
+
+def test_a_priority_picture_overtakes_those_that_wait():
+    rig, origin, host = a_pair()
+    for _ in range(3):
+        shoot(origin)
+    urgent = shoot(origin, priority=True)
+    rig.run_until(lambda: copies(origin, urgent) == [2], 60)
+    waiting = [entry for entry in own(origin) if not entry.verified]
+    assert len(waiting) == 2
+
+
+def test_a_priority_picture_goes_to_two_units():
+    rig, origin, host = a_pair()
+    third = Machine(rig, 3)
+    rig.run_for(3)
+    picture = shoot(origin, priority=True)
+    rig.run_until(lambda: copies(origin, picture) == [2, 3], 60)
+    check(origin, host, third)
+
+
+def test_pictures_that_cannot_have_their_second_copy_keep_no_other_from_its_first():
+    small = Options(rules=Rules(copies=2), size_bytes=(500, 500))
+    rig, origin, host = a_pair(origin=small)
+    pictures = [shoot(origin) for _ in range(100)]
+    rig.run_until(lambda: all(copies(origin, picture) == [2] for picture in pictures), 600)
+
+
+def test_a_copy_by_hand_goes_where_it_is_told():
+    rig, origin, host = a_pair(origin=Options(rules=Rules(copies=0)))
+    third = Machine(rig, 3)
+    rig.run_for(3)
+    picture = shoot(origin)
+    ticket = origin.command(lambda ticket: c.PlaceCopy(ticket, picture.id, 3, 60.0))
+    rig.run_until(lambda: origin.outcome(ticket) is not None, 60)
+    assert origin.outcome(ticket) == c.Done(None)
+    assert copies(origin, picture) == [3]
+    assert not held(host)
+    assert held(third)
+
+
+def test_a_copy_by_hand_to_a_unit_that_is_not_there_fails_in_time():
+    rig, origin, _ = a_pair(origin=Options(rules=Rules(copies=0)))
+    picture = shoot(origin)
+    started = rig.now
+    ticket = origin.command(lambda ticket: c.PlaceCopy(ticket, picture.id, 9, 60.0))
+    rig.run_until(lambda: origin.outcome(ticket) is not None, 90)
+    assert "unit 9 was not heard" in str(origin.outcome(ticket).error)
+    assert rig.now - started <= 61
+
+
+# ---------------------------------------------------------------- messages lost, doubled, late
+
+
+def test_stored_lost_end_is_answered_again_and_no_part_is():
+    rig, origin, host = a_pair()
+    rig.loses = loses_first(m.Stored, 2)
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    assert kinds(origin, m.Request) == [m.Request]
+    assert len(host.said(m.Stored)) == 3
+    assert part_bytes(origin) == picture.size_bytes
+
+
+def test_r5_stored_lost_for_long_the_next_request_fetches_the_proof_without_data():
+    rig, origin, host = a_pair()
+    rig.loses = lambda said: isinstance(said.message, m.Stored)
+    picture = shoot(origin)
+    rig.run_until(lambda: bool(host.said(m.Stored)), 60)
+    host.power_cut()
+    host.restart()
+    rig.loses = None
+    rig.run_until(settled(origin, host), 60)
+    assert part_bytes(origin) == picture.size_bytes
+    first, again = (said.message for said in host.said(m.Accept))
+    assert first.missing == ((0, picture.size_bytes),)
+    assert again.missing == ()
+    assert first.attempt == again.attempt
+
+
+def test_accept_lost_the_same_number_is_asked_for_again():
+    rig, origin, host = a_pair()
+    rig.loses = loses_first(m.Accept, 2)
+    shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    accepts = [said.message for said in host.said(m.Accept)]
+    assert len(accepts) >= 3
+    assert len({(accept.attempt, accept.handle) for accept in accepts}) == 1
+
+
+def test_a_request_that_comes_twice_is_one_reservation():
+    rig, origin, host = a_pair(origin=LARGE)
+    shoot(origin)
+    rig.run_until(lambda: sending(origin), 10)
+    (request,) = origin.said(m.Request)
+    rig.run_for(2)
+    before = dict(host.on.core.room.reserved_held)
+    rig.replay(request)
+    rig.run_for(1)
+    assert host.on.core.room.reserved_held == before
+    assert len({said.message.handle for said in host.said(m.Accept)}) == 1
+    rig.run_until(settled(origin, host), 60)
+    assert part_bytes(origin) == 300_000
+
+
+def test_a_request_that_comes_again_when_all_is_over_costs_nothing():
+    rig, origin, host = a_pair()
+    shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    (request,) = origin.said(m.Request)
+    before = part_bytes(origin)
+    rig.replay(request)
+    rig.run_for(300)
+    assert part_bytes(origin) == before
+    assert settled(origin, host)()
+    assert not host.on.core.room.reserved_held
+
+
+def test_keep_lost_hold_asks_and_keep_answers():
+    rig, origin, host = a_pair()
+    rig.loses = loses_first(m.Keep)
+    picture = shoot(origin)
+    rig.run_until(lambda: copies(origin, picture) == [2], 60)
+    assert not host.entry(picture.id).kept
+    rig.run_until(settled(origin, host), 60)
+    assert kinds(host, m.Hold) == [m.Hold]
+    assert kinds(origin, m.Keep) == [m.Keep, m.Keep]
+
+
+def test_everything_ever_said_may_come_again():
+    rig, origin, host = a_pair()
+    check_always(rig, origin, host)
+    for machine in (origin, host, origin):
+        shoot(machine)
+        rig.run_until(settled(origin, host), 60)
+        for said in list(rig.said):
+            rig.replay(said)
+            rig.run_for(0.1)
+    rig.run_until(settled(origin, host), 300)
+    assert len(own(origin)) == 2
+    assert len(held(origin)) == 1
+
+
+@pytest.mark.parametrize(
+    "line", [LineOptions(frame_loss=0.3), LineOptions(bit_error_rate=1e-4), LineOptions(delay_s=2.0)]
+)
+def test_a_bad_line_only_takes_longer(line):
+    rig, origin, host = a_pair(seed=5, line=line)
+    check_always(rig, origin, host)
+    press(origin)
+    press(host)
+    rig.run_until(lambda: len(own(origin)) == len(own(host)) == 1 and settled(origin, host)(), 400)
+
+
+# ---------------------------------------------------------------- what comes is not what was sent
+
+
+def test_a_wrong_digest_is_thrown_away_with_its_reservation_and_the_picture_sent_again():
+    rig, origin, host = a_pair()
+    damage = loses_first(m.Part)
+
+    def damaged(said):
+        if damage(said):
+            part = said.message
+            flipped = m.Part(part.handle, part.offset, bytes([part.data[0] ^ 1]) + part.data[1:])
+            (packet,) = origin.on.link.encode(2, flipped)
+            origin.on.link.tapped.pop()
+            rig.line.carry(origin.radio, __import__("hal.framing").framing.frame(packet), rig.now)
+            return True
+        return False
+
+    rig.loses = damaged
+    picture = shoot(origin)
+    rig.run_until(lambda: bool(host.logged("alarm")), 60)
+    rig.run_for(0.1)
+    assert host.entry(picture.id) is None
+    assert not host.on.core.room.reserved_held
+    assert [said.message.why for said in host.said(m.Refuse)] == [m.RefuseWhy.FAILED]
+    rig.run_until(settled(origin, host), 120)
+    check(origin, host)
+
+
+def test_a_wrong_proof_is_no_copy():
+    rig, origin, host = a_pair()
+    shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    picture = shoot(origin)
+    rig.run_until(lambda: bool(host.on.hostings.core.steps) and host.entry(picture.id) is not None, 60)
+
+
+# ---------------------------------------------------------------- R8: how much is sent again
+
+
+def test_r8_after_a_cut_link_little_is_sent_again():
+    rig, origin, host = a_pair(origin=LARGE)
+    shoot(origin)
+    rig.run_until(lambda: part_bytes(origin) > 120_000, 60)
+    origin.radio.unplug()
+    rig.run_for(20)
+    origin.radio.plug()
+    rig.run_until(settled(origin, host), 120)
+    assert part_bytes(origin) - 300_000 <= 16_000
+
+
+def test_r8_after_a_link_cut_for_longer_than_any_patience_little_is_sent_again():
+    rig, origin, host = a_pair(origin=LARGE)
+    shoot(origin)
+    rig.run_until(lambda: part_bytes(origin) > 120_000, 60)
+    rig.loses = lambda said: True
+    rig.run_for(1000)
+    rig.loses = None
+    assert not host.on.core.room.reserved_held
+    rig.run_until(settled(origin, host), 300)
+    received_again = part_bytes(origin) - 300_000
+    assert received_again <= 16_000
+
+
+@pytest.mark.parametrize("unit", [1, 2])
+@pytest.mark.parametrize("at_bytes", [30_000, 150_000, 290_000])
+def test_r8_after_a_reboot_at_most_128_kb_is_sent_again(unit, at_bytes):
+    rig, origin, host = a_pair(origin=LARGE)
+    shoot(origin)
+    rig.run_until(lambda: part_bytes(origin) > at_bytes, 60)
+    machine = (origin, host)[unit - 1]
+    machine.power_cut(random.Random(at_bytes))
+    rig.run_for(5)
+    machine.restart()
+    rig.run_until(settled(origin, host), 200)
+    assert part_bytes(origin) - 300_000 <= 128_000
+    check(origin, host)
