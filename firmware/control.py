@@ -160,7 +160,8 @@ class Server:
 
 async def _request(reader: asyncio.StreamReader) -> dict[str, object]:
     try:
-        line = await asyncio.wait_for(reader.readuntil(b"\n"), REQUEST_TIMEOUT_S)
+        async with asyncio.timeout(REQUEST_TIMEOUT_S):  # wait_for of 3.11 may swallow a cancel
+            line = await reader.readuntil(b"\n")
     except asyncio.IncompleteReadError as error:
         raise ConnectionResetError("the client closed before its request was whole") from error
     except asyncio.LimitOverrunError as error:

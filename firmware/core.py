@@ -191,7 +191,7 @@ class Core:
 
     def make_way(self) -> Generator[Request, Any, None]:
         """Kept .part files are no reservations: the oldest go when room is wanted (HANDOVER §1)."""
-        while self.room.used_bytes > self.room.capacity_bytes and self.room.partial_bytes > 0:
+        while self.room.used_bytes > self.room.limit_bytes and self.room.partial_bytes > 0:
             oldest = yield OldestPartials(MOST_PARTS_IN_USE + 1)
             kept = next((partial for partial in oldest if partial.size_bytes), None)
             if kept is None:
@@ -230,7 +230,7 @@ class Core:
 
     def card_view(self) -> CardView:
         """The card as the determining section sees it; remembers whether it is being relieved."""
-        view = CardView(self.room.capacity_bytes, self.room.fixed_bytes, self.room.recent_bytes, self.relieving)
+        view = CardView(self.room.limit_bytes, self.room.fixed_bytes, self.room.recent_bytes, self.relieving)
         self.relieving = relieving(view, self.settings.rules)
         return CardView(view.capacity_bytes, view.fixed_bytes, view.recent_bytes, self.relieving)
 

@@ -65,13 +65,17 @@ class NeighbourView:
 
 @dataclass(frozen=True, slots=True)
 class PictureView:
-    """verified, holders, open_at: units; by_hand: the unit that a person named, else None."""
+    """verified, holders, suspect_at, open_at: units; by_hand: the unit that a person named, else None.
+
+    holders: these are not asked. suspect_at: listed, and perhaps without their copy.
+    """
 
     size_bytes: int
     priority: bool
     verified: tuple[int, ...]
     holders: tuple[int, ...]
     open_at: tuple[int, ...]
+    suspect_at: tuple[int, ...] = ()
     by_hand: int | None = None
 
 
@@ -125,7 +129,10 @@ def determine(
 
 
 def _choose(picture: PictureView, possible: list[NeighbourView], now: float) -> Keep | Disperse:
-    """Same host again while its attempt is open; else most room after this one, best link, least recently used."""
+    """Same host again while its attempt is open; else most room after this one, best link, least recently used.
+
+    A holder whose copy is suspect comes last: where there is no other unit, it gets the picture once more.
+    """
     able = [n for n in possible if n.hosting and not n.silent]
     if not able:
         return Keep("no unit that hosts is heard now")
@@ -140,9 +147,15 @@ def _choose(picture: PictureView, possible: list[NeighbourView], now: float) -> 
     idle = [n for n in roomy or willing if n.idle]
     if not idle:
         return Keep("the units with room are receiving other pictures of ours")
-    best = max(idle, key=lambda n: (n.unit in picture.open_at, n.room_bytes, n.link, -n.last_used))
+    best = max(idle, key=lambda n: (n.unit in picture.open_at, n.unit not in picture.suspect_at, *_rank(n)))
     if picture.by_hand is not None:
         return Disperse(best.unit, "a person asked for it")
     if best.unit in picture.open_at:
         return Disperse(best.unit, "its attempt there is still open")
+    if best.unit in picture.suspect_at:
+        return Disperse(best.unit, "its copy is suspect, and no other unit can take one")
     return Disperse(best.unit, f"it has most room, {best.room_bytes // 1000} kB")
+
+
+def _rank(neighbour: NeighbourView) -> tuple[float, ...]:
+    return neighbour.room_bytes, neighbour.link, -neighbour.last_used

@@ -36,10 +36,11 @@ MAX_ORDERS = 16
 """Copies asked for by people at once."""
 ORDER_AGAIN_S = 0.5
 """An order that could not begin is looked at again after this long."""
-DECISIONS_REMEMBERED = 64
-"""Pictures whose last decision is not written again while it stays the same: each write costs a sync."""
 MAX_STUCK = 64
 """Pictures passed over in one round because of something about themselves, such as a conflict."""
+DECISIONS_REMEMBERED = 4 * MAX_STUCK
+"""Pictures whose last decision is not written again while it stays the same: each write costs a sync. More than are
+looked at in one round."""
 JITTER = 0.25
 """retry_after is stretched or shortened by up to this share, so that refused units do not come back at once."""
 
@@ -191,6 +192,8 @@ class Dispersals:
         rules = self.core.settings.rules
         skip = frozenset(d.id for d in self._all if d.picture is not None) | self._stuck
         found = yield Lacking(rules.copies, rules.wanted(True), PAGE, skip)
+        if len(self._stuck) >= MAX_STUCK:  # however many wait for a further copy, first copies are made
+            found = yield Lacking(1, 1, PAGE, skip)
         self._looking = False
         for entry in found:
             if (
@@ -203,7 +206,7 @@ class Dispersals:
             self._all.append(dispersal)
             kept = self._decide(dispersal, entry)
             if kept is not None and kept.others_too:
-                return
+                break
             if kept is not None and len(self._stuck) < MAX_STUCK:
                 self._stuck.add(entry.picture.id)
                 self.core.changed = True  # look again, beyond this one
@@ -564,12 +567,13 @@ def _reader(picture: Picture) -> Callable[[int, int], Step]:
 
 
 def _view(entry: Entry, by_hand: int | None, conflicts: set[int]) -> PictureView:
-    holders = {c.unit for c in entry.listed} | conflicts
+    holders = {c.unit for c in entry.verified} | conflicts
     return PictureView(
         size_bytes=entry.picture.size_bytes,
         priority=entry.picture.priority,
         verified=tuple(c.unit for c in entry.verified),
         holders=tuple(sorted(holders)),
+        suspect_at=tuple(c.unit for c in entry.listed if c.suspect),
         open_at=tuple(c.unit for c in entry.copies if c.open),
         by_hand=by_hand,
     )

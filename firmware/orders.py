@@ -216,7 +216,7 @@ class Orders:
                     name=n.name,
                     room_bytes=n.room_bytes,
                     last_heard_s=now - n.last_heard,
-                    loss=n.estimate.loss,
+                    loss=None if n.estimate.rate_bps is None else n.estimate.loss,  # nothing was sent: not known
                     rate_bps=n.estimate.rate_bps,
                 )
             )
@@ -228,7 +228,8 @@ class Orders:
         async with service.news:
             while not len(service.unit.core.neighbours) and service.clock.monotonic() < deadline:
                 try:
-                    await asyncio.wait_for(service.news.wait(), deadline - service.clock.monotonic())
+                    async with asyncio.timeout(deadline - service.clock.monotonic()):
+                        await service.news.wait()
                 except TimeoutError:
                     return
 
@@ -270,11 +271,14 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
     unit, config, radio = service.unit, service.config, service.radio
     core, room = unit.core, unit.core.room
     full = room.free_bytes < max(1, room.recent_bytes)
-    problems = [text for text in (radio.problem, service.camera_problem, unit.shutter.camera_trouble) if text]
+    troubles = radio.problem, service.camera_problem, unit.shutter.camera_trouble
+    problems = [text for text in dict.fromkeys(troubles) if text]
     sending = sorted({d.host for d in unit.dispersals if d.host})
     why = unit.dispersals.idle_why or None
     if sending:
         why = f"a copy to unit {', '.join(map(str, sending))} is being made"
+    if unit.shutter.card_trouble is not None:
+        full, why = True, f"{unit.shutter.card_trouble}; {why or 'nothing is to be copied'}"
     if full and why is not None:
         problems.append(f"the card is full: {why}")
     return {

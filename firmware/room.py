@@ -14,6 +14,7 @@ class Room:
     """Bytes on one card. cache ⊂ own: own files that enough verified holders have, so that they may be dropped.
 
     reserved: bytes promised and not yet counted elsewhere, by key; hosting_share: fraction that others may use.
+    ceiling_bytes: what pictures may take while the file system has room for no more of them, else None.
     """
 
     capacity_bytes: int
@@ -23,6 +24,7 @@ class Room:
     held_bytes: int = 0
     partial_bytes: int = 0
     largest_bytes: int = 0
+    ceiling_bytes: int | None = None
     reserved_own: dict[object, int] = field(default_factory=dict)
     reserved_held: dict[object, int] = field(default_factory=dict)
     _recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_PICTURES))
@@ -38,9 +40,14 @@ class Room:
         return self.own_bytes + self.held_bytes + self.partial_bytes + self.reserved_bytes
 
     @property
+    def limit_bytes(self) -> int:
+        """What pictures may take now."""
+        return self.capacity_bytes if self.ceiling_bytes is None else min(self.capacity_bytes, self.ceiling_bytes)
+
+    @property
     def free_bytes(self) -> int:
         """What can be taken at once, never below 0."""
-        return max(0, self.capacity_bytes - self.used_bytes)
+        return max(0, self.limit_bytes - self.used_bytes)
 
     @property
     def fixed_bytes(self) -> int:
@@ -65,5 +72,5 @@ class Room:
     @property
     def offered_bytes(self) -> int:
         """Room told to others: within their share, and free or freeable by dropping cache (and kept parts)."""
-        freeable = self.capacity_bytes - self.fixed_bytes - 2 * self.recent_bytes
+        freeable = self.limit_bytes - self.fixed_bytes - 2 * self.recent_bytes
         return max(0, min(self.hosting_left_bytes, freeable))

@@ -279,7 +279,9 @@ class Service:
     def _use_camera(self, request: Request | None) -> object:
         """In the camera's thread: make ready (None), or take a picture."""
         if request is not None:
-            return self.camera.capture(CAPTURE_TIMEOUT_S)
+            shot = self.camera.capture(CAPTURE_TIMEOUT_S)
+            self.camera_problem = None
+            return shot
         try:
             self.camera.open()
             self.camera_problem = None

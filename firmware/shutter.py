@@ -19,6 +19,8 @@ SHOTS_HELD = 2
 """Pictures held in memory while room is made (DESIGN §5)."""
 PRESSES_WAITING = 8
 """Presses that may wait for the camera; beyond it they are refused. Guess: a finger on the button."""
+FILE_SYSTEM_AGAIN_S = 10.0
+"""A file system that had no room for a picture that waits is tried again after this long; guess."""
 FIRST_NEIGHBOUR_S = 15.0
 """While no other unit was heard, a shot is not refused sooner than this after the start (DESIGN §5)."""
 
@@ -45,7 +47,9 @@ class Shutter:
         self._capturing: Press | None = None
         self._held: deque[Press] = deque()
         self._keeping = False
+        self._again_at: float | None = None  # when the file system is tried again
         self.camera_trouble: str | None = None
+        self.card_trouble: str | None = None  # why the last picture found no room in the file system
 
     @property
     def waiting(self) -> int:
@@ -86,6 +90,7 @@ class Shutter:
         self.core.room.saw_picture(shot.size_bytes)
         self._held.append(press)
         self.core.changed = True
+        self._forget_ceiling()
         self._keep_next()
         self._capture_next()
 
@@ -125,6 +130,7 @@ class Shutter:
         yield KeepShot(picture, shot)
         entry = Entry(picture, File.WHOLE, version=1)
         yield Save(entries=(entry,), sequence=core.sequence)
+        self.card_trouble = None
         self._end(press)
         core.account(picture, None, entry)
         core.log("shot", f"picture {picture.id} is taken and on the card", picture.id)
@@ -136,13 +142,27 @@ class Shutter:
     def _keep_failed(self, press: Press, error: DandelionError) -> None:
         self._keeping = False
         self.core.room.reserved_own.pop(press, None)
-        if isinstance(error, CardFull) and not self.hopeless():
-            self.core.log("card", f"a picture waits for room: {error}")
+        if isinstance(error, CardFull):
+            self._wait_for_file_system(error)
             return
         self.core.log("alarm", f"a picture could not be put on the card: {error}")
         self._give_up(
             press, Refused(error.what, did="the picture is lost; older pictures are untouched", can=error.can)
         )
+
+    def _wait_for_file_system(self, error: CardFull) -> None:
+        """It has less room than card.capacity promises: what is there now is all that fits, until it is tried again."""
+        core = self.core
+        core.room.ceiling_bytes = core.room.used_bytes
+        core.changed = True
+        self._again_at = core.now + FILE_SYSTEM_AGAIN_S
+        if self.card_trouble is None:
+            core.log("card", f"a picture waits for room: {error}")
+        self.card_trouble = error.what
+
+    def _forget_ceiling(self) -> None:
+        self.core.room.ceiling_bytes = None
+        self._again_at = None
 
     def _end(self, press: Press) -> None:
         """The press is settled: its room is counted elsewhere, its bytes are forgotten."""
@@ -174,12 +194,16 @@ class Shutter:
 
     def tick(self) -> None:
         """Room may have come; patience may have ended."""
+        if self._again_at is not None and self.core.now >= self._again_at:
+            self._forget_ceiling()
         self._keep_next()
         for press in list(self._held):
             if self._keeping and press is self._held[0]:
                 continue
             if self.core.now >= press.pressed_at + self.core.settings.patience_s or self.hopeless():
                 why = self._dispersals.idle_why or "the other units could not take a picture in time"
+                if self.card_trouble is not None:
+                    why = f"{self.card_trouble}; {why}"
                 self.core.log("refused", f"a shot was refused: the card is full and {why}")
                 self._give_up(
                     press,
@@ -196,6 +220,8 @@ class Shutter:
         times = [press.pressed_at + self.core.settings.patience_s for press in self._held]
         if self._held and not len(self.core.neighbours):
             times.append(self.core.started + FIRST_NEIGHBOUR_S)
+        if self._again_at is not None:
+            times.append(self._again_at)
         return min((t for t in times if t > self.core.now), default=None)
 
     def _refuse(self, ticket: int | None, what: str, can: str) -> None:

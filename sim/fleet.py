@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from sim.line import LineProcess
 from sim.line_model import BITS_PER_BYTE_ON_LINE
 from sim.show import LiveShow, PlainShow, Show
 from sim.view import EVENTS, save_svg
-from sim.visitors import Visitors, choose_read_out
+from sim.visitors import BACKLOG, Visitors, choose_read_out
 from sim.watch import FleetEvent, FleetState, Watch
 
 TICK_S = 0.25  # the view is drawn so often
@@ -82,7 +83,10 @@ class Fleet:
         over = None if self._options.seconds is None else time.monotonic() + self._options.seconds
         state = self._state([])
         self._watch.start()
-        visitors = Visitors(self._units, self._directory, self._watch.say)
+        backlog = (
+            BACKLOG if self._options.policy == "always" else sys.maxsize
+        )  # others leave them waiting though there is room
+        visitors = Visitors(self._units, self._directory, self._watch.say, backlog=backlog)
         with show:
             show.begin(state)
             while not ending.wait(TICK_S) and (over is None or time.monotonic() < over):
@@ -106,12 +110,13 @@ class Fleet:
         """The commands for another terminal; of the oldest picture that can show something, so that they stay."""
         chosen = choose_read_out(replace(state, pictures=state.pictures[::-1]), 0)
         asker, picture = chosen or (state.units[-1].number, "PICTURE")
-        config = _shown(next(place.config for place in self._units if place.number == asker))
-        command = _shown(Path(sys.executable).with_name("dandelion"))
+        config = shlex.quote(_shown(next(place.config for place in self._units if place.number == asker)))
+        command = shlex.quote(_shown(Path(sys.executable).with_name("dandelion")))
         return (
-            f"To read a picture out at unit-{asker}, in another terminal:",
-            f"  {command} list --config {config}",
-            f"  {command} get {picture} -o /tmp --config {config}",
+            f"To read a picture out at unit-{asker}, in another terminal, in this directory:",
+            f"  export DANDELION_CONFIG={config}",
+            f"  {command} list",
+            f"  {command} get {picture} -o /tmp",
         )
 
     def _report_dead(self) -> None:

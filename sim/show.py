@@ -52,7 +52,7 @@ class LiveShow:
         self.show(state, [])
 
     def show(self, state: FleetState, events: list[FleetEvent]) -> None:  # noqa: ARG002  they are in the state, too
-        self._live.update(render(state, lines=self._console.height), refresh=True)
+        self._live.update(render(state, lines=self._console.height, columns=self._console.width), refresh=True)
 
 
 class PlainShow:

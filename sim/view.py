@@ -47,11 +47,13 @@ EVENT_STYLES = {
 HOLDER_STYLES = {"own": "green", "verified": "magenta", "pending": "yellow", "suspect": "bold red"}
 
 
-def render(state: FleetState, *, lines: int) -> RenderableType:
-    """The whole view, for a terminal of so many lines; lists get shorter in a low one."""
+def render(state: FleetState, *, lines: int, columns: int) -> RenderableType:
+    """The whole view, for a terminal of this size; lists get shorter in a low one. The footer is never cut."""
     complaints = _complaints(state)
-    head = Text.assemble(("Dandelion ", "bold"), state.title, (f"   {state.at_s:.0f} s", "bright_black"))
-    used = FIXED_LINES + len(state.footer) + len(complaints) + sum(_height(unit) for unit in state.units)
+    time = (f"{state.at_s:.0f} s  ", "bright_black")
+    head = Text.assemble(("Dandelion ", "bold"), time, state.title, no_wrap=True, overflow="ellipsis")
+    footer = sum(-(-len(line) // columns) for line in state.footer)
+    used = FIXED_LINES + footer + len(complaints) + sum(_height(unit) for unit in state.units)
     pictures, events = share_lines(lines - used)
     return Group(
         head,
@@ -210,6 +212,6 @@ def save_svg(state: FleetState, path: Path) -> None:
         force_terminal=True,
         color_system="truecolor",
     )
-    console.print(render(state, lines=SVG_LINES))
+    console.print(render(state, lines=SVG_LINES, columns=SVG_COLUMNS))
     drawn = console.export_svg(title="dandelion sim")
     path.write_text(FONT_FACE.sub("", drawn), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""People at the simulated fleet: somebody reads a picture out now and then, and comes by where a card is full."""
+"""People at the simulated fleet: somebody reads a picture out now and then, and comes by where no room is left."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from sim.children import DANDELION, Child
 from sim.fleet_config import Place
 from sim.watch import FleetState
 
-READ_OUT_EVERY_S = 15.0  # so that collecting and delivering are seen, too; each takes 5 to 10 s of the default line
-VISIT_AFTER_S = 8.0  # a card is full for so long before somebody comes by: an interval, so that a shot is refused
+READ_OUT_EVERY_S = 20.0  # so that collecting and delivering are seen, too; each takes 5 to 10 s of the default line
+VISIT_AFTER_S = 12.0  # a unit is in need for so long before somebody comes by: longer than an interval, to be seen
+BACKLOG = 4  # pictures that wait for a copy, so that one may say that no card has room for them (policy "always")
 VISIT_PICTURES = 16  # taken home in one visit: about all of one unit's, of which the line has to bring half
 
 
@@ -30,15 +31,18 @@ class Errand:
 class Visitors:
     """One errand at a time, each command a process of its own; the units' logs tell how it goes."""
 
-    def __init__(self, places: Iterable[Place], directory: Path, say: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, places: Iterable[Place], directory: Path, say: Callable[[str, str], None], *, backlog: int
+    ) -> None:
         self._places = {place.number: place for place in places}
         self._bag = directory / "taken-home"
         self._output = directory / "visitors.output"
         self._say = say  # text, event word
+        self._backlog = backlog
         self._child: Child | None = None
         self._read_outs = 0
         self._next_read_out = time.monotonic()
-        self._full_since: float | None = None
+        self._needed_since: float | None = None
         first = self._places[min(self._places)]
         said = f"somebody presses the shutter of {first.name}; later ones are pressed by time"
         self._errand: Errand | None = Errand(first, said, deque([["shoot"]]))
@@ -50,16 +54,17 @@ class Visitors:
             self._go_on(self._errand)
             return
         now = time.monotonic()
-        visit = choose_visit(state)
+        visit = choose_visit(state, self._backlog)
         if visit is None:
-            self._full_since = None
-        elif self._full_since is None:
-            self._full_since = now
+            self._needed_since = None
+        elif self._needed_since is None:
+            self._needed_since = now
         read_out = choose_read_out(state, self._read_outs)
-        if visit is not None and self._full_since is not None and now >= self._full_since + VISIT_AFTER_S:
+        if visit is not None and self._needed_since is not None and now >= self._needed_since + VISIT_AFTER_S:
             self._begin(self._visit(*visit))
         elif read_out is not None and now >= self._next_read_out:
             self._read_outs += 1
+            self._next_read_out = now + READ_OUT_EVERY_S
             self._begin(self._read_out(*read_out))
 
     def _begin(self, errand: Errand) -> None:
@@ -79,8 +84,7 @@ class Visitors:
             arguments = [*errand.commands.popleft(), "--config", str(errand.place.config)]
             self._child = Child([*DANDELION, *arguments], said=self._output)
             return
-        self._errand = self._full_since = None
-        self._next_read_out = time.monotonic() + READ_OUT_EVERY_S
+        self._errand = self._needed_since = None
         shutil.rmtree(self._bag, ignore_errors=True)
 
     def _read_out(self, asker: int, picture: str) -> Errand:
@@ -90,7 +94,9 @@ class Visitors:
     def _visit(self, unit: int, pictures: tuple[str, ...]) -> Errand:
         """Nothing is deleted unless all of it was read out."""
         place = self._places[unit]
-        said = f"{place.name} is full; somebody comes by, reads its {len(pictures)} oldest out and deletes them"
+        said = (
+            f"no room is left for {place.name}: somebody comes by, reads {len(pictures)} pictures out and deletes them"
+        )
         return Errand(place, said, deque([self._get(*pictures), *(["delete", picture] for picture in pictures)]))
 
     def _get(self, *pictures: str) -> list[str]:
@@ -110,10 +116,11 @@ def choose_read_out(state: FleetState, turn: int) -> tuple[int, str] | None:
     return None
 
 
-def choose_visit(state: FleetState) -> tuple[int, tuple[str, ...]] | None:
-    """The first unit whose card is full, and its oldest pictures, oldest first."""
-    for unit in state.units:
+def choose_visit(state: FleetState, backlog: int) -> tuple[int, tuple[str, ...]] | None:
+    """A unit whose card is full, or else the one where most pictures wait, so many at least; its oldest pictures."""
+    needy = [unit for unit in state.units if unit.answering and (unit.full or unit.lacking >= backlog)]
+    for unit in sorted(needy, key=lambda unit: (not unit.full, -unit.lacking)):
         own = [shown.picture for shown in reversed(state.pictures) if shown.origin == unit.number]
-        if unit.answering and unit.full and own:
+        if own:
             return unit.number, tuple(own[:VISIT_PICTURES])
     return None

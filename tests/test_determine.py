@@ -113,10 +113,16 @@ def test_who_cannot_take_it_now_is_not_asked(no_good):
     assert decide(PICTURE, no_good, unit(3, room_bytes=100_000)).unit == 3
 
 
-def test_a_holder_gets_no_second_copy_even_where_its_first_is_suspect():
+def test_a_holder_gets_no_second_copy():
     picture = replace(PICTURE, holders=(2,))
     assert isinstance(decide(picture), Keep)
     assert decide(picture, UNIT, unit(3)).unit == 3
+
+
+def test_a_holder_whose_copy_is_suspect_comes_last_but_is_asked():
+    picture = replace(PICTURE, suspect_at=(2,))
+    assert decide(picture, UNIT, unit(3, room_bytes=50_000)).unit == 3
+    assert decide(picture) == Disperse(2, "its copy is suspect, and no other unit can take one")
 
 
 def test_who_is_short_of_room_is_asked_only_where_nobody_has_any():

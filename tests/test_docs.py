@@ -109,6 +109,8 @@ COMMANDS = [command for text in TEXTS.values() for block in blocks(text, "sh") f
 def test_each_command_to_type_is_one(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(command)
     match words:
+        case ["export", assignment]:
+            assert assignment.startswith("DANDELION_CONFIG=")
         case ["make", target]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         case ["python", "-m", "sim.line", *rest]:
@@ -233,10 +235,9 @@ def test_the_fleet_without_a_terminal_stores_and_delivers_and_its_command_reads_
                 said = "".join(lines)
                 if all(word in said for word in ("requested", "accepted", "stored", "delivered")):
                     break
-            command = [each for each in lines if " get 0" in each][-1]
-            subprocess.run(
-                shlex.split(command.replace(" -o /tmp ", " -o taken ")), cwd=tmp_path, check=True, capture_output=True
-            )
+            hint = [number for number, each in enumerate(lines) if " get 0" in each][-1]
+            commands = "".join(lines[hint - 2 : hint + 1]).replace(" -o /tmp", " -o taken")
+            subprocess.run(["bash", "-e", "-c", commands], cwd=tmp_path, check=True, capture_output=True)
         finally:
             process.send_signal(signal.SIGINT)
             rest = process.stdout.read() if process.stdout is not None else ""

@@ -173,7 +173,7 @@ def test_no_read_out_before_something_is_stored() -> None:
 def test_a_visit_is_to_a_full_unit_and_about_its_oldest_pictures() -> None:
     shown = tuple(PictureState(f"00002-91c0-{number:08}", 2, 1, {2: "own"}) for number in range(20, 0, -1))
     there, full = units(1, 2, 3)[0], UnitState(2, "unit-2", answering=True, full=True)
-    assert choose_visit(FleetState("", 0.0, 1.0, (there, full), (PictureState(A, 1, 1, {1: "own"}), *shown))) == (
+    assert choose_visit(FleetState("", 0.0, 1.0, (there, full), (PictureState(A, 1, 1, {1: "own"}), *shown)), 4) == (
         2,
         tuple(f"00002-91c0-{number:08}" for number in range(1, VISIT_PICTURES + 1)),
     )
@@ -182,14 +182,23 @@ def test_a_visit_is_to_a_full_unit_and_about_its_oldest_pictures() -> None:
 def test_nobody_visits_a_unit_with_room_or_without_pictures_or_that_does_not_answer() -> None:
     own = (PictureState(A, 1, 1, {1: "own"}),)
     full = UnitState(1, "unit-1", answering=True, full=True)
-    assert choose_visit(FleetState("", 0.0, 1.0, units(1), own)) is None
-    assert choose_visit(FleetState("", 0.0, 1.0, (full,))) is None
-    assert choose_visit(FleetState("", 0.0, 1.0, (replace(full, answering=False),), own)) is None
+    assert choose_visit(FleetState("", 0.0, 1.0, units(1), own), 4) is None
+    assert choose_visit(FleetState("", 0.0, 1.0, (full,)), 4) is None
+    assert choose_visit(FleetState("", 0.0, 1.0, (replace(full, answering=False),), own), 4) is None
+
+
+def test_where_many_pictures_wait_somebody_comes_by_too_but_a_full_card_is_first() -> None:
+    waits = replace(units(1)[0], lacking=4)
+    own = (PictureState(A, 1, 1, {1: "own"}), PictureState(B, 2, 1, {2: "own"}))
+    assert choose_visit(FleetState("", 0.0, 1.0, (waits,), own), 4) == (1, (A,))
+    assert choose_visit(FleetState("", 0.0, 1.0, (waits,), own), 5) is None
+    full = UnitState(2, "unit-2", answering=True, full=True)
+    assert choose_visit(FleetState("", 0.0, 1.0, (waits, full), own), 4) == (2, (B,))
 
 
 def test_an_errand_ends_at_the_first_command_that_fails(tmp_path: Path) -> None:
     said: list[tuple[str, str]] = []
-    visitors = Visitors([Place(1, tmp_path)], tmp_path, lambda text, event: said.append((text, event)))
+    visitors = Visitors([Place(1, tmp_path)], tmp_path, lambda text, event: said.append((text, event)), backlog=4)
     state = FleetState("", 0.0, 1.0, ())
     visitors.turn(state)  # begins the first errand; there is no such config
     assert visitors._child is not None
@@ -221,14 +230,14 @@ def a_state() -> FleetState:
 def screen(state: FleetState, *, columns: int = 112, lines: int = 40) -> list[str]:
     console = Console(file=io.StringIO(), width=columns, height=lines)
     with console.capture() as capture:
-        console.print(render(state, lines=lines))
+        console.print(render(state, lines=lines, columns=columns))
     return capture.get().splitlines()
 
 
 def test_the_view_shows_cards_line_transfers_pictures_events_and_the_command() -> None:
     text = "\n".join(screen(a_state()))
     for shown in (
-        "2 units on one shared line   42 s",
+        "Dandelion 42 s  2 units on one shared line",
         "2.25 MB of 3.00 MB",
         "23.0 kB/s",
         "50% of line",
@@ -256,9 +265,14 @@ def test_a_unit_that_does_not_answer_is_shown_as_such() -> None:
 
 @pytest.mark.parametrize(("columns", "lines"), [(80, 24), (112, 40), (200, 60)])
 def test_the_view_fits_its_terminal(columns: int, lines: int) -> None:
-    shown = screen(a_state(), columns=columns, lines=lines)
+    command = f"  .venv/bin/dandelion get {A} -o /tmp --config /tmp/dandelion-x1y2z3/unit-3.toml"
+    footer = ("To read a picture out at unit-3, in another terminal:", command)
+    shown = screen(
+        replace(a_state(), title="3 units on one " + 9 * "long " + "line", footer=footer), columns=columns, lines=lines
+    )
     assert len(shown) <= lines
     assert max(map(len, shown)) <= columns
+    assert "".join(shown[-2:]).replace(" ", "").endswith(command.replace(" ", ""))  # folded, not cut
 
 
 def test_a_low_terminal_has_three_pictures_and_three_events() -> None:

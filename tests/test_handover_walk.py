@@ -58,7 +58,7 @@ class Walk:
     def begin_own(self, chance):
         if chance < 0.6 and self.to_origin:
             self.decide(self.arrived(*self.rng.choice(list(self.to_origin))))
-        elif chance < 0.7 and self.entry.file is File.WHOLE and not self.copy.listed:
+        elif chance < 0.7 and self.entry.file is File.WHOLE and (self.copy.suspect or not self.copy.listed):
             self.decide(h.Place(HOST))
         elif chance < 0.8:
             self.decide(h.Evict(1, frozenset(copy.unit for copy in self.entry.verified)))

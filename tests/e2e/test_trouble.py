@@ -161,10 +161,12 @@ def test_a_camera_works_again_once_there_are_pictures(
 
 # --- file system -----------------------------------------------------------------------------------------------
 
+FLOOR_BYTES = 1 << 24  # stay free for the catalogue (HANDOVER §1, Floor)
+
 
 @pytest.fixture
 def small_file_system(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 22 MB, of which the unit never uses the last 17 (HANDOVER §1, floor)."""
+    """A file system of 22 MB, of which no unit uses the last FLOOR_BYTES."""
     place = tmp_path / "small"
     place.mkdir()
     mounted = subprocess.run(
@@ -172,38 +174,62 @@ def small_file_system(tmp_path: Path) -> Iterator[Path]:
     )
     if mounted.returncode != 0:
         pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def on_file_system(make_unit: MakeUnit, port: str, folder: Path, place: Path) -> UnitProcess:
+    """Unit 1 with its card there, started."""
+    tables = {
+        "card": {"path": str(place / "card"), "capacity": "50 MB"},
+        "camera": {"driver": "folder", "folder": str(folder)},
+        "dispersal": {"policy": "when-full"},
+    }
+    one = make_unit(1, port, tables)
+    one.card = place / "card"
+    return one.start()
+
+
+def fill(place: Path, left_bytes: int) -> None:
+    """Somebody else fills the file system."""
+    free = os.statvfs(place)
+    (place / "filler").write_bytes(bytes(free.f_bavail * free.f_bsize - left_bytes))
 
 
 def test_a_full_file_system_refuses_shots_and_loses_nothing(
     make_unit: MakeUnit, line: LineProcess, middling_pictures: Path, small_file_system: Path, tmp_path: Path
 ) -> None:
-    one = make_unit(
-        1,
-        line.ports[0],
-        {
-            "card": {"path": str(small_file_system / "card"), "capacity": "50 MB"},
-            "camera": {"driver": "folder", "folder": str(middling_pictures)},
-            "dispersal": {"policy": "when-full"},
-        },
-    )
-    one.card = small_file_system / "card"
-    one.start()
-    two = make_unit(2, line.ports[1]).start()
+    one = on_file_system(make_unit, line.ports[0], middling_pictures, small_file_system)
     shots = [one.shoot()]
-    free = os.statvfs(small_file_system)
-    (small_file_system / "filler").write_bytes(bytes((free.f_bavail - 10) * free.f_bsize))
-    before = one.files("own")
-    refused = one.command("shoot", within_s=60)
+    fill(small_file_system, 40_960)
+    before, mark = one.files("own"), one.mark()
+    refused = one.command("shoot", within_s=30)
     assert refused.code == 1
-    assert "full" in refused.err
+    assert "file system" in refused.err
+    assert len(one.events) < mark + 20
     assert one.files("own") == before
-    assert any("full" in problem for problem in one.status()["problems"])
+    status = one.status()
+    assert status["full"] is True
+    assert "file system" in status["why"]
     check_read_out(one, shots, middling_pictures, tmp_path / "meanwhile")
     (small_file_system / "filler").unlink()
     shots.append(one.shoot())
-    wait_settled(one, two, [shot["picture"] for shot in shots])
+    assert one.status()["full"] is False
     check_read_out(one, shots, middling_pictures, tmp_path / "after")
     one.end()
     check_clean(one)
+
+
+def test_a_full_file_system_is_relieved_by_a_host(
+    make_unit: MakeUnit, line: LineProcess, middling_pictures: Path, small_file_system: Path, tmp_path: Path
+) -> None:
+    one = on_file_system(make_unit, line.ports[0], middling_pictures, small_file_system)
+    two = make_unit(2, line.ports[1]).start()
+    shots = [one.shoot()]
+    fill(small_file_system, FLOOR_BYTES + 40_960)
+    shots += [one.shoot(), one.shoot()]
+    wait_settled(one, two, [shot["picture"] for shot in shots])
+    assert two.files("held")
+    check_read_out(one, shots, middling_pictures, tmp_path / "out")

@@ -1,0 +1,405 @@
+"""Whole units: storing for others. Room is really reserved, refusals have a reason and a time (H1 to H7, R3)."""
+
+import random
+from dataclasses import replace
+
+import pytest
+from rig_scene import a_pair, check, check_always, copies, held, on_card, own, press, settled, shoot
+
+from firmware import messages as m
+from firmware.events import FinishPart, Save
+from firmware.hosting import KNOWN_TTL_S, RESERVATIONS, SHORTEST_TTL_S
+from firmware.layout import picture_path
+from firmware.pictures import File, Picture, PictureId
+from firmware.states import State
+from sim.card import Fault
+from sim.machine import Machine, Options
+
+LARGE = Options(size_bytes=(300_000, 300_000))
+
+
+def refusals(machine):
+    return [said.message for said in machine.said(m.Refuse)]
+
+
+def whys(machine):
+    return [refuse.why for refuse in refusals(machine)]
+
+
+def reserved(machine):
+    return sum(machine.on.core.room.reserved_held.values())
+
+
+def parts_on_card(machine):
+    return sum(entry.size_bytes for entry in machine.card.entries("tmp"))
+
+
+def room_is_as_the_card_is(machine):
+    """The sums that decisions are made from are those of the files."""
+    room = machine.on.core.room
+    assert room.held_bytes == sum(row.picture.size_bytes for row in held(machine))
+    assert room.own_bytes == sum(row.picture.size_bytes for row in own(machine) if row.file is not File.GONE)
+    assert room.partial_bytes + reserved(machine) == parts_on_card(machine)
+
+
+# ---------------------------------------------------------------- room
+
+
+def test_a_full_host_says_why_when_and_how_much_and_asks_by_beacon_once_it_has_room():
+    rig, origin, host = a_pair(host=Options(capacity_bytes=300_000, size_bytes=(40_000, 40_000)))
+    check_always(rig, origin, host)
+    pictures = []
+    while not refusals(host):
+        pictures.append(shoot(origin))
+        rig.run_until(lambda: copies(origin, pictures[-1]) == [2] or bool(refusals(host)), 60)
+    refuse = refusals(host)[0]
+    assert refuse.why is m.RefuseWhy.FULL
+    assert refuse.needed_bytes == pictures[-1].size_bytes
+    assert refuse.retry_after_s > 0
+    assert sum(row.picture.size_bytes for row in held(host)) <= 150_000  # half of its card
+    assert on_card(origin, pictures[-1])
+
+    host.power_cut()
+    host.options.capacity_bytes = 900_000
+    host.restart()
+    rig.run_until(settled(origin, host), 60)
+    assert len(held(host)) == len(pictures)
+
+
+def test_room_is_reserved_in_full_from_accept_on():
+    rig, origin, host = a_pair(origin=LARGE)
+    shoot(origin)
+    rig.run_until(lambda: bool(host.said(m.Accept)), 10)
+    assert reserved(host) == parts_on_card(host) == 300_000
+    rig.run_until(settled(origin, host), 60)
+    assert reserved(host) == parts_on_card(host) == 0
+    room_is_as_the_card_is(host)
+
+
+def test_a_temporary_unit_hosts_nothing():
+    rig, origin, host = a_pair(host=Options(temporary=True, hosting_share=0.0))
+    shoot(origin)
+    rig.run_for(60)
+    assert not held(host)
+    assert not origin.said(m.Request)
+
+
+def test_one_reservation_for_each_unit_and_four_in_all():
+    rig, first, host = a_pair(origin=LARGE)
+    others = [Machine(rig, unit, LARGE) for unit in range(3, 3 + RESERVATIONS)]
+    for machine in (first, *others):
+        machine.options.hosting_share = 0.0
+        machine.power_cut()
+        machine.restart()
+    rig.run_for(10)
+    most = []
+    rig.watch = lambda _machine, _request: most.append(len(host.on.core.room.reserved_held))
+    for machine in (first, *others):
+        press(machine)
+        press(machine)
+    rig.run_until(lambda: len(held(host)) == 2 * (1 + RESERVATIONS), 2000)
+    assert max(most) == RESERVATIONS
+    assert set(whys(host)) == {m.RefuseWhy.BUSY}
+    assert not parts_on_card(host)
+
+
+def test_the_sums_of_room_fit_the_card_after_transfers_that_were_cut():
+    """Each kept .part is counted once, however often it is taken up and left again."""
+    rig, origin, host = a_pair(origin=LARGE)
+    shoot(origin)
+    for _ in range(3):
+        rig.run_until(lambda: any(d.state is State.SEND for d in origin.on.dispersals), 100)
+        rig.run_for(6)
+        rig.loses = lambda _said: True
+        rig.run_for(300)
+        rig.loses = None
+        room_is_as_the_card_is(host)
+        assert host.on.core.room.partial_bytes == 300_000
+    rig.run_until(settled(origin, host), 100)
+    room_is_as_the_card_is(host)
+
+
+def test_kept_parts_go_when_room_is_wanted_and_reservations_do_not():
+    """The .part of a reservation that lives is not one that is kept."""
+    rig, first, host = a_pair(origin=LARGE, host=Options(capacity_bytes=1_000_000, hosting_share=1.0))
+    second = Machine(rig, 3, Options(size_bytes=(400_000, 400_000), hosting_share=0.0))
+    third = Machine(rig, 4, Options(size_bytes=(500_000, 500_000), hosting_share=0.0))
+    rig.run_for(5)
+    press(first)
+    rig.run_until(lambda: parts_on_card(host) == 300_000, 10)
+    rig.run_for(10)
+    first.power_cut()  # leaves 300 kB of .part behind
+    rig.run_until(lambda: host.on.core.room.partial_bytes == 300_000, 200)
+    press(second)
+    rig.run_until(lambda: parts_on_card(host) == 700_000, 10)
+    rig.run_for(10)  # long enough for a partial row of it
+    press(third)
+    rig.run_until(lambda: len(held(host)) == 2, 400)
+    assert m.RefuseWhy.FAILED not in whys(host)
+    room_is_as_the_card_is(host)
+
+
+# ---------------------------------------------------------------- reservations and handles end
+
+
+def test_a_reservation_without_parts_ends_after_its_time_and_the_part_stays():
+    rig, origin, host = a_pair(origin=LARGE)
+    shoot(origin)
+    rig.run_until(lambda: bool(host.said(m.Accept)), 10)
+    rig.run_for(5)
+    origin.power_cut()
+    left_at = rig.now
+    ttl_s = host.said(m.Accept)[0].message.ttl_s
+    assert ttl_s >= SHORTEST_TTL_S
+    rig.run_until(lambda: not reserved(host), ttl_s + 5)
+    assert rig.now >= left_at + ttl_s - 5
+    rig.run_for(1)
+    assert host.on.core.room.partial_bytes == 300_000
+    origin.restart()
+    rig.run_until(settled(origin, host), 100)
+    accept = host.said(m.Accept)[-1].message
+    assert accept.missing[0][0] > 10_000  # resumed
+
+
+def test_parts_under_a_handle_that_nobody_gave_are_answered_by_expired_once_a_second():
+    rig, origin, host = a_pair()
+    for _ in range(30):
+        say(origin, m.Part(99, 0, b"nobody asked for this"))
+        rig.run_for(0.1)
+    expired = host.said(m.Expired)
+    assert {said.message.handle for said in expired} == {99}
+    assert len(expired) == 3
+
+
+def test_a_host_that_restarts_costs_a_round_trip_and_no_time_out():
+    rig, origin, host = a_pair(origin=LARGE)
+    shoot(origin)
+    rig.run_for(8)
+    host.power_cut()
+    rig.run_for(0.5)
+    host.restart()
+    restarted_at = rig.now
+    rig.run_until(lambda: len(host.said(m.Accept)) == 2, 10)
+    assert rig.now - restarted_at <= 1.0
+
+
+def test_a_handle_is_not_given_again_within_its_time():
+    rig, origin, host = a_pair(origin=Options(size_bytes=(500, 500)), baud=1_000_000)
+    given, count = {}, 140
+    pictures = [shoot(origin) for _ in range(3)]
+    rig.run_until(settled(origin, host), 60)
+    entry = host.entry(pictures[0].id)
+    for n in range(count):  # a copy asked about again and again, under ever higher numbers
+        say(origin, m.Request(entry.picture, 1000 + n))
+        rig.run_for(0.25)
+    accepts = [said for said in host.said(m.Accept)]
+    assert len(accepts) > 80
+    for said in accepts:
+        handle = said.message.handle
+        assert said.at >= given.get(handle, 0.0), f"handle {handle} at {said.at}"
+        given[handle] = said.at + said.message.ttl_s
+    assert {said.message.ttl_s for said in accepts[-80:]} == {int(KNOWN_TTL_S)}
+
+
+def say(machine, message):
+    """The unit says this to unit 2, as if it had decided to."""
+    machine.on.core.say(2, message)
+    machine.turn()
+
+
+# ---------------------------------------------------------------- stale, conflict, not yours
+
+
+def test_h1_a_stale_number_is_refused_with_the_rows_and_the_origin_goes_above_it():
+    rig, origin, host = a_pair()
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    row = host.entry(picture.id)
+    host.catalogue.save(Save(entries=(replace(row, attempt=50),)))
+    origin.catalogue.save(Save(entries=(replace(origin.entry(picture.id), copies=()),)))
+    origin.on.core.changed = True
+    origin.turn()
+    rig.run_until(settled(origin, host), 60)
+    (stale,) = refusals(host)
+    assert (stale.why, stale.row_attempt) == (m.RefuseWhy.STALE, 50)
+    assert origin.entry(picture.id).copies[0].listed == host.entry(picture.id).attempt == 51
+    assert sum(len(said.message.data) for said in origin.said(m.Part)) == picture.size_bytes
+
+
+def test_h1_another_content_under_a_known_id_is_refused_and_nothing_changes():
+    rig, origin, host = a_pair()
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    before = host.entry(picture.id)
+    say(origin, m.Request(replace(picture, sha256=bytes(32)), 99))
+    rig.run_for(2)
+    assert whys(host) == [m.RefuseWhy.CONFLICT]
+    assert host.entry(picture.id) == before
+    assert on_card(host, picture)
+    assert "another content" in host.logged("alarm")[0]
+
+
+def test_a_conflict_at_the_only_host_keeps_no_other_picture_back():
+    rig, origin, host = a_pair()
+    first = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    row = host.entry(first.id)
+    host.catalogue.save(Save(entries=(replace(row, picture=replace(first, sha256=bytes(32))),)))
+    origin.catalogue.save(Save(entries=(replace(origin.entry(first.id), copies=()),)))
+    others = [shoot(origin) for _ in range(3)]
+    rig.run_until(lambda: all(copies(origin, picture) == [2] for picture in others), 200)
+    assert copies(origin, first) == []
+    assert whys(host).count(m.RefuseWhy.CONFLICT) == 1
+
+
+def test_nobody_asks_drops_or_keeps_for_another_units_picture():
+    rig, origin, host = a_pair()
+    other = Machine(rig, 3)
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    attempt = host.entry(picture.id).attempt
+    for message in (
+        m.Request(picture, 900),
+        m.Drop(picture.id, 900, picture.digest4),
+        m.Keep(picture.id, attempt, picture.digest4),
+        m.Prove(picture.id, attempt, bytes(16)),
+    ):
+        say(other, message)
+        rig.run_for(2)
+    assert host.entry(picture.id).attempt == attempt
+    assert [refuse.why for refuse in refusals(host)] == [m.RefuseWhy.NOT_YOURS]
+    assert not host.said(m.Proof)
+    check(origin, host)
+
+
+def test_h7_drop_acts_on_its_own_content_only():
+    rig, origin, host = a_pair()
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    say(origin, m.Drop(picture.id, 900, b"else"))
+    rig.run_for(2)
+    assert on_card(host, picture)
+    assert not host.said(m.Lost)
+
+
+def test_h7_a_repeated_drop_is_answered_again():
+    rig, origin, host = a_pair()
+    unknown = PictureId(1, 1, 1)
+    for _ in range(3):
+        say(origin, m.Drop(unknown, 1, b"none"))
+        rig.run_for(2)
+    assert [said.message for said in host.said(m.Lost)] == [m.Lost(unknown, 1)] * 3
+
+
+def test_h7_a_drop_ends_the_reservation_of_its_attempt_and_of_those_before():
+    rig, origin, host = a_pair()
+    picture = Picture(PictureId(1, 1, 1), 100_000, bytes(32))
+    say(origin, m.Request(picture, 7))
+    rig.run_for(1)
+    say(origin, m.Drop(picture.id, 6, picture.digest4))
+    rig.run_for(1)
+    assert reserved(host) == 100_000
+    say(origin, m.Drop(picture.id, 7, picture.digest4))
+    rig.run_for(1)
+    assert reserved(host) == 0
+    room_is_as_the_card_is(host)
+
+
+# ---------------------------------------------------------------- the host's own card fails
+
+
+def test_a_held_file_that_rots_is_told_and_another_copy_is_made():
+    rig, origin, host = a_pair()
+    third = Machine(rig, 3)
+    rig.run_for(3)
+    picture = shoot(origin)
+    rig.run_until(lambda: bool(copies(origin, picture)), 60)
+    (unit,) = copies(origin, picture)
+    holder = {2: host, 3: third}[unit]
+    holder.card.rot(picture_path(picture, unit), 1000)
+    say_to(origin, unit, m.Prove(picture.id, holder.entry(picture.id).attempt, bytes(16)))
+    rig.run_until(lambda: copies(origin, picture) not in ([], [unit]), 60)
+    assert origin.entry(picture.id).copy_at(unit).suspect
+    assert holder.entry(picture.id) is None
+    assert copies(origin, picture) == [5 - unit]
+
+
+def say_to(machine, unit, message):
+    machine.on.core.say(unit, message)
+    machine.turn()
+
+
+@pytest.mark.parametrize("calls", range(1, 40, 3))
+def test_a_host_whose_card_fails_once_refuses_and_takes_the_picture_later(calls):
+    """EIO at one call of the card after another while it receives: no loss, no reservation left behind."""
+    rig, origin, host = a_pair()
+    check_always(rig, origin, host)
+    host.card.options.at[host.card.calls + calls] = Fault.IO
+    press(origin)
+    rig.run_until(lambda: len(own(origin)) == 1 and settled(origin, host)(), 1000)
+    room_is_as_the_card_is(host)
+
+
+def test_a_host_whose_card_takes_no_more_writes_refuses_and_others_are_asked():
+    rig, origin, host = a_pair()
+    Machine(rig, 3, Options(capacity_bytes=1_000_000))
+    rig.run_for(3)
+    host.card.options.read_only = True
+    picture = shoot(origin)
+    rig.run_until(lambda: copies(origin, picture) == [3], 100)
+    assert whys(host) == [m.RefuseWhy.FAILED]
+    assert reserved(host) == 0
+
+
+def test_a_stalled_card_loses_no_part_and_nothing_is_stored_before_it_is_synced():
+    rig, origin, host = a_pair()
+    host.latency_s[FinishPart] = 8.0
+    stored_at = []
+    rig.watch = lambda _machine, request: stored_at.append(rig.now) if isinstance(request, FinishPart) else None
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 100)
+    assert host.said(m.Stored)[0].at >= stored_at[0]
+    assert sum(len(said.message.data) for said in origin.said(m.Part)) == picture.size_bytes
+
+
+# ---------------------------------------------------------------- power cuts of either, anywhere
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("cut", range(5, 265, 20))
+def test_power_cuts_at_any_event_lose_nothing(seed, cut):
+    chance = random.Random(f"{seed} {cut}")
+    rig, origin, host = a_pair(seed=cut)
+    check_always(rig, origin, host)
+    press(origin)
+    press(host)
+    press(origin)
+    rig.run_events(cut, 100)
+    victims = [(origin,), (host,), (origin, host)][seed]
+    for machine in victims:
+        machine.power_cut(chance)
+    rig.run_for(chance.choice([0.1, 3.0, 90.0]))
+    for machine in victims:
+        machine.restart()
+    rig.run_until(settled(origin, host), 400)
+    check(origin, host)
+    for machine in (origin, host):
+        ids = [row.picture.id for row in own(machine)]
+        assert len(ids) == len(set(ids))
+        room_is_as_the_card_is(machine)
+
+
+@pytest.mark.parametrize("unit", [1, 2])
+@pytest.mark.parametrize("call", range(2, 44, 3))
+def test_power_cuts_between_any_two_calls_of_the_card_lose_nothing(unit, call):
+    rig, origin, host = a_pair(seed=call)
+    check_always(rig, origin, host)
+    machine = (origin, host)[unit - 1]
+    machine.card.options.cut_after = machine.card.calls + call
+    press(origin)
+    rig.run_for(20)
+    if machine.running is None:
+        machine.restart()
+    rig.run_until(settled(origin, host), 400)
+    check(origin, host)
+    room_is_as_the_card_is(machine)
