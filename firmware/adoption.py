@@ -83,19 +83,31 @@ class Adoptions:
         yield from self._named(entry, source, hold.attempt)
 
     def on_inventory(self, source: int, inventory: m.Inventory) -> None:
-        """R7: a page of what a unit holds for us; the next page is asked for."""
+        """R7: a page of what a unit holds for us; the next page is asked for once this one is durable."""
+        rows = [row for row in inventory.rows if row.picture.id.unit == self.core.unit]
         if inventory.owner != self.core.unit:
             return
-        for row in inventory.rows:
-            if row.picture.id.unit == self.core.unit:
-                self.core.run(self._inventory_row(source, row), row.picture.id)
-        if source in self._inventory_at:
-            if inventory.last or not inventory.rows:
-                del self._inventory_at[source]
-                self._inventoried.add(source)
-                self.core.run(self.core.fetch(SaveInventoried(source)))
-            else:
-                self._ask_inventory(source, inventory.rows[-1].picture.id)
+        left = {row.picture.id for row in rows}
+        for row in rows:
+            self.core.run(self._row_of_page(source, row, inventory, left), row.picture.id)
+        if not rows:
+            self._page_taken(source, inventory)
+
+    def _row_of_page(self, source: int, row: m.InventoryRow, page: m.Inventory, left: set[PictureId]) -> Step:
+        yield from self._inventory_row(source, row)
+        left.discard(row.picture.id)
+        if not left:
+            self._page_taken(source, page)
+
+    def _page_taken(self, source: int, page: m.Inventory) -> None:
+        if source not in self._inventory_at:
+            return
+        if page.last or not page.rows:
+            del self._inventory_at[source]
+            self._inventoried.add(source)
+            self.core.run(self.core.fetch(SaveInventoried(source)))
+        else:
+            self._ask_inventory(source, page.rows[-1].picture.id)
 
     def _inventory_row(self, source: int, row: m.InventoryRow) -> Step:
         entry = yield from self.core.look_up(row.picture.id)

@@ -30,7 +30,9 @@ PART_BYTES = 1024
 
 RTT_GAIN, VARIANCE_GAIN = 1 / 8, 1 / 4  # RFC 6298 §2.3
 SHORTEST_TIMEOUT_S = 0.1  # late turns of two loops and a thread; RFC 6298 says 1 s, which no short link needs
-LONGEST_TIMEOUT_S = 3.0  # a link that comes back is found within this; a question costs one short part
+# A link that comes back is found within this, and what loses the questions or their answers in a row (a burst on a way
+# that carries little else can take a dozen) costs so much each. A question is one short part: 1 % of a line at 115200.
+LONGEST_TIMEOUT_S = 1.0
 MOST_DOUBLINGS = 16  # a number that stays small; LONGEST_TIMEOUT_S ends the doubling long before
 FIRST_ANSWER_S = 0.25  # assumed for the neighbour's answer before the first round trip was measured (guess)
 FIRST_VARIANCE = 1 / 4  # of that round trip; RFC 6298 says 1/2, for unknown networks instead of a line of known rate

@@ -145,7 +145,8 @@ class Orders:
     async def _unit_number(self, text: str) -> int:
         if text.isdigit():
             return int(text)
-        names = {n.name: n.unit for n in self.service.unit.core.neighbours if n.name is not None}
+        own = self.service.config.unit
+        names = {n.name: n.unit for n in self.service.unit.core.neighbours if n.name is not None} | {own.name: own.id}
         if text not in names:
             remembered = await self.service.ask(Names())
             assert isinstance(remembered, dict)

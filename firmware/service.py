@@ -153,7 +153,11 @@ class Service:
         self._watch(None)
         self.radio.close()
         self.camera.close()
-        ended = [w.end(END_TIMEOUT_S) for w in (self._card, self._catalogue_worker, self._camera)]
+        workers = (self._card, self._catalogue_worker, self._camera)
+        for worker in workers:
+            worker.end_soon()
+        deadline = self.clock.monotonic() + END_TIMEOUT_S
+        ended = [worker.wait(max(0.0, deadline - self.clock.monotonic())) for worker in workers]
         if all(ended[:2]):
             self._catalogue.close()
 

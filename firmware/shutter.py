@@ -19,7 +19,7 @@ SHOTS_HELD = 2
 """Pictures held in memory while room is made (DESIGN §5)."""
 PRESSES_WAITING = 8
 """Presses that may wait for the camera; beyond it they are refused. Guess: a finger on the button."""
-FILE_SYSTEM_AGAIN_S = 10.0
+FILE_SYSTEM_AGAIN_S = 3.0
 """A file system that had no room for a picture that waits is tried again after this long; guess."""
 FIRST_NEIGHBOUR_S = 15.0
 """While no other unit was heard, a shot is not refused sooner than this after the start (DESIGN §5)."""

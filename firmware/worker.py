@@ -37,9 +37,12 @@ class Worker:
         """Carry this out when its turn comes."""
         self._todo.put((token, request))
 
-    def end(self, timeout_s: float) -> bool:
-        """Finish what was submitted and end; False if that takes longer than timeout_s."""
+    def end_soon(self) -> None:
+        """Finish what was submitted, then end."""
         self._todo.put(None)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until it has ended; False if that takes longer."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 

@@ -22,6 +22,7 @@ LOSS = 0.10  # of chunks
 BIT_ERRORS = 1e-4  # per bit
 SAMPLE_S = 0.01  # between two looks at the line's counts
 LAST_BYTES = 100  # END, and what little comes after the last part
+PHASES = ("command", "accept", "parts", "receipt", "rest")
 _AGAIN = re.compile(r"\((\d+) bytes of it were sent again\)")
 
 
@@ -75,7 +76,7 @@ def copy_clean(setting: Setting) -> Iterator[Figure]:
     rates = [size / (copied.seconds * line) for copied in copies]
     yield Figure("copy-clean", median(rates), "of line rate", setting.goal(GOODPUT, at_least=True))
     middle = min(copies, key=lambda copied: abs(size / (copied.seconds * line) - median(rates)))
-    for phase in ("command", "accept", "parts", "receipt", "rest"):
+    for phase in PHASES:
         yield Figure(f"copy-clean.{phase}", getattr(middle, phase), "s")
     yield Figure("copy-clean.resent", middle.resent_bytes, "B", setting.goal(0))
     yield Figure("copy-clean.overhead", 100 * (middle.wire_bytes / size - 1), "% of picture")
@@ -104,7 +105,8 @@ def _damaged(name: str, setting: Setting, *faults: str) -> Iterator[Figure]:
         copied = copy_once(pair)
         size = _size(setting)
         yield Figure(name, size / (copied.seconds * pair.line_bytes_per_s), "of line rate")
-        yield Figure(f"{name}.seconds", copied.seconds, "s")
+        for phase in PHASES:
+            yield Figure(f"{name}.{phase}", getattr(copied, phase), "s")
         yield Figure(f"{name}.resent", copied.resent_bytes, "B")
         yield Figure(f"{name}.overhead", 100 * (copied.wire_bytes / size - 1), "% of picture")
 

@@ -8,14 +8,15 @@ is `dandelion run` with such a card.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from firmware import config
 from firmware.errors import Refused
-from firmware.layout import PART_SUFFIX, TMP
+from firmware.layout import TMP, part_of
 from firmware.service import run
 from hal.directory_card import DirectoryCard, DirectoryFile
 from sim.bench_copies import copy_once
@@ -27,29 +28,50 @@ STALLED = "the card has stalled"
 """What the unit writes when that is over."""
 
 
-class StallingCard(DirectoryCard):
-    """A directory as card whose first sync for a picture that is being received takes STALL_S longer.
+class StallingFile(DirectoryFile):
+    """A file whose sync() takes longer where something was written and stall() says so."""
 
-    As of an fsync that waits for the medium: the card's thread stands still in it, and it succeeds in the end.
+    def __init__(self, descriptor: int, path: str, stall: Callable[[], None]) -> None:
+        super().__init__(descriptor, path)
+        self._stall = stall
+        self._written = False
+
+    def write(self, offset: int, data: bytes) -> None:
+        """As ever."""
+        self._written = True
+        super().write(offset, data)
+
+    def sync(self) -> None:
+        """As ever, but late."""
+        if self._written:
+            self._stall()
+        super().sync()
+
+
+class StallingCard(DirectoryCard):
+    """A directory as card: the first sync of received bytes takes STALL_S longer, so in the middle of a transfer.
+
+    As an fsync does that waits for the medium: the card's thread stands still in it, and it succeeds in the end.
     """
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        self._armed = False
-        self._over = threading.Event()  # nobody sets it: only waited for
+        self._over = threading.Event()
 
     def create(self, path: str, size_bytes: int) -> DirectoryFile:
-        """The first .part arms it."""
-        self._armed = self._armed or path.endswith(PART_SUFFIX)
-        return super().create(path, size_bytes)
+        """The .part of a picture can stall."""
+        made = super().create(path, size_bytes)
+        if part_of(path.removeprefix(f"{TMP}/")) is None:
+            return made
+        made.close()
+        return StallingFile(os.open(self._real(path), os.O_RDWR | os.O_CLOEXEC), path, self._stall)
 
-    def sync_directory(self, path: str) -> None:
-        """The sync of tmp/ that follows the first one of a .part is the one that stalls."""
-        if self._armed and path == TMP and not self._over.is_set():
+    def _stall(self) -> None:
+        """Once, and nobody cuts the wait short."""
+        if not self._over.is_set():
             self._over.wait(STALL_S)
             self._over.set()
             print(STALLED, file=sys.stderr, flush=True)
-        super().sync_directory(path)
 
 
 def stall(setting: Setting) -> Iterator[Figure]:

@@ -84,6 +84,52 @@ def test_what_keeps_things_knows_nothing_of_the_unit(name):
     assert reached(name) & {CORE, "firmware.service", "firmware.control", "firmware.handover"} == set()
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if of_package(name) == "firmware"])
-def test_pillow_stays_out_of_the_firmware(name):
-    assert "PIL" not in {of_package(module) for module in imports(name)}
+def test_chance_in_the_core_is_only_what_it_was_given():
+    """random.Random as a type; no module-level function of random, whose state is the process's."""
+    for name in sorted(reached(CORE)):
+        assert names_taken_from("random", ast.parse(MODULES[name].read_text())) <= {"Random"}, name
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if of_package(name) == "sim"])
+def test_chance_in_the_simulation_is_seeded(name):
+    tree = ast.parse(MODULES[name].read_text())
+    assert names_taken_from("random", tree) <= {"Random"}
+    assert not unseeded(tree)
+
+
+def test_pillow_is_where_pictures_are_decoded_or_drawn_and_nowhere_else():
+    found = {name for name in MODULES if "PIL" in {of_package(module) for module in imports(name)}}
+    assert found == {"hal.jpeg", "sim.pictures"}
+
+
+# ---------------------------------------------------------------- the tests themselves
+
+TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py"))
+
+
+def names_taken_from(module: str, tree: ast.AST) -> set[str]:
+    """What of a module's names is used: module.name, and from module import name."""
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == module
+    }
+    froms = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == module)
+    return used | {alias.name for node in froms for alias in node.names}
+
+
+def unseeded(tree: ast.AST) -> list[int]:
+    """Lines where a Random is made without a seed."""
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and not node.args)
+    return [node.lineno for node in calls if "Random" in (getattr(node.func, "attr", ""), getattr(node.func, "id", ""))]
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
+def test_no_test_sleeps_mocks_or_draws_unseeded_chance(path):
+    tree = ast.parse(path.read_text())
+    taken = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    taken |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not taken & {"unittest.mock", "mock", "pytest_mock", "unittest"}
+    assert "sleep" not in names_taken_from("time", tree) | names_taken_from("asyncio", tree)
+    assert names_taken_from("random", tree) <= {"Random"}
+    assert not unseeded(tree)

@@ -14,14 +14,12 @@ from firmware import cli
 from firmware.errors import Refused
 from firmware.layout import TMP
 from sim import bench, bench_stall
+from sim.bench_copies import PHASES
 from sim.bench_daemon import Opens
 from sim.bench_figures import QUICK_BAUD, Figure, Goal, Setting, number
 from sim.bench_stall import STALLED, StallingCard
 from sim.bench_units import Pair
 from sim.line_model import BITS_PER_BYTE_ON_LINE
-
-PHASES = ("command", "accept", "parts", "receipt", "rest")
-
 
 # --- figures ---------------------------------------------------------------------------------------------------
 
@@ -128,11 +126,12 @@ def test_the_card_stalls_once_and_only_for_a_picture_that_is_received(
     monkeypatch.setattr(bench_stall, "STALL_S", 0.0)
     card = StallingCard(str(tmp_path))
     card.make_directory(TMP)
-    card.sync_directory(TMP)
-    assert capsys.readouterr().err == ""
-    card.create(f"{TMP}/00001-3fa7-00000042.part", 10).close()
-    card.sync_directory("")
-    assert capsys.readouterr().err == ""
-    card.sync_directory(TMP)
-    card.sync_directory(TMP)
-    assert capsys.readouterr().err == f"{STALLED}\n"
+    for name, told in (("identity", ""), ("00001-3fa7-00000042", f"{STALLED}\n"), ("00001-3fa7-00000043", "")):
+        file = card.create(f"{TMP}/{name}.part", 10)
+        file.sync()
+        assert capsys.readouterr().err == "", "nothing was written to it"
+        file.write(0, b"1234")
+        file.sync()
+        assert capsys.readouterr().err == told
+        assert file.read(0, 4) == b"1234"
+        file.close()

@@ -88,7 +88,7 @@ def test_no_time_out_is_shorter_than_the_line_needs_for_the_frame() -> None:
 def test_the_time_out_doubles_up_to_its_limit_but_never_shrinks() -> None:
     estimate = LinkEstimate(LINE)
     for _ in range(100):
-        estimate.took(0.5)
+        estimate.took(0.1)
     once_s = estimate.timeout_s()
     assert [estimate.timeout_s(tries) for tries in (1, 2, 9, 10_000)] == [
         pytest.approx(2 * once_s),

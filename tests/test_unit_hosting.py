@@ -1,11 +1,13 @@
 """Whole units: storing for others. Room is really reserved, refusals have a reason and a time (H1 to H7, R3)."""
 
+import itertools
 import random
 from dataclasses import replace
 
 import pytest
 from rig_scene import a_pair, check, check_always, copies, held, on_card, own, press, settled, shoot
 
+from firmware import commands as c
 from firmware import messages as m
 from firmware.events import FinishPart, Save
 from firmware.hosting import KNOWN_TTL_S, RESERVATIONS, SHORTEST_TTL_S
@@ -16,6 +18,7 @@ from sim.card import Fault
 from sim.machine import Machine, Options
 
 LARGE = Options(size_bytes=(300_000, 300_000))
+FORTY = Options(size_bytes=(40_000, 40_000))
 
 
 def refusals(machine):
@@ -45,25 +48,49 @@ def room_is_as_the_card_is(machine):
 # ---------------------------------------------------------------- room
 
 
-def test_a_full_host_says_why_when_and_how_much_and_asks_by_beacon_once_it_has_room():
-    rig, origin, host = a_pair(host=Options(capacity_bytes=300_000, size_bytes=(40_000, 40_000)))
-    check_always(rig, origin, host)
+def fill(rig, origin, host):
+    """Pictures of the origin until the host refuses one."""
     pictures = []
     while not refusals(host):
         pictures.append(shoot(origin))
         rig.run_until(lambda: copies(origin, pictures[-1]) == [2] or bool(refusals(host)), 60)
-    refuse = refusals(host)[0]
-    assert refuse.why is m.RefuseWhy.FULL
-    assert refuse.needed_bytes == pictures[-1].size_bytes
-    assert refuse.retry_after_s > 0
-    assert sum(row.picture.size_bytes for row in held(host)) <= 150_000  # half of its card
-    assert on_card(origin, pictures[-1])
+    return pictures
 
-    host.power_cut()
-    host.options.capacity_bytes = 900_000
-    host.restart()
-    rig.run_until(settled(origin, host), 60)
-    assert len(held(host)) == len(pictures)
+
+def test_a_full_host_says_why_when_and_how_much_and_the_picture_stays_where_it_is():
+    rig, origin, host = a_pair(origin=FORTY, host=Options(capacity_bytes=300_000))
+    check_always(rig, origin, host)
+    *_, last = fill(rig, origin, host)
+    (refuse,) = refusals(host)
+    assert refuse.why is m.RefuseWhy.FULL
+    assert refuse.needed_bytes == last.size_bytes
+    assert 0 < refuse.retry_after_s <= 300
+    assert len(held(host)) == 3  # half of its card
+    assert on_card(origin, last)
+    rig.run_for(600)
+    assert copies(origin, last) == []
+
+
+def test_a_host_that_has_room_again_says_so_at_once_and_is_asked():
+    rig, origin, host = a_pair(origin=FORTY, host=Options(capacity_bytes=300_000))
+    first, *_, last = fill(rig, origin, host)
+    rig.run_for(200)
+    asked = len(origin.said(m.Request))
+    origin.command(lambda ticket: c.DeletePicture(ticket, first.id))
+    rig.run_until(lambda: bool(host.said(m.Lost)), 10)
+    freed_at = rig.now
+    rig.run_until(lambda: len(origin.said(m.Request)) > asked, 60)
+    assert rig.now - freed_at < 2  # and not when retry_after is over
+    rig.run_until(lambda: copies(origin, last) == [2], 20)
+
+
+def test_a_refused_unit_waits_as_long_as_it_was_told_to():
+    rig, origin, host = a_pair(origin=FORTY, host=Options(capacity_bytes=300_000))
+    fill(rig, origin, host)
+    rig.run_for(1000)
+    asked = [said.at for said in origin.said(m.Request)][-8:]
+    retry_s = refusals(host)[0].retry_after_s
+    assert all(0.75 * retry_s <= later - earlier for earlier, later in itertools.pairwise(asked[1:]))
 
 
 def test_room_is_reserved_in_full_from_accept_on():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -68,13 +69,13 @@ def pumped() -> Iterator[list[str]]:
         process.stdin.close()
 
 
-@pytest.fixture
-def make_unit(tmp_path: Path) -> Iterator[MakeUnit]:
-    """Makes units; those that still run at the end of the test must end well, and none may have shown a traceback."""
+@contextmanager
+def making_units(directory: Path) -> Iterator[MakeUnit]:
+    """Makes units; those that still run at the end must end well, and none may have shown a traceback."""
     made: list[UnitProcess] = []
 
     def make(number: int, port: str, tables: Tables | None = None) -> UnitProcess:
-        unit = UnitProcess(number, tmp_path, {**(tables or {})})
+        unit = UnitProcess(number, directory, tables or {})
         unit.configure({"radio": {"port": port}})
         made.append(unit)
         return unit
@@ -88,3 +89,10 @@ def make_unit(tmp_path: Path) -> Iterator[MakeUnit]:
         except AssertionError as error:
             failures.append(str(error))
     assert not failures, "\n".join(failures)
+
+
+@pytest.fixture
+def make_unit(tmp_path: Path) -> Iterator[MakeUnit]:
+    """Makes the units of one test."""
+    with making_units(tmp_path) as make:
+        yield make

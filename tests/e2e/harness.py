@@ -44,19 +44,21 @@ class Result:
     out: str
     err: str
 
-    @property
-    def rows(self) -> list[Fields]:
-        """The JSON objects on stdout, of a command that was done."""
-        assert self.code == 0, f"exit {self.code}: {self.err}"
-        return [json.loads(line) for line in self.out.splitlines()]
-
 
 def run_command(*arguments: str | Path, within_s: float = COMMAND_S) -> Result:
     """`dandelion` with these arguments, in a process of its own."""
     words = [str(argument) for argument in arguments]
-    done = subprocess.run(
-        [*DANDELION, *words], capture_output=True, text=True, timeout=within_s, stdin=subprocess.DEVNULL, check=False
-    )
+    try:
+        done = subprocess.run(
+            [*DANDELION, *words],
+            capture_output=True,
+            text=True,
+            timeout=within_s,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError(f"`dandelion {' '.join(words)}` took more than {within_s:.0f} s") from error
     sane(f"`dandelion {' '.join(words)}`", done.stderr)
     assert done.returncode in (0, 1, 2), f"`dandelion {' '.join(words)}` ended with {done.returncode}: {done.stderr}"
     return Result(done.returncode, done.stdout, done.stderr)
@@ -247,11 +249,16 @@ class UnitProcess:
 
     def command(self, verb: str, *arguments: str | Path, within_s: float = COMMAND_S) -> Result:
         """`dandelion VERB … --config …`."""
-        return run_command(verb, *arguments, "--config", self.config, within_s=within_s)
+        try:
+            return run_command(verb, *arguments, "--config", self.config, within_s=within_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nunit {self.number} said:\n{self.said}") from error
 
     def rows(self, verb: str, *arguments: str | Path, within_s: float = COMMAND_S) -> list[Fields]:
         """The rows of a command with --json that must be done."""
-        return self.command(verb, "--json", *arguments, within_s=within_s).rows
+        done = self.command(verb, "--json", *arguments, within_s=within_s)
+        assert done.code == 0, f"{verb} ended with {done.code}: {done.err}\nunit {self.number} said:\n{self.said}"
+        return [json.loads(line) for line in done.out.splitlines()]
 
     def shoot(self, within_s: float = COMMAND_S) -> Fields:
         """Press the shutter, by the command; the row of the picture."""

@@ -223,13 +223,13 @@ def test_a_full_file_system_refuses_shots_and_loses_nothing(
 
 
 def test_a_full_file_system_is_relieved_by_a_host(
-    make_unit: MakeUnit, line: LineProcess, middling_pictures: Path, small_file_system: Path, tmp_path: Path
+    make_unit: MakeUnit, line: LineProcess, large_pictures: Path, small_file_system: Path, tmp_path: Path
 ) -> None:
-    one = on_file_system(make_unit, line.ports[0], middling_pictures, small_file_system)
+    one = on_file_system(make_unit, line.ports[0], large_pictures, small_file_system)
     two = make_unit(2, line.ports[1]).start()
-    shots = [one.shoot()]
-    fill(small_file_system, FLOOR_BYTES + 40_960)
+    shots = [one.shoot(), one.shoot()]
+    fill(small_file_system, FLOOR_BYTES + 200_000)
     shots += [one.shoot(), one.shoot()]
     wait_settled(one, two, [shot["picture"] for shot in shots])
     assert two.files("held")
-    check_read_out(one, shots, middling_pictures, tmp_path / "out")
+    check_read_out(one, shots, large_pictures, tmp_path / "out")
