@@ -16,7 +16,7 @@ from firmware.layout import picture_directory, picture_path
 from firmware.orders import PAGE
 from firmware.pictures import Copy, Entry, File, Picture, PictureId
 from hal.interfaces import TimeQuality
-from sim.bench_daemon import ready_s
+from sim.bench_daemon import start_and_end
 from sim.bench_figures import Figure, Goal, Setting
 from sim.bench_units import BenchUnit
 from sim.line import LineProcess
@@ -104,13 +104,13 @@ def start_up(setting: Setting) -> Iterator[Figure]:
     files = QUICK_FILES if setting.quick else FILES
     with LineProcess(["--units", "2", "--baud", str(setting.baud)]) as line:
         unit = BenchUnit(1, setting.directory, port=line.ports[0], baud=setting.baud, folder=None)
-        ready_s(unit)  # makes card and catalogue
-        empty_s = ready_s(unit)
+        start_and_end(unit)  # makes card and catalogue
+        empty = start_and_end(unit)
         _put_on_card(unit, files)
-        full_s = ready_s(unit)
+        full = start_and_end(unit)
     yield Figure("start-up.files", files, "files")
-    yield Figure("start-up", full_s, "s", setting.goal(START_S))
-    yield Figure("start-up.empty", empty_s, "s")
+    yield Figure("start-up", full.seconds, "s", setting.goal(START_S))
+    yield Figure("start-up.empty", empty.seconds, "s")
 
 
 def _put_on_card(unit: BenchUnit, files: int) -> None:

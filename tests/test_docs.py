@@ -137,6 +137,8 @@ def normal(text: str) -> str:
         (r"(?<=boot )\d+", "BOOT"),
         (r"\d+\.\d+%", "SHARE"),
         (r"\d+\.\d+(?= kbit/s)", "RATE"),
+        (r" \(\d+ bytes of it were sent again\)", ""),  # a busy machine loses bytes
+        (r"\d+(?= frames damaged)", "SOME"),
         (r" +", " "),
     ):
         text = re.sub(pattern, word, text)

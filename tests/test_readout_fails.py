@@ -90,7 +90,7 @@ def test_an_unknown_id_is_answered_in_time_when_nobody_answers():
 
 def test_when_the_origin_knows_of_nobody_nobody_else_is_waited_for():
     world = World(1, 2, 3)
-    world.to_lose = [m.Where] * 3  # the origin's, until the others are asked, too
+    world.to_lose = [m.Where] * 4  # the origin's, until the others are asked, too
     world.dead = {2}
     failure = world.get(3, PICTURE, within_s=7).failure()
     assert "unit 1 knew of nobody who has it; unit 2, asked who has it, did not answer" in failure
