@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from firmware import handover, states
 from firmware import messages as m
 from firmware.core import Core
-from firmware.determine import Disperse, Keep, PictureView, Policy, determine
+from firmware.determine import Disperse, Keep, PictureView, determine
 from firmware.errors import Refused
-from firmware.events import DigestFile, Digests, Lacking, ReadFile, SaveDecision
+from firmware.events import DigestFile, Digests, ReadFile, SaveDecision
 from firmware.handover import Owner, Word
 from firmware.outgoing import Outgoing
 from firmware.own_copy import put_aside
@@ -23,8 +23,6 @@ from hal.errors import DandelionError
 
 MAX_DISPERSALS = 8
 """Pictures on their way out at once, each to another unit (one reservation per peer, R3)."""
-PAGE = 8
-"""Pictures looked at in one turn of deciding."""
 ACCEPT_WAIT_S = 20.0
 """REQUEST is repeated with back-off for so long; then the unit is left alone for UNANSWERED_S. Guess: four longest
 time-outs of the link."""
@@ -32,13 +30,7 @@ UNANSWERED_S = 30.0
 """A unit that did not answer a REQUEST is asked again after this long, or at its next sign of life. Guess."""
 NO_PROGRESS_S = 60.0
 """A transfer in which nothing was confirmed for so long has failed (DESIGN §9: `copy` gives up on 60 s)."""
-MAX_ORDERS = 16
-"""Copies asked for by people at once."""
-ORDER_AGAIN_S = 0.5
-"""An order that could not begin is looked at again after this long."""
-MAX_STUCK = 64
-"""Pictures passed over in one round because of something about themselves, such as a conflict."""
-DECISIONS_REMEMBERED = 4 * MAX_STUCK
+DECISIONS_REMEMBERED = 256
 """Pictures whose last decision is not written again while it stays the same: each write costs a sync. More than are
 looked at in one round."""
 JITTER = 0.25
@@ -46,17 +38,17 @@ JITTER = 0.25
 
 
 @dataclass(slots=True, eq=False)
-class Order:
-    """A copy that a person asked for. why: what held it back when it was last looked at."""
+class ByHand:
+    """A copy at this unit that a person asked for. timeout_s: without progress.
 
-    entry: Entry
+    kept: why it came to nothing so far. told: the person knows how it ended.
+    """
+
     unit: int
     ticket: int
     timeout_s: float
-    since: float
-    again_at: float = 0.0
-    why: str = ""
-    refused: bool = False
+    kept: Keep | None = None
+    told: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -67,15 +59,12 @@ class Dispersal:
     state: State = State.IDLE
     host: int = 0
     attempt: int = 0
-    by_hand: int | None = None
-    ticket: int | None = None
-    timeout_s: float = NO_PROGRESS_S
+    by_hand: ByHand | None = None
     outgoing: Outgoing | None = None
     since: float = 0.0
     again_at: float | None = None
     tries: int = 0
     handle: int = -1
-    order: Order | None = None
 
     @property
     def id(self) -> PictureId:
@@ -91,12 +80,9 @@ class Dispersals:
         self.core = core
         self.idle_why = ""  # why nothing moves, for `status`
         self._all: list[Dispersal] = []
-        self._wake_at: float | None = None
-        self._looking = False
+        self.wake_at: float | None = None  # when what was kept may be decided otherwise
         self._conflicts: dict[PictureId, set[int]] = {}
         self.adopting: Callable[[PictureId], set[int]] = lambda _: set()  # units whose copies are being adopted (R4)
-        self._orders: list[Order] = []
-        self._stuck: set[PictureId] = set()  # passed over in this round of looking for work
         self._decided: OrderedDict[PictureId, str] = OrderedDict()
 
     def __iter__(self) -> Iterator[Dispersal]:
@@ -112,9 +98,30 @@ class Dispersals:
 
     def busy_with(self, picture: PictureId) -> bool:
         """Whether a copy of this picture is being made."""
-        return any(d.picture is not None and d.id == picture for d in self._all)
+        return self.find(picture) is not None
+
+    def find(self, picture: PictureId) -> Dispersal | None:
+        """The dispersal of this picture, if one is under way."""
+        return next((d for d in self._all if d.picture is not None and d.id == picture), None)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more can be begun now."""
+        return len(self._all) >= MAX_DISPERSALS
+
+    def tick(self) -> None:
+        """Say again what was not answered; give up what has taken too long."""
+        for dispersal in list(self._all):
+            self._tick_one(dispersal)
 
     # ------------------------------------------------------------ deciding
+
+    def consider(self, entry: Entry, by_hand: ByHand | None = None) -> Keep | None:
+        """Decide about a picture that no dispersal is under way for; Keep if it stays."""
+        dispersal = Dispersal(entry.picture, by_hand=by_hand)
+        states.dispersal.move(dispersal, "reconsider")
+        self._all.append(dispersal)
+        return self._decide(dispersal, entry)
 
     def captured(self, dispersal: Dispersal, entry: Entry) -> None:
         """A shot is durable: CAPTURE → DECIDE."""
@@ -123,101 +130,12 @@ class Dispersals:
         self._all.append(dispersal)
         self._decide(dispersal, entry)
 
-    def place(self, order: Order) -> None:
-        """A person wants a copy at this unit: begun as soon as the unit is there and free, or given up in time."""
-        if len(self._orders) >= MAX_ORDERS:
-            self.core.failed(order.ticket, Refused("too many copies are asked for at once", can="try again later"))
-            return
-        self._orders.append(order)
-        self._begin_orders()
-
-    def _begin_orders(self) -> None:
-        now = self.core.now
-        for order in list(self._orders):
-            running = next((d for d in self._all if d.picture is not None and d.id == order.entry.picture.id), None)
-            if running is not None and running.host == order.unit and running.ticket is None:
-                self._orders.remove(order)
-                running.ticket, running.timeout_s = order.ticket, order.timeout_s
-            elif now >= order.since + order.timeout_s or order.refused:
-                self._orders.remove(order)
-                self._order_failed(order)
-            elif running is None and len(self._all) < MAX_DISPERSALS and now >= order.again_at:
-                order.again_at = now + ORDER_AGAIN_S
-                self._begin_order(order)
-
-    def _begin_order(self, order: Order) -> None:
-        dispersal = Dispersal(order.entry.picture, by_hand=order.unit, ticket=order.ticket, order=order)
-        dispersal.timeout_s = order.timeout_s
-        states.dispersal.move(dispersal, "reconsider")
-        self._all.append(dispersal)
-        self._decide(dispersal, order.entry)
-        if dispersal.state is not State.IDLE:
-            self._orders.remove(order)
-
-    def _order_failed(self, order: Order) -> None:
-        neighbour = self.core.neighbours.find(order.unit)
-        why = order.why
-        if neighbour is None:
-            why = f"unit {order.unit} was not heard"
-        elif neighbour.refused_until > self.core.now:
-            why = f"unit {order.unit} does not take it: {neighbour.refused_why}"
-        self.core.failed(
-            order.ticket,
-            Refused(
-                f"picture {order.entry.picture.id} was not copied: {why}",
-                did="it stays where it is",
-                can="see `units` for who is heard",
-            ),
-        )
-
-    def tick(self) -> None:
-        """Look for pictures that lack copies when something has changed; repeat what was not answered."""
-        now = self.core.now
-        for dispersal in list(self._all):
-            self._tick_one(dispersal)
-        self._begin_orders()
-        if (self.core.changed or (self._wake_at is not None and now >= self._wake_at)) and not self._looking:
-            self.core.changed = False
-            self._wake_at = None
-            if self.core.settings.rules.policy is not Policy.NEVER and len(self._all) < MAX_DISPERSALS:
-                self._looking = True
-                self.core.run(self._look_for_work(), on_error=self._looked)
-
-    def _looked(self, error: DandelionError) -> None:
-        self._looking = False
-        self.core.log("card", f"cannot look for pictures that lack copies: {error}")
-
-    def _look_for_work(self) -> Step:
-        self.core.card_view()
-        rules = self.core.settings.rules
-        skip = frozenset(d.id for d in self._all if d.picture is not None) | self._stuck
-        found = yield Lacking(rules.copies, rules.wanted(True), PAGE, skip)
-        if len(self._stuck) >= MAX_STUCK:  # however many wait for a further copy, first copies are made
-            found = yield Lacking(1, 1, PAGE, skip)
-        self._looking = False
-        for entry in found:
-            if (
-                any(d.picture is not None and d.id == entry.picture.id for d in self._all)
-                or len(self._all) >= MAX_DISPERSALS
-            ):
-                continue
-            dispersal = Dispersal(entry.picture)
-            states.dispersal.move(dispersal, "reconsider")
-            self._all.append(dispersal)
-            kept = self._decide(dispersal, entry)
-            if kept is not None and kept.others_too:
-                break
-            if kept is not None and len(self._stuck) < MAX_STUCK:
-                self._stuck.add(entry.picture.id)
-                self.core.changed = True  # look again, beyond this one
-        if not self.core.changed:
-            self._stuck.clear()
-
     def _decide(self, dispersal: Dispersal, entry: Entry) -> Keep | None:
         """DECIDE: the one place where what comes next is decided, also after every failure; Keep if it stays."""
         core = self.core
         busy = {d.host for d in self._all if d is not dispersal and d.host}
-        view = _view(entry, dispersal.by_hand, self._conflicts.get(dispersal.id, set()) | self.adopting(dispersal.id))
+        by_hand = None if dispersal.by_hand is None else dispersal.by_hand.unit
+        view = _view(entry, by_hand, self._conflicts.get(dispersal.id, set()) | self.adopting(dispersal.id))
         card, neighbours = core.card_view(), core.neighbours.views(core.now, busy)
         decision = determine(view, card, neighbours, core.settings.rules, core.now)
         self._note(
@@ -253,15 +171,11 @@ class Dispersals:
         refusals = [f"unit {n.unit}: {n.refused_why}" for n in self.core.neighbours if n.refused_until > self.core.now]
         self.idle_why = f"{keep.why} ({', '.join(refusals)})" if refusals else keep.why
         if keep.again_at is not None:
-            self._wake_at = min(self._wake_at or keep.again_at, keep.again_at)
+            self.wake_at = min(self.wake_at or keep.again_at, keep.again_at)
         states.dispersal.move(dispersal, "keep")
         self._all.remove(dispersal)
-        order = dispersal.order
-        if order is not None:
-            order.why = keep.why
-            order.refused = keep.again_at is not None
-            if order not in self._orders:
-                self._orders.append(order)
+        if dispersal.by_hand is not None:
+            dispersal.by_hand.kept = keep
 
     # ------------------------------------------------------------ REQUEST, AWAIT_ACCEPT
 
@@ -411,7 +325,9 @@ class Dispersals:
         self._stop_sending(dispersal)
         self._all.remove(dispersal)
         core.log("stored", text, picture.id, dispersal.host)
-        core.done(dispersal.ticket)
+        if dispersal.by_hand is not None:
+            dispersal.by_hand.told = True
+            core.done(dispersal.by_hand.ticket)
 
     def on_refuse(self, source: int, refuse: m.Refuse) -> None:
         """The host does not take it now."""
@@ -475,7 +391,7 @@ class Dispersals:
             states.dispersal.move(dispersal, "refused")
         states.dispersal.move(dispersal, "keep")
         self._all.remove(dispersal)
-        self.core.failed(dispersal.ticket, Refused(f"picture {dispersal.id} is not on this card any more"))
+        self._tell_gone(dispersal)
 
     # ------------------------------------------------------------ time, restarts
 
@@ -491,15 +407,11 @@ class Dispersals:
             outgoing.tick()
             if outgoing.failed is not None:
                 self._refused(dispersal, UNANSWERED_S, f"the own card failed: {outgoing.failed}")
-            elif now >= max(outgoing.progress_at, dispersal.since) + dispersal.timeout_s:
+            elif now >= max(outgoing.progress_at, dispersal.since) + _patience_s(dispersal):
                 self._timed_out(dispersal)
 
     def _timed_out(self, dispersal: Dispersal) -> None:
         host = dispersal.host
-        order = dispersal.order
-        if order is not None:
-            order.refused = True
-            order.why = f"unit {host} did not answer"
         self.core.log(
             "timed_out", f"unit {host} did not answer about picture {dispersal.id}; it stays here", dispersal.id, host
         )
@@ -515,10 +427,7 @@ class Dispersals:
             if d.state is State.AWAIT_ACCEPT:
                 times.append(min(d.since + ACCEPT_WAIT_S, d.again_at or d.since + ACCEPT_WAIT_S))
             elif d.state is State.SEND and d.outgoing is not None:
-                times.append(max(d.outgoing.progress_at, d.since) + d.timeout_s)
-        if self._wake_at is not None:
-            times.append(self._wake_at)
-        times += [max(self.core.now, order.again_at) for order in self._orders]
+                times.append(max(d.outgoing.progress_at, d.since) + _patience_s(d))
         return min(times, default=None)
 
     def new_boot(self, unit: int) -> None:
@@ -538,7 +447,13 @@ class Dispersals:
                 states.dispersal.move(dispersal, "timed_out")
                 states.dispersal.move(dispersal, "keep")
                 self._all.remove(dispersal)
-                self.core.failed(dispersal.ticket, Refused(f"picture {picture} is not on this card any more"))
+                self._tell_gone(dispersal)
+
+    def _tell_gone(self, dispersal: Dispersal) -> None:
+        if dispersal.by_hand is not None:
+            dispersal.by_hand.told = True
+            text = f"picture {dispersal.id} is not on this card any more"
+            self.core.failed(dispersal.by_hand.ticket, Refused(text))
 
     def _stop_sending(self, dispersal: Dispersal) -> None:
         if dispersal.outgoing is not None:
@@ -557,6 +472,10 @@ class Dispersals:
             if d.host == source and d.state is State.SEND and d.handle == handle:
                 return d
         return None
+
+
+def _patience_s(dispersal: Dispersal) -> float:
+    return NO_PROGRESS_S if dispersal.by_hand is None else dispersal.by_hand.timeout_s
 
 
 def _reader(picture: Picture) -> Callable[[int, int], Step]:

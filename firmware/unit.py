@@ -15,9 +15,10 @@ from firmware import commands as c
 from firmware import messages as m
 from firmware.adoption import Adoptions
 from firmware.beacons import Beacons
+from firmware.copying import Copies
 from firmware.core import Core, Settings
 from firmware.deletion import Deletions
-from firmware.dispersal import Dispersals, Order
+from firmware.dispersal import Dispersals
 from firmware.drops import Drops
 from firmware.errors import ClonedUnit, ForeignSession, PeerError, Refused
 from firmware.events import Answer, Memory, Request, WallClock
@@ -25,7 +26,8 @@ from firmware.holding import Holding
 from firmware.hosting import Hostings
 from firmware.link import Link, Received
 from firmware.outgoing import Outgoing
-from firmware.pictures import Entry, File, PictureId
+from firmware.pictures import PictureId
+from firmware.planner import Planner
 from firmware.proofs import Proofs
 from firmware.readout import ReadOuts
 from firmware.serving import Serving
@@ -57,6 +59,8 @@ class Unit:
         self.read_outs = ReadOuts(core)
         self.read_outs.overhead_bytes = link.part_overhead_bytes
         self.serving = Serving(core)
+        self.copies = Copies(core, self.dispersals, self.read_outs)
+        self.planner = Planner(core, self.dispersals)
         self.drops = Drops(core, self.proofs, self.shutter, self.hostings, self._in_use)
         self.adoptions = Adoptions(core, self.proofs, self.read_outs, self.dispersals, inventoried=memory.inventoried)
         self.holding = Holding(core, self.hostings)
@@ -69,6 +73,8 @@ class Unit:
         self._parts = (
             self.shutter,
             self.dispersals,
+            self.copies,
+            self.planner,
             self.hostings,
             self.proofs,
             self.drops,
@@ -189,7 +195,7 @@ class Unit:
             case c.Get():
                 self.read_outs.get(command)
             case c.PlaceCopy():
-                self.core.run(self._copy(command), command.picture, lambda e: self._failed(command.ticket, e))
+                self.copies.copy(command)
             case c.DropOwn(ticket, picture):
                 self.drops.drop(ticket, picture)
             case c.DeletePicture(ticket, picture):
@@ -201,34 +207,6 @@ class Unit:
 
     def _failed(self, ticket: int, error: Exception) -> None:
         self.core.failed(ticket, Refused(str(error)))
-
-    def _copy(self, command: c.PlaceCopy) -> Step:
-        core, picture, unit = self.core, command.picture, command.unit
-        entry = yield from core.look_up(picture)
-        if picture.unit != core.unit:
-            can = f"ask for the copy at unit {picture.unit}"
-            self.core.failed(command.ticket, Refused(f"unit {picture.unit} decides about its own pictures", can=can))
-        elif entry is None or entry.deleted:
-            self.core.failed(command.ticket, Refused(f"picture {picture} is not known here"))
-        elif unit == core.unit:
-            self.core.failed(command.ticket, Refused(f"unit {unit} is this unit", can="name another one"))
-        elif any(copy.unit == unit for copy in entry.verified):
-            core.done(command.ticket)
-        elif entry.file is not File.GONE:
-            self._place(command, entry)
-        else:
-            self.read_outs.recall(entry, lambda right, why: self._recalled(command, right, why))
-
-    def _recalled(self, command: c.PlaceCopy, right: bool, why: str) -> None:
-        if right:
-            self.core.run(self._copy(command), command.picture, lambda e: self._failed(command.ticket, e))
-        else:
-            text = f"picture {command.picture} could not be collected to be copied: {why}"
-            self.core.failed(command.ticket, Refused(text))
-
-    def _place(self, command: c.PlaceCopy, entry: Entry) -> None:
-        order = Order(entry, command.unit, command.ticket, command.timeout_s, self.core.now)
-        self.dispersals.place(order)
 
     def _verify(self, ticket: int, picture: PictureId) -> Step:
         entry = yield from self.core.look_up(picture)

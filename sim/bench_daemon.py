@@ -161,20 +161,10 @@ class Opens(threading.Thread):
             now = time.monotonic()
             if self._over in ready:
                 return
-            if self._names(os.read(self._inotify, _EVENT_BYTES)):
+            if files_in(os.read(self._inotify, _EVENT_BYTES)):
                 with self._news:
                     self._at = self._at or now
                     self._news.notify_all()
-
-    def _names(self, events: bytes) -> list[bytes]:
-        """Of files; opening the directory itself has none."""
-        names, at = [], 0
-        while at < len(events):
-            *_, size = _EVENT.unpack_from(events, at)
-            at += _EVENT.size
-            names.append(events[at : at + size].rstrip(b"\0"))
-            at += size
-        return [name for name in names if name]
 
     def forget(self) -> None:
         """Only what comes from now on counts."""
@@ -198,3 +188,14 @@ class Opens(threading.Thread):
         self.join()
         for descriptor in (self._inotify, self._over, self._end):
             os.close(descriptor)
+
+
+def files_in(events: bytes) -> list[bytes]:
+    """The names in what inotify gives; an event of the directory itself has none."""
+    names, at = [], 0
+    while at < len(events):
+        *_, size_bytes = _EVENT.unpack_from(events, at)
+        at += _EVENT.size
+        names.append(events[at : at + size_bytes].rstrip(b"\0"))
+        at += size_bytes
+    return [name for name in names if name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import struct
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from firmware.errors import Refused
 from firmware.layout import TMP
 from sim import bench, bench_stall
 from sim.bench_copies import PHASES
-from sim.bench_daemon import Opens
+from sim.bench_daemon import Opens, files_in
 from sim.bench_figures import QUICK_BAUD, Figure, Goal, Setting, number
 from sim.bench_stall import STALLED, StallingCard
 from sim.bench_units import Pair
@@ -109,15 +110,20 @@ def test_a_unit_that_does_not_come_up_is_told_and_the_other_is_ended(tmp_path: P
 # --- what measurements are made of -----------------------------------------------------------------------------
 
 
-def test_the_opening_of_a_file_is_noted_and_that_of_the_directory_is_not(tmp_path: Path) -> None:
+def test_the_opening_of_a_file_is_noted_each_time(tmp_path: Path) -> None:
     (tmp_path / "one.jpg").write_bytes(b"x")
     with Opens(tmp_path) as opens:
-        list(tmp_path.iterdir())
         (tmp_path / "one.jpg").read_bytes()
         first = opens.first()
         opens.forget()
         (tmp_path / "one.jpg").read_bytes()
         assert opens.first() > first
+
+
+def test_the_opening_of_the_directory_itself_is_not_one_of_a_file() -> None:
+    directory = struct.pack("iIII", 1, 0x4000_0020, 0, 0)
+    file = struct.pack("iIII", 1, 0x20, 0, 16) + b"one.jpg".ljust(16, b"\0")
+    assert files_in(directory + file + directory) == [b"one.jpg"]
 
 
 def test_the_card_stalls_once_and_only_for_a_picture_that_is_received(

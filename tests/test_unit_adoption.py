@@ -46,13 +46,15 @@ def all_listed(origin, host, pictures):
 # ---------------------------------------------------------------- the origin's catalogue
 
 
-def test_own_files_and_their_copies_are_found_again_and_no_picture_moves():
-    rig, origin, host, pictures = with_pictures(5)
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_own_files_and_their_copies_are_found_again_and_no_picture_moves(number):
+    rig, origin, host, pictures = with_pictures(number)
     before, card = part_bytes(origin), origin.on.core.card
     lose_catalogue(origin)
     rig.run_until(all_listed(origin, host, pictures), 60)
     assert part_bytes(origin) == before
     assert {said.message.why for said in host.said(m.Refuse)} <= {m.RefuseWhy.STALE}
+    assert not [text for text in origin.logged("refused") if "proof" in text]  # no two of its parts at one copy
     assert origin.on.core.card != card
     assert shoot(origin).id.card != card
     check(origin, host)

@@ -8,7 +8,6 @@ from rig_scene import a_pair, check, check_always, copies, held, on_card, own, p
 from firmware import commands as c
 from firmware import messages as m
 from firmware.determine import Rules
-from firmware.dispersal import MAX_STUCK
 from firmware.events import SaveDecision, TakePicture
 from firmware.states import State
 from hal.framing import frame
@@ -124,11 +123,13 @@ def test_a_priority_picture_goes_to_two_units():
 
 
 def test_pictures_that_cannot_have_their_second_copy_keep_no_other_from_its_first():
-    rig, origin, _ = a_pair(origin=Options(rules=Rules(copies=2), size_bytes=(500, 500)))
+    rig, origin, _ = a_pair(origin=Options(rules=Rules(copies=2), size_bytes=(1500, 1500)))
+    origin.latency_s[TakePicture] = 0.05  # shots come faster than the line takes them
     decided = []
     rig.watch = lambda _machine, request: decided.append(request) if isinstance(request, SaveDecision) else None
-    pictures = [shoot(origin) for _ in range(MAX_STUCK + 16)]
-    rig.run_until(lambda: all(copies(origin, picture) == [2] for picture in pictures), 300)
+    pictures = [shoot(origin) for _ in range(100)]  # more than are passed over in one round of looking for work
+    rig.run_for(100)
+    assert all(copies(origin, picture) == [2] for picture in pictures)
     assert len(decided) <= 4 * len(pictures)  # each costs a sync: only what is new is written
 
 

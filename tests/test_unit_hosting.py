@@ -9,7 +9,7 @@ from rig_scene import a_pair, check, check_always, copies, held, on_card, own, p
 
 from firmware import commands as c
 from firmware import messages as m
-from firmware.events import FinishPart, Save
+from firmware.events import FinishPart, OldestPartials, Save
 from firmware.hosting import KNOWN_TTL_S, RESERVATIONS, SHORTEST_TTL_S
 from firmware.layout import picture_path
 from firmware.pictures import File, Picture, PictureId
@@ -147,22 +147,46 @@ def test_the_sums_of_room_fit_the_card_after_transfers_that_were_cut():
 
 
 def test_kept_parts_go_when_room_is_wanted_and_reservations_do_not():
-    """The .part of a reservation that lives is not one that is kept."""
-    rig, first, host = a_pair(origin=LARGE, host=Options(capacity_bytes=1_000_000, hosting_share=1.0))
-    second = Machine(rig, 3, Options(size_bytes=(400_000, 400_000), hosting_share=0.0))
-    third = Machine(rig, 4, Options(size_bytes=(500_000, 500_000), hosting_share=0.0))
+    """The .part of a reservation that lives is not one that is kept, even where its row is the oldest."""
+    rig, first, host = a_pair(origin=ask_only(300_000), host=Options(capacity_bytes=1_000_000, hosting_share=1.0))
+    second = Machine(rig, 3, ask_only(400_000))
+    third = Machine(rig, 4, ask_only(500_000))
     rig.run_for(5)
-    press(first)
-    rig.run_until(lambda: parts_on_card(host) == 300_000, 10)
-    rig.run_for(10)
-    first.power_cut()  # leaves 300 kB of .part behind
-    rig.run_until(lambda: host.on.core.room.partial_bytes == 300_000, 200)
     press(second)
+    rig.run_until(lambda: host.catalogue.oldest_partials(OldestPartials(1)) != [], 30)
+    rig.loses = lambda said: said.source == 3  # its reservation lives on for four times the transfer
+    picture = shoot(first)
     rig.run_until(lambda: parts_on_card(host) == 700_000, 10)
-    rig.run_for(10)  # long enough for a partial row of it
+    rig.run_for(10)
+    first.command(lambda ticket: c.DeletePicture(ticket, picture.id))  # withdrawn: its .part is left behind
+    rig.run_until(lambda: host.on.core.room.partial_bytes == 300_000, 10)
     press(third)
+    rig.run_until(lambda: parts_on_card(host) == 900_000, 10)
+    room_is_as_the_card_is(host)
+    rig.loses = None
     rig.run_until(lambda: len(held(host)) == 2, 400)
     assert m.RefuseWhy.FAILED not in whys(host)
+    room_is_as_the_card_is(host)
+
+
+def ask_only(size_bytes):
+    """A unit that hosts nothing and takes pictures of this size."""
+    return Options(size_bytes=(size_bytes, size_bytes), hosting_share=0.0)
+
+
+def test_a_reservation_whose_parts_never_came_gives_way_to_its_units_next_picture():
+    rig, origin, host = a_pair()
+    one, two = (Picture(PictureId(1, 1, n), 100_000, bytes([n]) * 32) for n in (1, 2))
+    say(origin, m.Request(one, 1))
+    rig.run_for(5)
+    say(origin, m.Request(two, 2))
+    rig.run_for(1)
+    assert whys(host) == [m.RefuseWhy.BUSY]
+    rig.run_for(5)
+    say(origin, m.Request(two, 2))
+    rig.run_for(1)
+    assert [said.message.id for said in host.said(m.Accept)] == [one.id, two.id]
+    assert reserved(host) == 100_000
     room_is_as_the_card_is(host)
 
 

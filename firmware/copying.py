@@ -1,0 +1,115 @@
+"""`copy`: a copy at a unit that a person named, begun as soon as that unit is there and free (DESIGN §9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from firmware.commands import PlaceCopy
+from firmware.core import Core
+from firmware.dispersal import ByHand, Dispersals
+from firmware.errors import Refused
+from firmware.pictures import Entry, File
+from firmware.readout import ReadOuts
+from firmware.steps import Step
+from hal.errors import DandelionError
+
+MAX_ORDERS = 16
+"""Copies asked for by people at once."""
+AGAIN_S = 0.5
+"""An order that could not begin is looked at again after this long."""
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """A copy that was asked for. since: when its dispersal was last seen under way."""
+
+    entry: Entry
+    by_hand: ByHand
+    since: float
+    again_at: float
+
+
+class Copies:
+    """All copies that people have asked for."""
+
+    def __init__(self, core: Core, dispersals: Dispersals, read_outs: ReadOuts) -> None:
+        self.core = core
+        self._dispersals = dispersals
+        self._read_outs = read_outs
+        self._orders: list[Order] = []
+
+    def copy(self, command: PlaceCopy) -> None:
+        """Done once it is proved there; an own file that is gone is collected first."""
+        self.core.run(self._copy(command), command.picture, lambda error: self._failed(command, error))
+
+    def _copy(self, command: PlaceCopy) -> Step:
+        core, picture, unit = self.core, command.picture, command.unit
+        entry = yield from core.look_up(picture)
+        if picture.unit != core.unit:
+            can = f"ask for the copy at unit {picture.unit}"
+            core.failed(command.ticket, Refused(f"unit {picture.unit} decides about its own pictures", can=can))
+        elif entry is None or entry.deleted:
+            core.failed(command.ticket, Refused(f"picture {picture} is not known here"))
+        elif unit == core.unit:
+            core.failed(command.ticket, Refused(f"unit {unit} is this unit", can="name another one"))
+        elif any(copy.unit == unit for copy in entry.verified):
+            core.done(command.ticket)
+        elif entry.file is File.GONE:
+            self._read_outs.recall(entry, lambda right, why: self._recalled(command, right, why))
+        elif len(self._orders) >= MAX_ORDERS:
+            core.failed(command.ticket, Refused("too many copies are asked for at once", can="try again later"))
+        else:
+            self._orders.append(Order(entry, ByHand(unit, command.ticket, command.timeout_s), core.now, core.now))
+            self.tick()
+
+    def _recalled(self, command: PlaceCopy, right: bool, why: str) -> None:
+        if right:
+            self.copy(command)
+        else:
+            text = f"picture {command.picture} could not be collected to be copied: {why}"
+            self.core.failed(command.ticket, Refused(text))
+
+    def _failed(self, command: PlaceCopy, error: DandelionError) -> None:
+        self.core.failed(command.ticket, Refused(error.what, did=error.did, can=error.can))
+
+    def tick(self) -> None:
+        """Begin what can be begun; give up what cannot."""
+        for order in list(self._orders):
+            self._go_on(order)
+
+    def _go_on(self, order: Order) -> None:
+        now, by_hand, running = self.core.now, order.by_hand, self._dispersals.find(order.entry.picture.id)
+        if by_hand.told:
+            self._orders.remove(order)
+            return
+        if running is not None and running.by_hand is None and running.host == by_hand.unit:
+            running.by_hand = by_hand  # it is on its way there already
+        refused = by_hand.kept is not None and by_hand.kept.again_at is not None
+        if running is not None and running.by_hand is by_hand:
+            order.since = now
+        elif refused or now >= order.since + by_hand.timeout_s:
+            self._orders.remove(order)
+            self._give_up(order)
+        elif running is None and now >= order.again_at and not self._dispersals.full:
+            self._dispersals.consider(order.entry, by_hand)
+        if now >= order.again_at:
+            order.again_at = now + AGAIN_S
+
+    def _give_up(self, order: Order) -> None:
+        unit, kept = order.by_hand.unit, order.by_hand.kept
+        neighbour = self.core.neighbours.find(unit)
+        why = "other copies of it are being made" if kept is None else kept.why
+        if neighbour is None:
+            why = f"unit {unit} was not heard"
+        elif neighbour.refused_until > self.core.now:
+            why = f"unit {unit} does not take it: {neighbour.refused_why}"
+        error = Refused(
+            f"picture {order.entry.picture.id} was not copied: {why}",
+            did="it stays where it is",
+            can="see `units` for who is heard",
+        )
+        self.core.failed(order.by_hand.ticket, error)
+
+    def deadline(self) -> float | None:
+        """When an order is looked at again."""
+        return min((order.again_at for order in self._orders), default=None)

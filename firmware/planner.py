@@ -1,0 +1,66 @@
+"""Looking for own pictures that lack copies, whenever something has changed that a decision looks at."""
+
+from __future__ import annotations
+
+from firmware.core import Core
+from firmware.determine import Policy
+from firmware.dispersal import Dispersals
+from firmware.events import Lacking
+from firmware.pictures import PictureId
+from firmware.steps import Step
+from hal.errors import DandelionError
+
+PAGE = 8
+"""Pictures looked at in one turn."""
+MAX_STUCK = 64
+"""Pictures passed over in one round because of something about themselves, such as a conflict."""
+
+
+class Planner:
+    """Hands pictures to the determining section: priority ones first, then the oldest."""
+
+    def __init__(self, core: Core, dispersals: Dispersals) -> None:
+        self.core = core
+        self._dispersals = dispersals
+        self._looking = False
+        self._stuck: set[PictureId] = set()  # passed over in this round
+
+    def tick(self) -> None:
+        """Look once when something has changed, or when a host may be asked again."""
+        core, dispersals = self.core, self._dispersals
+        due = dispersals.wake_at is not None and core.now >= dispersals.wake_at
+        if self._looking or not (core.changed or due):
+            return
+        core.changed = False
+        dispersals.wake_at = None
+        if core.settings.rules.policy is not Policy.NEVER and not dispersals.full:
+            self._looking = True
+            core.run(self._look(), on_error=self._failed)
+
+    def deadline(self) -> float | None:
+        """When a host may be asked again."""
+        return self._dispersals.wake_at
+
+    def _failed(self, error: DandelionError) -> None:
+        self._looking = False
+        self.core.log("card", f"cannot look for pictures that lack copies: {error}")
+
+    def _look(self) -> Step:
+        core, dispersals, rules = self.core, self._dispersals, self.core.settings.rules
+        core.card_view()
+        skip = frozenset(d.id for d in dispersals if d.picture is not None) | self._stuck
+        found = yield Lacking(rules.copies, rules.wanted(True), PAGE, skip)
+        if len(self._stuck) >= MAX_STUCK:  # however many wait for a further copy, first copies are made
+            found = yield Lacking(1, 1, PAGE, skip)
+        self._looking = False
+        for entry in found:
+            if dispersals.busy_with(entry.picture.id) or dispersals.full:
+                continue
+            kept = dispersals.consider(entry)
+            if kept is not None and kept.others_too:
+                break
+            if kept is not None and len(self._stuck) < MAX_STUCK:
+                self._stuck.add(entry.picture.id)
+                core.changed = True  # look again, beyond this one
+        if not core.changed:
+            self._stuck.clear()
