@@ -12,8 +12,18 @@ from firmware import messages as m
 from firmware.commands import Done, Failed, Told
 from firmware.determine import CardView, Rules, relieving
 from firmware.errors import Refused
-from firmware.events import ClosePart, LookUp, Memory, OldestPartials, RemoveFile, Request, Save, SavePartial
-from firmware.handover import Alarm, Commit, Effects, Say, Stamp, Unlink, Word
+from firmware.events import (
+    ClosePart,
+    LookUp,
+    Memory,
+    OldestPartials,
+    Quarantine,
+    RemoveFile,
+    Request,
+    Save,
+    SavePartial,
+)
+from firmware.handover import Alarm, Commit, Effects, PutAside, Say, Stamp, Unlink, Word
 from firmware.journal import Journal
 from firmware.neighbours import Neighbours
 from firmware.pictures import Entry, File, Picture, PictureId
@@ -23,7 +33,7 @@ from hal.errors import DandelionError
 from hal.interfaces import TimeQuality
 
 MOST_PARTS_IN_USE = 8
-"""Partial rows of reservations that live (store.MAX_OPEN_PARTS); they tell size 0, as reservations are counted apart."""
+"""Partial rows of reservations that live (store.MAX_OPEN_PARTS); they tell size 0: reservations are counted apart."""
 MAX_OUTBOX = 256
 """Messages waiting for the radio; beyond it the oldest goes: every message of the protocol is said again if needed."""
 
@@ -143,6 +153,9 @@ class Core:
                     entry = new
                 case Unlink():
                     yield from self.unlink(picture, keep_preview=entry is not None and not entry.deleted)
+                case PutAside():
+                    yield Quarantine(picture)
+                    self._gone_from_card(picture)
                 case Say():
                     if not self._say_word(picture, entry, effect):
                         rest.append(effect)
@@ -168,6 +181,9 @@ class Core:
     def unlink(self, picture: Picture, *, keep_preview: bool) -> Generator[Request, Any, None]:
         """Remove the file of a row that is committed as gone; its bytes count as taken until it really is."""
         yield RemoveFile(picture, keep_preview)
+        self._gone_from_card(picture)
+
+    def _gone_from_card(self, picture: Picture) -> None:
         self.room.reserved_own.pop(("unlink", picture.id), None)
         self.changed = True
 
@@ -220,7 +236,8 @@ class Core:
             case Word.REFUSE_CONFLICT:
                 self.say(say.unit, m.Refuse(pid, say.attempt, m.RefuseWhy.CONFLICT, 0, 0, 0))
             case Word.REFUSE_STALE:
-                assert entry is not None and entry.attempt is not None
+                assert entry is not None
+                assert entry.attempt is not None
                 self.say(say.unit, m.Refuse(pid, say.attempt, m.RefuseWhy.STALE, 0, 0, entry.attempt))
             case _:
                 return False

@@ -66,6 +66,11 @@ class Unlink:
 
 
 @dataclass(frozen=True, slots=True)
+class PutAside:
+    """Move a damaged file into quarantine/; only ever behind the Commit that says it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
 class PutFile:
     """Recipe 1-4 of HANDOVER §1 for the bytes received; the proof over the bytes read back goes into STORED."""
 
@@ -89,7 +94,7 @@ class Alarm:
     text: str
 
 
-Effect = Commit | Say | Unlink | PutFile | CheckRoom | Withdraw | Alarm
+Effect = Commit | Say | Unlink | PutAside | PutFile | CheckRoom | Withdraw | Alarm
 Effects = tuple[Effect, ...]
 
 
@@ -229,7 +234,7 @@ def owner(state: Owner, event: OwnerEvent) -> Effects:
         case Recalled():
             return () if state.entry.deleted else (Commit(_raised(replace(state.entry, file=File.WHOLE))),)
         case Rotten():
-            return (Commit(_raised(replace(state.entry, file=File.GONE))),)
+            return (Commit(_raised(replace(state.entry, file=File.GONE))), PutAside())
         case Delete():
             return _delete(state)
 
@@ -461,7 +466,7 @@ def host(row: Entry | None, event: HostEvent) -> Effects:
         case FileLost(owner_unit):
             if row is None or row.attempt is None:
                 return ()
-            return (Commit(None), Unlink(), Say(Word.LOST, owner_unit, row.attempt))
+            return (Commit(None), PutAside(), Say(Word.LOST, owner_unit, row.attempt))
 
 
 def _asked(row: Entry | None, event: Asked) -> Effects:

@@ -7,7 +7,7 @@ from firmware import messages as m
 from firmware.core import Core
 from firmware.events import DigestFile, Digests, Held, Unchecked
 from firmware.handover import Owner
-from firmware.hosting import Hostings
+from firmware.held import HeldCopies
 from firmware.own_copy import put_aside
 from firmware.pictures import UNKNOWN_ATTEMPT, Entry, PictureId
 from firmware.steps import Step
@@ -23,9 +23,9 @@ PAGE_EVERY_S = 2.0
 class Holding:
     """Asks owners about copies without KEEP, answers INVENTORY, checks files that were adopted by name."""
 
-    def __init__(self, core: Core, hostings: Hostings) -> None:
+    def __init__(self, core: Core, held: HeldCopies) -> None:
         self.core = core
-        self._hostings = hostings
+        self._held = held
         self._sweep_at: float | None = core.now + HOLD_FIRST_S
         self._every_s = HOLD_FIRST_S
         self._after: PictureId | None = None
@@ -79,7 +79,7 @@ class Holding:
         core = self.core
         entry = yield from core.look_up(picture)
         if entry is not None and entry.attempt is not None:
-            yield from self._hostings.check_held(entry)
+            yield from self._held.check(entry)
         elif entry is not None:
             digests = yield DigestFile(entry.picture)
             assert isinstance(digests, Digests)

@@ -1,9 +1,9 @@
-"""Storing pictures for other units: the HOSTING chain, reservations, and what becomes of held copies (HANDOVER H1–H7)."""
+"""Storing pictures for other units: the HOSTING chain, its reservations, and DROP (HANDOVER H1–H7)."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from firmware import handover, states
@@ -22,7 +22,9 @@ from firmware.events import (
     SyncPart,
     WritePart,
 )
-from firmware.pictures import PROOF_BYTES, Entry, File, Picture, PictureId
+from firmware.handles import Handles
+from firmware.held import HeldCopies
+from firmware.pictures import File, Picture, PictureId
 from firmware.ranges import RangeSet
 from firmware.states import State
 from firmware.steps import Step
@@ -42,7 +44,7 @@ SHORTEST_TTL_S = 60.0
 PARTIAL_STEP_BYTES = 65_536
 """The .part is synced and its partial row written each time so many more bytes are there (HANDOVER §1)."""
 WRITES_WAITING_BYTES = 262_144
-"""Received bytes that may wait for the card; parts beyond are left to be sent again: the card stalls for 20 s at 115200."""
+"""Received bytes that may wait for the card, 20 s of a 115200 line; parts beyond are left to be sent again."""
 IDLE_TAKEN_OVER_S = 10.0
 """A reservation without a part for so long gives way to the same unit's next request; guess."""
 BUSY_RETRY_S = 5
@@ -84,11 +86,11 @@ class Hostings:
     """All pictures that are being received, and the answers to KEEP, DROP, PROVE about those that are held."""
 
     core: Core
+    held: HeldCopies
     wanted_bytes: int = 0  # room that a refused unit asked for lately and that dropping cache can make
     refused_bytes: int = 0  # the smallest picture refused for want of room since there was last enough
     _all: list[Hosting] = field(default_factory=list)
-    _last_handle: int = 0
-    _resting: dict[int, float] = field(default_factory=dict)  # handles that are over, until their TTL is
+    _handles: Handles = field(default_factory=Handles)
     _expired_said: dict[int, float] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Hosting]:
@@ -132,7 +134,7 @@ class Hostings:
         picture, source = hosting.picture, hosting.owner
         entry = yield from self.core.look_up(picture.id)
         if entry is not None and entry.attempt is not None and entry.file is File.UNCHECKED:
-            entry = yield from self.check_held(entry)
+            entry = yield from self.held.check(entry)
         row = entry if entry is not None and entry.attempt is not None else None
         same = row is None or (row.picture.sha256 == picture.sha256 and row.picture.size_bytes == picture.size_bytes)
         effects = handover.host(row, handover.Asked(source, hosting.attempt, same))
@@ -344,24 +346,13 @@ class Hostings:
         digests = yield DigestFile(row.picture, (hosting.nonce,))
         assert isinstance(digests, Digests)
         if not digests.whole:
-            yield from self._lost(row)
+            yield from self.held.lost(row)
             self._forget(hosting)
             return False
         self.core.say(hosting.owner, m.Stored(row.picture.id, hosting.attempt, digests.proofs[0]))
         return True
 
-    # ------------------------------------------------------------ KEEP, DROP, PROVE
-
-    def on_keep(self, source: int, keep: m.Keep) -> None:
-        """The owner has this copy in its list."""
-        if keep.id.unit == source:
-            self.core.run(self._keep(keep), keep.id)
-
-    def _keep(self, keep: m.Keep) -> Step:
-        row = yield from self.core.look_up(keep.id)
-        if row is not None and row.picture.digest4 == keep.digest4:
-            effects = handover.host(row, handover.KeepHeard(keep.attempt))
-            yield from self.core.carry_out(row.picture, row, effects)
+    # ------------------------------------------------------------ DROP
 
     def on_drop(self, source: int, drop: m.Drop) -> None:
         """H7."""
@@ -397,48 +388,6 @@ class Hostings:
                     self._end(hosting, "withdrawn")
                 if hosting.state is State.IDLE:
                     self._forget(hosting)
-
-    def on_prove(self, source: int, prove: m.Prove) -> None:
-        """R9: read the copy back now."""
-        if prove.id.unit == source:
-            self.core.run(self._prove(source, prove), prove.id)
-
-    def _prove(self, source: int, prove: m.Prove) -> Step:
-        row = yield from self.core.look_up(prove.id)
-        if row is None or row.attempt is None:
-            self.core.say(source, m.Lost(prove.id, prove.attempt))
-            return
-        try:
-            digests = yield DigestFile(row.picture, (prove.nonce,))
-        except CardError as error:
-            self.core.log("card", f"cannot read picture {prove.id} back: {error}", prove.id)
-            digests = Digests(False, (bytes(PROOF_BYTES),))
-        assert isinstance(digests, Digests)
-        self.core.say(source, m.Proof(prove.id, prove.attempt, prove.nonce, digests.proofs[0], digests.whole))
-        if not digests.whole:
-            yield from self._lost(row)
-
-    def check_held(self, entry: Entry) -> Generator[Request, Any, Entry | None]:
-        """Adoption (HANDOVER §1): an unchecked held file is whole from now on, or its row goes and LOST is said."""
-        digests = yield DigestFile(entry.picture)
-        assert isinstance(digests, Digests)
-        if not digests.whole:
-            yield from self._lost(entry)
-            return None
-        checked = replace(entry, file=File.WHOLE)
-        yield from self.core.save(entry.picture, entry, checked)
-        return checked
-
-    def _lost(self, row: Entry) -> Generator[Request, Any, None]:
-        owner = row.picture.id.unit
-        effects = handover.host(row, handover.FileLost(owner))
-        self.core.log(
-            "lost",
-            f"the copy of picture {row.picture.id} of unit {owner} here is damaged; unit {owner} was told",
-            row.picture.id,
-            owner,
-        )
-        yield from self.core.carry_out(row.picture, row, effects)
 
     # ------------------------------------------------------------ ends
 
@@ -510,13 +459,13 @@ class Hostings:
     def _forget(self, hosting: Hosting) -> None:
         if hosting in self._all:
             self._all.remove(hosting)
-            self._resting[hosting.handle] = hosting.expires
+            self._handles.rest(hosting.handle, hosting.expires)
 
     def _by_handle(self, source: int, handle: int) -> Hosting | None:
         return next((h for h in self._all if h.owner == source and h.handle == handle), None)
 
     def _new_handle(self, unit: int) -> int:
-        """1..127, not one whose TTL is not over (HANDOVER §2, Messages); 0: none for now."""
+        """A handle for one more hosting; 0: none for now."""
         if sum(1 for h in self._all if h.owner == unit and h.state is not State.IDLE) >= MAX_PER_UNIT:
             return 0
         if len(self._all) >= MAX_ALIVE:
@@ -524,14 +473,7 @@ class Hostings:
             if over is None:
                 return 0
             self._forget(over)
-        taken = {h.handle for h in self._all}
-        taken |= {handle for handle, until in self._resting.items() if until > self.core.now}
-        for step in range(1, m.FIRST_COPY_HANDLE):
-            handle = (self._last_handle + step - 1) % (m.FIRST_COPY_HANDLE - 1) + 1
-            if handle not in taken:
-                self._last_handle = handle
-                return handle
-        return 0
+        return self._handles.give((h.handle for h in self._all), self.core.now)
 
     def _say_expired(self, unit: int, handle: int) -> None:
         if self.core.now - self._expired_said.get(unit, -EXPIRED_EVERY_S) >= EXPIRED_EVERY_S:

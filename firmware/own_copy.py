@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from firmware.core import Core
-from firmware.events import DigestFile, Digests, Quarantine, ReadFile, ReadPreview, Request
+from firmware.events import DigestFile, Digests, ReadFile, ReadPreview, Request
 from firmware.handover import Owner, Rotten, owner
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.sinks import Sink
@@ -34,12 +34,10 @@ def is_whole(core: Core, entry: Entry | None) -> Generator[Request, Any, bool]:
 
 
 def put_aside(core: Core, entry: Entry) -> Generator[Request, Any, None]:
-    """An own file that is damaged counts as no copy from now on; its bytes go to quarantine/ for a person to look at."""
+    """An own file that is damaged counts as no copy from now on; its bytes go to quarantine/ for a person."""
     picture = entry.picture
     effects = owner(Owner(entry, core.next_attempt), Rotten())
     yield from core.carry_out(picture, entry, effects)
-    yield Quarantine(picture)
-    core.room.reserved_own.pop(("unlink", picture.id), None)
     text = f"the own file of picture {picture.id} is damaged; it was put into quarantine/"
     core.log("lost", f"{text}; units that hold it: {len(entry.listed)}", picture.id)
 

@@ -1,4 +1,4 @@
-"""The one loop: radio, timer, threads for card, catalogue and camera, and the control socket around a Unit (DESIGN §3)."""
+"""The one loop around a Unit: radio, timer, threads for card, catalogue and camera, control socket (DESIGN §3)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from firmware.worker import Worker
 from hal.board import make_camera, make_radio
 from hal.clock import SystemClock
 from hal.directory_card import DirectoryCard
-from hal.errors import CameraError, DandelionError
+from hal.errors import CameraError
 from hal.interfaces import Card, Protection, TimeQuality
 
 CAPTURE_TIMEOUT_S = 20.0
@@ -430,7 +430,7 @@ class _Temporary(threading.Thread):
         """The thread."""
         try:
             asyncio.run(self._main())
-        except (DandelionError, OSError, AssertionError) as error:
+        except Exception as error:  # noqa: BLE001 - the command raises it again, and tells it without a traceback
             self.error = error
         finally:
             self.ready.set()

@@ -22,6 +22,7 @@ from firmware.dispersal import Dispersals
 from firmware.drops import Drops
 from firmware.errors import ClonedUnit, ForeignSession, PeerError, Refused
 from firmware.events import Answer, Memory, Request, WallClock
+from firmware.held import HeldCopies
 from firmware.holding import Holding
 from firmware.hosting import Hostings
 from firmware.link import Link, Received
@@ -53,7 +54,8 @@ class Unit:
         self.core = core = Core(settings, memory, rng, line_bytes_per_s, now)
         self.link = link
         self.dispersals = Dispersals(core)
-        self.hostings = Hostings(core)
+        self.held = HeldCopies(core)
+        self.hostings = Hostings(core, self.held)
         self.shutter = Shutter(core, self.dispersals)
         self.proofs = Proofs(core)
         self.read_outs = ReadOuts(core)
@@ -63,7 +65,7 @@ class Unit:
         self.planner = Planner(core, self.dispersals)
         self.drops = Drops(core, self.proofs, self.shutter, self.hostings, self._in_use)
         self.adoptions = Adoptions(core, self.proofs, self.read_outs, self.dispersals, inventoried=memory.inventoried)
-        self.holding = Holding(core, self.hostings)
+        self.holding = Holding(core, self.held)
         self.deletions = Deletions(core, self.dispersals)
         self.beacons = Beacons(core, self.hostings)
         self.peer_errors: Counter[str] = Counter()
@@ -166,10 +168,10 @@ class Unit:
             ),
             m.Stored: _both(self.dispersals.on_stored, self.adoptions.on_stored),
             m.Hold: self.adoptions.on_hold,
-            m.Keep: self.hostings.on_keep,
+            m.Keep: self.held.on_keep,
             m.Drop: self.hostings.on_drop,
             m.Lost: self.proofs.on_lost,
-            m.Prove: self.hostings.on_prove,
+            m.Prove: self.held.on_prove,
             m.Proof: self.proofs.on_proof,
             m.Delete: self.deletions.on_delete,
             m.Damaged: lambda _, x: self.proofs.suspect(x.id, x.unit),

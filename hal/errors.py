@@ -1,16 +1,16 @@
 """The root of every error of this project, and the branch "the hardware failed".
 
-    DandelionError                  carries what happened, what the unit did about it, what a person can do
-    ├── HardwareError (OSError)     the machine failed us; here
-    │   ├── CardError               the SD card: read, write or sync failed
-    │   │   ├── CardFull            no room on the file system (ENOSPC); nothing was changed
-    │   │   └── CardReadOnly        the card no longer takes writes (EROFS)
-    │   ├── RadioError              the port is missing, was unplugged, or does not take what we write
-    │   │   └── PortBusy            another process holds the port
-    │   └── CameraError             no picture: absent, busy, or its folder cannot be read
-    │       └── CameraHung (TimeoutError)   it did not answer; its child process was killed
-    ├── PeerError (ValueError)      another unit broke the protocol; firmware/errors.py
-    └── MisuseError (ValueError)    we were misused: wrong config, wrong command; firmware/errors.py
+DandelionError                  carries what happened, what the unit did about it, what a person can do
+├── HardwareError (OSError)     the machine failed us; here
+│   ├── CardError               the SD card: read, write or sync failed
+│   │   ├── CardFull            no room on the file system (ENOSPC); nothing was changed
+│   │   └── CardReadOnly        the card no longer takes writes (EROFS)
+│   ├── RadioError              the port is missing, was unplugged, or does not take what we write
+│   │   └── PortBusy            another process holds the port
+│   └── CameraError             no picture: absent, busy, or its folder cannot be read
+│       └── CameraHung (TimeoutError)   it did not answer; its child process was killed
+├── PeerError (ValueError)      another unit broke the protocol; firmware/errors.py
+└── MisuseError (ValueError)    we were misused: wrong config, wrong command; firmware/errors.py
 """
 
 

@@ -336,7 +336,9 @@ def test_o9_a_recalled_file_counts_once_it_is_durable_unless_the_picture_was_del
 
 
 def test_a_rotten_file_counts_as_none():
-    assert committed(owner(at_origin(listed()), h.Rotten())).file is File.GONE
+    commit, aside = owner(at_origin(listed()), h.Rotten())
+    assert committed((commit,)).file is File.GONE
+    assert aside == h.PutAside()
 
 
 def test_r6_the_tombstone_names_who_is_owed_before_file_and_drops_go():
@@ -419,6 +421,6 @@ def test_h7_a_repeated_drop_is_answered_and_ends_a_reservation():
     assert host(None, h.DropHeard(ORIGIN, 4)) == (h.Withdraw(4), Say(Word.LOST, ORIGIN, 4))
 
 
-def test_a_lost_file_takes_its_row_and_the_owner_is_told():
-    assert host(a_row(4), h.FileLost(ORIGIN)) == (Commit(None), Unlink(), Say(Word.LOST, ORIGIN, 4))
+def test_a_damaged_file_loses_its_row_is_put_aside_and_the_owner_is_told():
+    assert host(a_row(4), h.FileLost(ORIGIN)) == (Commit(None), h.PutAside(), Say(Word.LOST, ORIGIN, 4))
     assert host(None, h.FileLost(ORIGIN)) == ()

@@ -112,19 +112,15 @@ def test_a_temporary_unit_hosts_nothing():
 
 
 def test_one_reservation_for_each_unit_and_four_in_all():
-    rig, first, host = a_pair(origin=LARGE)
-    others = [Machine(rig, unit, LARGE) for unit in range(3, 3 + RESERVATIONS)]
-    for machine in (first, *others):
-        machine.options.hosting_share = 0.0
-        machine.power_cut()
-        machine.restart()
+    rig, first, host = a_pair(origin=ask_only(100_000))
+    askers = [first, *(Machine(rig, unit, ask_only(100_000)) for unit in range(3, 3 + RESERVATIONS))]
     rig.run_for(10)
     most = []
     rig.watch = lambda _machine, _request: most.append(len(host.on.core.room.reserved_held))
-    for machine in (first, *others):
+    for machine in askers:
         press(machine)
         press(machine)
-    rig.run_until(lambda: len(held(host)) == 2 * (1 + RESERVATIONS), 2000)
+    rig.run_until(lambda: len(host.logged("holding")) == 2 * len(askers), 1000)
     assert max(most) == RESERVATIONS
     assert set(whys(host)) == {m.RefuseWhy.BUSY}
     assert not parts_on_card(host)

@@ -43,9 +43,9 @@ def middling_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of six JPEGs of nearly 30 kB."""
+    """A folder of six JPEGs of nearly 20 kB."""
     folder = tmp_path_factory.mktemp("tiny")
-    make_pictures(folder, count=6, about_bytes=30_000)
+    make_pictures(folder, count=6, about_bytes=20_000)
     return folder
 
 

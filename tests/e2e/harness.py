@@ -185,6 +185,7 @@ class UnitProcess:
         with process.stderr as stderr:
             for line in stderr:
                 self._tell(self._said, line)
+        process.wait()
         with self._news:
             self._news.notify_all()
 

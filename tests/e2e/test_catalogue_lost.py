@@ -17,8 +17,11 @@ def kept_at(two: UnitProcess, pictures: list[str]) -> bool:
     return all(picture in rows and rows[picture]["local"] and holds(rows[picture], 2) for picture in pictures)
 
 
-@pytest.mark.parametrize("victims", [(1,), (2,), (1, 2)], ids=["of-the-origin", "of-the-host", "of-both"])
-@pytest.mark.parametrize("capacity", ["200 kB", "50 MB"], ids=["own-files-gone", "own-files-there"])
+@pytest.mark.parametrize(
+    ("capacity", "victims"),
+    [("200 kB", (1,)), ("200 kB", (2,)), ("200 kB", (1, 2)), ("50 MB", (1, 2))],
+    ids=["of-the-origin", "of-the-host", "of-both", "of-both-with-own-files"],
+)
 def test_a_lost_catalogue_costs_no_picture(
     make_unit: MakeUnit, line: LineProcess, middling_pictures: Path, tmp_path: Path, capacity: str, victims: list[int]
 ) -> None:

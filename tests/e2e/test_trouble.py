@@ -202,6 +202,7 @@ def test_a_full_file_system_refuses_shots_and_loses_nothing(
     make_unit: MakeUnit, line: LineProcess, middling_pictures: Path, small_file_system: Path, tmp_path: Path
 ) -> None:
     one = on_file_system(make_unit, line.ports[0], middling_pictures, small_file_system)
+    make_unit(2, line.ports[1], {"card": {"capacity": "10 kB"}}).start()
     shots = [one.shoot()]
     fill(small_file_system, 40_960)
     before, mark = one.files("own"), one.mark()

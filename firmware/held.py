@@ -1,0 +1,73 @@
+"""Answers about pictures held for others: KEEP, PROVE, and what becomes of a held file that is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+from firmware import handover
+from firmware import messages as m
+from firmware.core import Core
+from firmware.events import DigestFile, Digests, Request
+from firmware.pictures import PROOF_BYTES, Entry, File
+from firmware.steps import Step
+from hal.errors import CardError
+
+
+class HeldCopies:
+    """The held rows and files of one unit, between hand-over and DROP."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    def on_keep(self, source: int, keep: m.Keep) -> None:
+        """The owner has this copy in its list."""
+        if keep.id.unit == source:
+            self.core.run(self._keep(keep), keep.id)
+
+    def _keep(self, keep: m.Keep) -> Step:
+        row = yield from self.core.look_up(keep.id)
+        if row is not None and row.picture.digest4 == keep.digest4:
+            effects = handover.host(row, handover.KeepHeard(keep.attempt))
+            yield from self.core.carry_out(row.picture, row, effects)
+
+    def on_prove(self, source: int, prove: m.Prove) -> None:
+        """R9: read the copy back now."""
+        if prove.id.unit == source:
+            self.core.run(self._prove(source, prove), prove.id)
+
+    def _prove(self, source: int, prove: m.Prove) -> Step:
+        row = yield from self.core.look_up(prove.id)
+        if row is None or row.attempt is None:
+            self.core.say(source, m.Lost(prove.id, prove.attempt))
+            return
+        try:
+            digests = yield DigestFile(row.picture, (prove.nonce,))
+        except CardError as error:  # a card that does not answer now has not lost the picture
+            self.core.log("card", f"cannot read picture {prove.id} back: {error}", prove.id)
+            self.core.say(source, m.Proof(prove.id, prove.attempt, prove.nonce, bytes(PROOF_BYTES), False))
+            return
+        assert isinstance(digests, Digests)
+        self.core.say(source, m.Proof(prove.id, prove.attempt, prove.nonce, digests.proofs[0], digests.whole))
+        if not digests.whole:
+            yield from self.lost(row)
+
+    def check(self, entry: Entry) -> Generator[Request, Any, Entry | None]:
+        """Adoption (HANDOVER §1): an unchecked held file is whole from now on, or its row goes and LOST is said."""
+        digests = yield DigestFile(entry.picture)
+        assert isinstance(digests, Digests)
+        if not digests.whole:
+            yield from self.lost(entry)
+            return None
+        checked = replace(entry, file=File.WHOLE)
+        yield from self.core.save(entry.picture, entry, checked)
+        return checked
+
+    def lost(self, row: Entry) -> Generator[Request, Any, None]:
+        """The file is damaged: its row goes, its bytes go to quarantine/, its owner is told."""
+        owner, picture = row.picture.id.unit, row.picture.id
+        effects = handover.host(row, handover.FileLost(owner))
+        text = f"the copy of picture {picture} of unit {owner} here is damaged; unit {owner} was told"
+        self.core.log("lost", text, picture, owner)
+        yield from self.core.carry_out(row.picture, row, effects)

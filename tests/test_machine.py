@@ -1,0 +1,169 @@
+"""The simulated machine around a unit: virtual time, one seed one trace, latencies, power cuts, the line's tricks."""
+
+import hashlib
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rig_scene import a_pair, own, press, settled, shoot
+
+from firmware import messages as m
+from firmware.events import KeepShot, Save, TakePicture
+from sim.camera import CameraFaults
+from sim.machine import Machine, Options
+from sim.radio import LineOptions
+from sim.rig import MAX_TURNS_AT_ONCE, Rig
+
+
+def trace(seed):
+    """A run with loss, cuts and a lost catalogue, as one digest of all that was said and when."""
+    rig, one, two = a_pair(seed, line=LineOptions(frame_loss=0.1, bit_error_rate=1e-5))
+    press(one)
+    press(two)
+    rig.run_for(4)
+    two.power_cut(random.Random(seed))
+    two.lose_catalogue()
+    rig.run_for(1)
+    two.restart()
+    press(one)
+    rig.run_for(60)
+    said = [(said.at, said.source, said.destination, said.packet) for said in rig.said]
+    return hashlib.sha256(repr((rig.events, rig.now, said)).encode()).hexdigest()
+
+
+def test_one_seed_is_one_trace():
+    assert trace(3) == trace(3)
+    assert trace(3) != trace(4)
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1", "4711"])
+def test_a_trace_is_the_same_under_any_hash_seed(hash_seed):
+    tests = Path(__file__).parent
+    env = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"}
+    code = "import test_machine; print(test_machine.trace(3))"
+    made = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True, timeout=60)
+    assert made.stdout.strip() == trace(3)
+
+
+def test_time_passes_only_as_far_as_asked():
+    rig = Rig()
+    Machine(rig, 1)
+    rig.run_for(123.0)
+    assert rig.now == pytest.approx(1123.0)
+
+
+def test_a_condition_that_never_holds_is_an_error_that_tells_the_story():
+    rig = Rig(7)
+    Machine(rig, 1)
+    with pytest.raises(AssertionError, match=r"(?s)not within 5 s.*seed 7.*unit 1: started"):
+        rig.run_until(lambda: False, 5)
+
+
+def test_a_deadline_that_never_passes_is_found():
+    rig = Rig()
+
+    def again():
+        rig.at(rig.now, again)
+
+    again()
+    with pytest.raises(AssertionError, match="a deadline never passes"):
+        rig.run_for(1)
+    assert rig.events <= MAX_TURNS_AT_ONCE + 1
+
+
+def test_what_is_due_at_the_same_time_happens_in_the_order_of_asking():
+    rig, order = Rig(), []
+    for name in "abc":
+        rig.at(rig.now + 1, lambda name=name: order.append(name))
+    rig.at(rig.now - 50, lambda: order.append("late"))
+    rig.run_for(2)
+    assert order == ["late", "a", "b", "c"]
+
+
+def test_each_thread_does_one_thing_after_the_other_and_all_run_side_by_side():
+    rig, one, _ = a_pair()
+    one.latency_s.update({TakePicture: 1.0, KeepShot: 10.0, Save: 2.0})
+    done = []
+    rig.watch = lambda _machine, request: done.append((round(rig.now - began, 3), type(request)))
+    began = rig.now
+    press(one)
+    press(one)
+    rig.run_for(14)
+    shots = [entry for entry in done if entry[1] in (TakePicture, KeepShot, Save)]
+    assert shots[:4] == [(1.0, TakePicture), (2.0, TakePicture), (11.0, KeepShot), (13.0, Save)]
+
+
+def test_a_power_cut_takes_what_was_not_synced_and_what_was_under_way():
+    rig, one, _ = a_pair()
+    one.latency_s[KeepShot] = 5.0
+    ticket = press(one)
+    rig.run_for(3)
+    one.power_cut()
+    rig.run_for(10)
+    assert one.outcome(ticket) is None
+    one.restart()
+    assert own(one) == []
+    assert one.card.entries("tmp") == []
+    assert shoot(one).id.sequence == 1
+
+
+def test_power_may_go_between_two_calls_of_the_card():
+    rig, one, _ = a_pair()
+    one.card.options.cut_after = one.card.calls + 3
+    press(one)
+    rig.run_for(2)
+    assert one.running is None
+    one.restart()
+    assert own(one) == []
+
+
+def test_boot_numbers_rise_and_ids_go_on_over_restarts():
+    _, one, _ = a_pair()
+    boot, first = one.on.core.boot, shoot(one)
+    one.power_cut()
+    one.restart()
+    assert one.on.core.boot == boot + 1
+    assert shoot(one).id.sequence == first.id.sequence + 1
+
+
+def test_lost_messages_take_their_time_on_the_line_and_do_not_arrive():
+    rig, one, two = a_pair()
+    rig.loses = lambda said: isinstance(said.message, m.Request)
+    shoot(one)
+    rig.run_for(5)
+    assert one.said(m.Request)
+    assert all(said.lost for said in one.said(m.Request))
+    assert not two.said(m.Accept)
+    rig.loses = None
+    rig.run_until(settled(one, two), 60)
+
+
+def test_what_was_said_can_be_said_again():
+    rig, one, two = a_pair()
+    shoot(one)
+    rig.run_until(settled(one, two), 60)
+    (request,) = one.said(m.Request)
+    before = len(two.said(m.Accept))
+    rig.replay(request)
+    rig.run_for(1)
+    assert len(two.said(m.Accept)) == before + 1
+
+
+def test_a_camera_that_hangs_is_told_and_the_next_press_works():
+    rig, one, _ = a_pair()
+    one.camera.faults = CameraFaults(hang=frozenset({1}))
+    ticket = press(one)
+    rig.run_for(2)
+    assert "did not answer" in str(one.outcome(ticket).error)
+    shoot(one)
+
+
+def test_a_unit_with_a_small_file_system_starts_and_says_why_it_keeps_nothing():
+    rig = Rig()
+    one = Machine(rig, 1, Options(file_system_bytes=17_000_000, size_bytes=(500_000, 500_000), patience_s=20.0))
+    ticket = press(one)
+    rig.run_for(60)
+    assert "file system" in str(one.outcome(ticket).error)
