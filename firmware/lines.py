@@ -109,6 +109,8 @@ def status(row: Fields) -> str:
         f"camera    {_text(row.get('camera'))}",
         f"radio     {_radio(radio)}",
     ]
+    if row.get("promise"):
+        lines.append(f"promise   {row['promise']}")
     if row.get("why"):
         lines.append(f"{'full' if row.get('full') else 'waiting':<10}{row['why']}")
     lines += [f"transfer  {_transfer(transfer)}" for transfer in row.get("transfers") or ()]

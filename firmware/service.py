@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import cast, get_args
 
 from firmware import commands as c
+from firmware.answers import Answers
 from firmware.catalogue import CatalogueDamaged
 from firmware.catalogue_home import CatalogueFile
 from firmware.client import Client
@@ -23,7 +24,6 @@ from firmware.determine import Policy, Rules
 from firmware.errors import Refused
 from firmware.events import Answer, CardRequest, CatalogueRequest, Request, TakePicture, WallClock
 from firmware.link import Link
-from firmware.orders import Orders
 from firmware.seal import InsecureSeal
 from firmware.startup import start_up
 from firmware.unit import Unit
@@ -125,7 +125,7 @@ class Service:
         self._read_clock()
         if config.shutter.interval_s is not None and not self.temporary:
             loop.call_later(config.shutter.interval_s, self._interval)
-        server = await serve(config.unit.socket_path, Orders(self).handle)
+        server = await serve(config.unit.socket_path, Answers(self).handle)
         self.turn()
         return server
 

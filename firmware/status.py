@@ -1,0 +1,107 @@
+"""What `status` tells of a running unit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firmware.determine import Rules
+from firmware.events import Counted
+from firmware.pictures import PictureId
+from firmware.states import State
+
+if TYPE_CHECKING:
+    from firmware.service import Service
+
+
+def status_row(service: Service, counted: Counted) -> dict[str, object]:
+    """One object with all that `status` tells; sizes in bytes."""
+    unit, config, radio = service.unit, service.config, service.radio
+    core, room = unit.core, unit.core.room
+    full = room.free_bytes < max(1, room.recent_bytes)
+    troubles = radio.problem, service.camera_problem, unit.shutter.camera_trouble
+    problems = [text for text in dict.fromkeys(troubles) if text]
+    sending = sorted({d.host for d in unit.dispersals if d.host})
+    why = unit.dispersals.idle_why or None
+    if sending:
+        why = f"a copy to unit {', '.join(map(str, sending))} is being made"
+    if unit.shutter.card_trouble is not None:
+        full, why = True, f"{unit.shutter.card_trouble}; {why or 'nothing is to be copied'}"
+    if full and why is not None:
+        problems.append(f"the card is full: {why}")
+    others = sum(1 for n in core.neighbours if not n.silent(core.now))
+    wanted = core.settings.rules.copies
+    if 0 < others < wanted:
+        problems.append(f"{wanted} copies are asked for (dispersal.copies) and {others} other units are heard")
+    return {
+        "unit": core.unit,
+        "name": config.unit.name,
+        "boot": core.boot,
+        "temporary": service.temporary,
+        "card_number": f"{core.card:04x}",
+        "capacity_bytes": room.capacity_bytes,
+        "own_bytes": room.own_bytes,
+        "cache_bytes": room.cache_bytes,
+        "held_bytes": room.held_bytes,
+        "reserved_bytes": room.reserved_bytes + room.partial_bytes,
+        "room_bytes": room.free_bytes,
+        "full": full,
+        "why": why,
+        "pictures": {"own": counted.own, "held": counted.held, "lacking": counted.lacking},
+        "waiting_shots": unit.shutter.waiting,
+        "camera": config.camera.driver,
+        "radio": {
+            "driver": config.radio.driver,
+            "port": config.radio.port,
+            "problem": radio.problem,
+            "line_bytes_per_s": radio.line_bytes_per_s,
+            "bytes_in": radio.counts.bytes_in,
+            "bytes_out": radio.counts.bytes_out,
+            "frames_in": radio.counts.frames_in,
+            "frames_out": radio.counts.frames_out,
+            "frames_damaged": radio.counts.frames_damaged,
+            "reopened": radio.counts.reopened,
+        },
+        "packets_refused": dict(unit.peer_errors),
+        "transfers": _transfers(service),
+        "promise": _promise(core.settings.rules),
+        "problems": problems,
+    }
+
+
+def _promise(rules: Rules) -> str:
+    """What HANDOVER R14 promises under these rules, in words."""
+    deaths = rules.copies_min - 1
+    after = f"{deaths} card deaths" if deaths != 1 else "one card death"
+    return (
+        "while a copied picture's own file is here, any one card may die; once it is dropped, the picture survives "
+        f"{after if deaths else 'no further card death'} (dispersal.copies_min = {rules.copies_min})"
+    )
+
+
+def _transfers(service: Service) -> list[dict[str, object]]:
+    unit = service.unit
+    out: list[dict[str, object]] = []
+    for d in unit.dispersals:
+        if d.outgoing is not None:
+            out.append(_transfer(d.id, d.host, "out", d.outgoing.done_bytes, d.outgoing.size_bytes))
+    for h in unit.hostings:
+        if h.receiver is not None and h.state in (State.ACCEPT, State.STORE):
+            out.append(_transfer(h.picture.id, h.owner, "in", h.receiver.have.size_bytes, h.picture.size_bytes))
+    for s in unit.serving:
+        if s.outgoing is not None:
+            out.append(_transfer(s.get.id, s.asker, "out", s.outgoing.done_bytes, s.outgoing.size_bytes))
+    for r in unit.read_outs:
+        if (collecting := r.collecting) is not None and collecting.picture is not None:
+            size_bytes = collecting.picture.size_bytes
+            out.append(_transfer(r.id, collecting.holder, "in", collecting.done_bytes, size_bytes))
+    return out
+
+
+def _transfer(picture: PictureId, unit: int, direction: str, done_bytes: int, total_bytes: int) -> dict[str, object]:
+    return {
+        "picture": str(picture),
+        "unit": unit,
+        "direction": direction,
+        "done_bytes": done_bytes,
+        "total_bytes": total_bytes,
+    }
