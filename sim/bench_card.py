@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from firmware.answers import PAGE
 from firmware.catalogue import Catalogue
 from firmware.catalogue_home import CatalogueFile
 from firmware.events import Cached, Counts, Lacking, LookUp, Page, Save
 from firmware.layout import picture_directory, picture_path
-from firmware.answers import PAGE
 from firmware.pictures import Copy, Entry, File, Picture, PictureId
 from hal.interfaces import TimeQuality
 from sim.bench_daemon import start_and_end
