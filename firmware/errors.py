@@ -39,7 +39,10 @@ class ForeignSession(PeerError):
 
 
 class ClonedUnit(PeerError):
-    """A frame under our own unit number that we cannot have sent: the unit stops sending and alarms (HANDOVER R11)."""
+    """A frame under our own unit number that we cannot have sent: an alarm (HANDOVER R11).
+
+    The unit goes on sending: where no frame is authentic, anybody could silence it with one.
+    """
 
 
 class MisuseError(DandelionError, ValueError):

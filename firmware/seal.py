@@ -48,17 +48,21 @@ class Seal(Protocol):
 
 @dataclass(slots=True)
 class _Peer:
+    """boot: heard last. proved: the last one that came with our own boot number, so that it is no older than we are."""
+
     boot: int
-    left: dict[int, None] = field(default_factory=dict)  # in the order in which they were left
+    proved: int | None = None
+    left: dict[int, None] = field(default_factory=dict)  # proved ones, in the order in which they were left
 
 
 class InsecureSeal:
     """Both boot numbers before the body: the sender's, and the receiver's (0 in a frame to everyone).
 
-    A unicast frame is taken if it names our boot and the peer's current one; a number of the peer that is new, and
-    was never left, becomes its current one if the frame names our boot (so it has heard us) or is to everyone. A
-    number that is just below the current one is of an earlier start and not new: without this, a frame that comes
-    late would make us leave the peer's true number for ever.
+    A frame to us is taken if it names our boot and either the peer's current number or one that is new: the peer has
+    heard us, so its old number is left for ever. A frame to everyone may be older than it looks: another number in it
+    becomes the current one, but leaves none for ever, and the next beacon puts right what a late one has put wrong. A
+    number just below a known one is of an earlier start and not new: without this, a frame that comes late would make
+    us leave the peer's true number.
     """
 
     overhead_bytes = _SEAL.size
@@ -95,7 +99,7 @@ class InsecureSeal:
             raise DamagedPacket("a frame to everyone names a receiver's boot number")
         if destination != EVERYONE and ours != self._boot:
             raise ForeignSession(f"unit {source} speaks to an earlier start of this unit", source=source)
-        self._hear(source, theirs)
+        self._hear(source, theirs, named_us=destination != EVERYONE)
         return rest[_SEAL.size :]
 
     def _check_echo(self, boot: int) -> None:
@@ -107,7 +111,7 @@ class InsecureSeal:
                 can="give one of the two another unit.id",
             )
 
-    def _hear(self, source: int, boot: int) -> None:
+    def _hear(self, source: int, boot: int, *, named_us: bool) -> None:
         """Take `boot` for the current number of source, or raise ForeignSession."""
         peer = self._peers.pop(source, None)
         if peer is None:
@@ -115,11 +119,23 @@ class InsecureSeal:
                 del self._peers[next(iter(self._peers))]
             peer = _Peer(boot)
         self._peers[source] = peer
-        if boot == peer.boot:
-            return
-        if boot in peer.left or (peer.boot - boot) % _BOOTS <= EARLIER_BOOTS:
+        if boot in peer.left or _is_earlier(boot, peer.boot) or _is_earlier(boot, peer.proved):
             raise ForeignSession(f"unit {source} sent this before its last restart", source=source)
+        if named_us and boot == peer.proved != peer.boot:
+            raise ForeignSession(f"unit {source} was heard under another boot number since", source=source)
+        if named_us and boot != peer.proved:
+            _leave(peer)
+            peer.proved = boot
+        peer.boot = boot
+
+
+def _is_earlier(boot: int, known: int | None) -> bool:
+    return known is not None and 0 < (known - boot) % _BOOTS <= EARLIER_BOOTS
+
+
+def _leave(peer: _Peer) -> None:
+    """The number proved until now is not taken again."""
+    if peer.proved is not None:
         if len(peer.left) >= MAX_LEFT_BOOTS:
             del peer.left[next(iter(peer.left))]
-        peer.left[peer.boot] = None
-        peer.boot = boot
+        peer.left[peer.proved] = None

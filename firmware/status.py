@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware.determine import Rules
+from firmware.errors import ClonedUnit
 from firmware.events import Counted
 from firmware.pictures import PictureId
 from firmware.states import State
@@ -28,6 +29,8 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         full, why = True, f"{unit.shutter.card_trouble}; {why or 'nothing is to be copied'}"
     if full and why is not None:
         problems.append(f"the card is full: {why}")
+    if unit.peer_errors[ClonedUnit.__name__]:
+        problems.append(f"another unit sends as unit {core.unit}: give one of the two another unit.id")
     others = sum(1 for n in core.neighbours if not n.silent(core.now))
     wanted = core.settings.rules.copies
     if 0 < others < wanted:

@@ -25,6 +25,10 @@ def hear_everyone(seal: InsecureSeal, source: int, boot: int) -> bytes | None:
     return seal.open(HEADER, source, EVERYONE, sealed(boot, 0))
 
 
+def hear_to_us(seal: InsecureSeal, source: int, boot: int) -> bytes | None:
+    return seal.open(HEADER, source, 1, sealed(boot, 7))
+
+
 def met(boot: int = 7, peer_boot: int = 100) -> InsecureSeal:
     """The seal of unit 1 that has heard unit 2."""
     seal = InsecureSeal(1, boot)
@@ -89,13 +93,35 @@ def test_a_restarted_peer_is_taken_by_broadcast_and_by_our_boot_number(later: in
 @pytest.mark.parametrize("later", [101, 100 + FAR, 2**32 - FAR])
 def test_a_number_once_left_is_not_taken_again(later: int) -> None:
     seal = met()
-    hear_everyone(seal, 2, later)
+    hear_to_us(seal, 2, 100)
+    hear_to_us(seal, 2, later)
     with pytest.raises(ForeignSession):
         hear_everyone(seal, 2, 100)
     with pytest.raises(ForeignSession) as caught:
-        seal.open(HEADER, 2, 1, sealed(100, 7))
+        hear_to_us(seal, 2, 100)
     assert caught.value.source == 2
     assert seal.session(2) == later
+
+
+@pytest.mark.parametrize("old", [100 + FAR, 100 - FAR])
+def test_a_late_broadcast_from_before_a_lost_catalogue_is_put_right_by_the_next_true_one(old: int) -> None:
+    seal = met()
+    hear_to_us(seal, 2, 100)
+    hear_everyone(seal, 2, old % 2**32)
+    with pytest.raises(ForeignSession):  # it may be the true one that is late: who sent it is asked for a beacon
+        hear_to_us(seal, 2, 100)
+    assert hear_everyone(seal, 2, 100) == b"body"
+    assert hear_to_us(seal, 2, 100) == b"body"
+
+
+def test_nothing_from_before_a_lost_catalogue_is_obeyed_once_the_new_number_came_with_ours() -> None:
+    seal = met()
+    hear_to_us(seal, 2, 100)
+    hear_everyone(seal, 2, FAR)
+    hear_to_us(seal, 2, FAR)
+    for late in (hear_everyone, hear_to_us):
+        with pytest.raises(ForeignSession):
+            late(seal, 2, 100)
 
 
 @pytest.mark.parametrize("earlier", [1, 2, EARLIER_BOOTS])
@@ -162,8 +188,8 @@ def test_memory_for_peers_is_bounded_and_the_one_silent_for_longest_is_forgotten
 
 def test_memory_for_left_numbers_is_bounded_and_the_newest_stay() -> None:
     seal = met(peer_boot=0)
-    for restart in range(1, MAX_LEFT_BOOTS + 2):
-        hear_everyone(seal, 2, restart * FAR)
+    for restart in range(MAX_LEFT_BOOTS + 2):
+        hear_to_us(seal, 2, restart * FAR)
     for restart in range(1, MAX_LEFT_BOOTS + 1):
         with pytest.raises(ForeignSession):
             hear_everyone(seal, 2, restart * FAR)

@@ -278,7 +278,6 @@ def test_o1_an_attempt_left_open_by_a_dispersal_that_found_its_copies_elsewhere_
     assert origin.entry(picture.id).copy_at(asked[0]) == Copy(asked[0])
 
 
-@pytest.mark.xfail(strict=True, reason="InsecureSeal takes a beacon from before the loss of a catalogue for news")
 def test_a_beacon_that_comes_late_from_before_a_lost_catalogue_does_not_part_two_units():
     rig, origin, host, _ = with_pictures(1)
     old = origin.said(m.Beacon)[-1]

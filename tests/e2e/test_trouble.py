@@ -12,6 +12,12 @@ import pytest
 from conftest import MakeUnit
 from harness import FAST_BAUD, UnitProcess, check_clean, check_read_out, run_command, two_units, wait_settled
 
+from firmware.link import Link
+from firmware.messages import Name
+from firmware.pictures import EVERYONE
+from firmware.seal import InsecureSeal
+from hal.framing import DELIMITER, frame
+from hal.serial_radio import MTU_BYTES
 from sim.line import LineProcess
 
 NOISE_BYTES, NOISE_AT_ONCE = 200_000, 2_000
@@ -42,6 +48,17 @@ def test_random_bytes_are_counted_and_the_next_transfer_works(
     shots.append(one.shoot())
     one.wait_event("stored", picture=shots[-1]["picture"], after=mark)
     wait_settled(one, two, [shot["picture"] for shot in shots])
+
+
+def test_another_unit_under_the_same_number_is_a_problem(
+    make_unit: MakeUnit, line: LineProcess, tiny_pictures: Path
+) -> None:
+    one, _two = two_units(make_unit, line.ports, tiny_pictures, capacity="50 MB", policy="always")
+    clone = Link(1, InsecureSeal(1, one.status()["boot"] + 1), MTU_BYTES)
+    (packet,) = clone.encode(EVERYONE, Name("clone"))
+    line.inject(0, DELIMITER + frame(packet))
+    one.wait_event("alarm")
+    assert any("another unit sends as unit 1" in problem for problem in one.status()["problems"])
 
 
 # --- configs ---------------------------------------------------------------------------------------------------
