@@ -95,19 +95,25 @@ class Pictures:
         found: list[bytes] = []
         skip = {picture.encode() for picture in request.skip}
         for priority, wanted in ((1, request.priority_copies), (0, request.copies)):
-            keys = self._oldest(priority, 0, wanted - 1, request.limit + len(skip))
+            keys = self._oldest(priority, 0, wanted - 1, request.limit + len(skip), -1)
             found += [key for _, key in keys if key not in skip]
         return self._entries(found[: request.limit])
 
     def cached(self, request: Cached) -> list[Entry]:
         """Enough verified copies, whatever the priority: oldest first."""
-        found = self._oldest(1, request.priority_copies, MAX_VERIFIED, request.limit)
-        found += self._oldest(0, request.copies, MAX_VERIFIED, request.limit)
+        after = -1 if request.after is None else self._nth(request.after)
+        found = self._oldest(1, request.priority_copies, MAX_VERIFIED, request.limit, after)
+        found += self._oldest(0, request.copies, MAX_VERIFIED, request.limit, after)
         return self._entries(key for _, key in sorted(found)[: request.limit])
 
-    def _oldest(self, priority: int, low: int, high: int, limit: int) -> list[tuple[int, bytes]]:
-        """(nth, id) of own pictures with the file here and low to high verified copies; each number that occurs is
-        one run of the index, sorted by nth."""
+    def _nth(self, picture: PictureId) -> int:
+        """When this catalogue came to know it; -1: it does not (any more)."""
+        row = self._database.one("SELECT nth FROM picture WHERE id = ?", picture.encode())
+        return -1 if row is None else int(row[0])
+
+    def _oldest(self, priority: int, low: int, high: int, limit: int, after: int) -> list[tuple[int, bytes]]:
+        """(nth, id) of own pictures with the file here, low to high verified copies and nth above `after`; each
+        number of copies that occurs is one run of the index, sorted by nth."""
         found: list[tuple[int, bytes]] = []
         verified = low
         while verified <= high:
@@ -116,8 +122,8 @@ class Pictures:
             )
             if row is None or row[0] is None or row[0] > high:
                 break
-            run = f"SELECT nth, id {_OWN_HERE} AND priority = ? AND verified = ? ORDER BY nth LIMIT ?"
-            found += self._database.all(run, priority, row[0], limit)
+            run = f"SELECT nth, id {_OWN_HERE} AND priority = ? AND verified = ? AND nth > ? ORDER BY nth LIMIT ?"
+            found += self._database.all(run, priority, row[0], after, limit)
             verified = row[0] + 1
         return sorted(found)[:limit]
 

@@ -222,12 +222,13 @@ class Lacking:
 class Cached:
     """Own pictures with the file here and at least `copies` (priority_copies) verified holders, oldest first.
 
-    Result: list[Entry].
+    after: only those known later than this one; None: from the oldest on. Result: list[Entry].
     """
 
     copies: int
     priority_copies: int
     limit: int
+    after: PictureId | None = None
 
 
 @dataclass(frozen=True, slots=True)

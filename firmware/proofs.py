@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from firmware import handover
 from firmware import messages as m
@@ -13,6 +14,7 @@ from firmware.handover import Owner
 from firmware.own_copy import put_aside
 from firmware.pictures import NONCE_BYTES, Copy, Entry, File, Picture, PictureId
 from firmware.steps import Step
+from hal.errors import DandelionError
 
 FRESH_S = 24 * 3600.0
 """A proof is good for dropping the own file for so long, within one boot (DESIGN §5)."""
@@ -76,8 +78,13 @@ class Proofs:
         """Compare with the own file; without one the answer only shows that the holder answers."""
         for proving in [p for p in self._all if p.unit == source and p.nonce == proof.nonce]:
             self._all.remove(proving)
-            if not self.core.run(self._compare(proving, proof), proof.id):
+            if not self.core.run(self._compare(proving, proof), proof.id, partial(self._failed, proving)):
                 proving.told(False)
+
+    def _failed(self, proving: Proving, error: DandelionError) -> None:
+        """The own card failed: nothing is known of the copy."""
+        self.core.log("card", f"a proof of picture {proving.picture.id} could not be compared: {error}")
+        proving.told(False)
 
     def _compare(self, proving: Proving, proof: m.Proof) -> Step:
         core = self.core

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from firmware import states
@@ -48,6 +49,7 @@ class Shutter:
         self._held: deque[Press] = deque()
         self._keeping = False
         self._again_at: float | None = None  # when the file system is tried again
+        self.may_make_room: Callable[[], bool] = lambda: False  # whether a file may be dropped for a shot that waits
         self.camera_trouble: str | None = None
         self.card_trouble: str | None = None  # why the last picture found no room in the file system
 
@@ -182,7 +184,7 @@ class Shutter:
     def hopeless(self) -> bool:
         """No dispersal is under way, nothing can be dropped, and every unit known has refused or is silent."""
         core = self.core
-        if any(True for _ in self._dispersals) or core.changed or core.room.cache_bytes or core.unlinking:
+        if any(True for _ in self._dispersals) or core.changed or self.may_make_room() or core.unlinking:
             return False
         if not len(core.neighbours):
             return core.now >= core.started + FIRST_NEIGHBOUR_S

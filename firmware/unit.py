@@ -87,6 +87,15 @@ class Unit:
             self.deletions,
             self.beacons,
         )
+        self._told_of_boots = (
+            self.dispersals,
+            self.hostings,
+            self.proofs,
+            self.drops,
+            self.read_outs,
+            self.serving,
+            self.adoptions,
+        )
         self._handlers = self._message_handlers()
         for entry in memory.lost_held:
             core.say(entry.picture.id.unit, m.Lost(entry.picture.id, entry.attempt or 0))
@@ -138,7 +147,7 @@ class Unit:
         if received.new_boot or known is None or returned:
             core.log("heard", f"unit {neighbour.unit} is heard", unit=neighbour.unit)
             core.changed = True
-            for part in (self.dispersals, self.hostings, self.proofs, self.read_outs, self.serving, self.adoptions):
+            for part in self._told_of_boots:
                 part.new_boot(neighbour.unit)
             self.holding.stored()
             self.deletions.new_boot()

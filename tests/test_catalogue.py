@@ -126,6 +126,9 @@ def test_lacking_is_priority_first_then_oldest_and_never_what_is_gone_deleted_he
     assert sequences(catalogue.carry_out(Lacking(1, 2, 2, skip))) == [3, 1]
     assert sequences(catalogue.carry_out(Cached(1, 2, 10))) == [4, 8]
     assert sequences(catalogue.carry_out(Cached(1, 1, 2))) == [4, 9]
+    assert sequences(catalogue.carry_out(Cached(1, 1, 2, known(4).picture.id))) == [9, 8]
+    assert sequences(catalogue.carry_out(Cached(1, 1, 2, known(8).picture.id))) == []
+    assert sequences(catalogue.carry_out(Cached(1, 1, 2, known(77).picture.id))) == [4, 9]
     assert catalogue.carry_out(Counts(1, 2)) == Counted(own=6, held=1, lacking=4)
 
 
@@ -299,6 +302,7 @@ def test_no_request_reads_a_whole_table(catalogue: Catalogue, monkeypatch: pytes
         LookUp(entries[77].picture.id),
         Lacking(1, 2, 20, frozenset({entries[5].picture.id})),
         Cached(1, 2, 20),
+        Cached(1, 2, 20, entries[35].picture.id),
         OwnInDoubt(after, 20),
         Owed(after, 20),
         Held(3, None, 20),

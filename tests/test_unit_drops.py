@@ -6,10 +6,12 @@ from rig_scene import a_pair, carry_out, check, check_always, copies, held, on_c
 from firmware import commands as c
 from firmware import messages as m
 from firmware.determine import Policy, Rules
+from firmware.drops import PAGE
 from firmware.events import KeepShot
 from firmware.layout import picture_path
 from firmware.pictures import File
 from firmware.shutter import FIRST_NEIGHBOUR_S
+from sim.card import Fault
 from sim.machine import Machine, Options
 from sim.rig import Rig
 
@@ -183,6 +185,69 @@ def test_a_holder_whose_proof_is_wrong_becomes_suspect_and_the_file_stays():
     check(origin, host)
 
 
+def copied(pictures, **fields):
+    """An origin with so many pictures, all of them with a copy at the host."""
+    rig, origin, host = a_pair(origin=small(**fields))
+    for _ in range(pictures):
+        shoot(origin)
+        rig.run_for(10)
+    rig.run_until(settled(origin, host), 60)
+    return rig, origin, host
+
+
+@pytest.mark.parametrize("copies_min", [1, 2])
+def test_pictures_at_a_unit_that_is_gone_for_good_do_not_keep_others_from_making_room(copies_min):
+    """More of them than one page of the cache, and older than all others."""
+    rig, origin, host = copied(PAGE + 2, capacity_bytes=14 * SIZE)
+    host.power_cut()
+    others = [Machine(rig, unit) for unit in range(3, 3 + copies_min)]
+    origin.options.rules = Rules(copies=copies_min, copies_min=copies_min)
+    origin.power_cut()
+    origin.restart()
+    rig.run_for(200)
+    check_always(rig, origin, host, *others)
+    taken = []
+    for _ in range(6):
+        taken.append(shoot(origin))
+        rig.run_for(60)
+    gone = {entry.picture.id for entry in gone_here(origin)}
+    assert gone
+    if copies_min == 1:  # what only the unit that is gone has stays here
+        assert gone < {picture.id for picture in taken}
+
+
+def test_with_every_holder_of_the_cache_silent_a_shot_is_refused_at_once():
+    rig, origin, host = copied(6)
+    host.power_cut()
+    rig.run_for(250)
+    origin.power_cut()
+    origin.restart()
+    rig.run_for(FIRST_NEIGHBOUR_S + 1)
+    for _ in range(4):
+        shoot(origin)
+    started = rig.now
+    ticket = press(origin)
+    rig.run_until(lambda: origin.outcome(ticket) is not None, 150)
+    assert rig.now - started < 1
+    assert "full" in failure(origin, ticket)
+    assert not gone_here(origin)
+
+
+def test_a_holder_that_comes_back_lets_the_cache_go():
+    rig, origin, host = copied(8)
+    host.power_cut()
+    origin.power_cut()
+    origin.restart()
+    rig.run_for(400)
+    assert not gone_here(origin)
+    host.restart()
+    for _ in range(4):
+        shoot(origin)
+        rig.run_for(20)
+    assert gone_here(origin)
+    check(origin, host)
+
+
 # ---------------------------------------------------------------- a shot that finds no room
 
 
@@ -307,6 +372,19 @@ def test_drop_by_hand_is_refused_without_a_copy_that_answers(copied):
     assert isinstance(outcome, c.Failed)
     assert "was not dropped" in str(outcome.error)
     assert on_card(origin, picture)
+
+
+def test_where_the_own_card_cannot_be_read_to_compare_a_proof_the_commands_end_and_say_so():
+    rig, origin, host = a_pair()
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    origin.power_cut()
+    origin.restart()
+    rig.run_for(3)
+    origin.card.options.below["own"] = Fault.IO
+    assert isinstance(drop(origin, picture), c.Failed)
+    assert carry_out(origin, lambda ticket: c.Verify(ticket, picture.id)) == c.Done(())
+    assert copies(origin, picture) == [2]  # the fault is here, not there
 
 
 def test_a_picture_that_is_being_sent_is_not_dropped():
