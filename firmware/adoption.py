@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from firmware import handover
 from firmware import messages as m
 from firmware.core import Core
-from firmware.dispersal import Dispersals
+from firmware.dispersal import NONCES_KEPT, Dispersals
 from firmware.events import DigestFile, Digests, OwnInDoubt, SaveInventoried
 from firmware.handover import Owner, Word
 from firmware.pictures import NONCE_BYTES, Copy, Entry, File, Picture, PictureId
@@ -28,6 +28,11 @@ CHECKS_PER_UNIT = 1
 """Copies read out at once from one unit for a check: it serves an asker two read-outs, and people's come first."""
 INVENTORY_AGAIN_S = 10.0
 """An unanswered question for an INVENTORY is said again after this long."""
+MAX_INVENTORIED = 1024
+"""Units that are asked for an INVENTORY, each once a catalogue: twenty times the largest fleet."""
+FARTHEST_SEQUENCE = 65_536
+"""A picture of this very card that a holder names, at most so far above our own count, tells that the catalogue is an
+older copy; one above that is a liar's or a clone's. Guess: a card's image is no older than so many shots."""
 
 
 @dataclass(slots=True)
@@ -41,7 +46,7 @@ class Adoption:
     again_at: float
     tries: int = 0
     handle: int | None = None
-    nonces: deque[bytes] = field(default_factory=lambda: deque(maxlen=8))
+    nonces: deque[bytes] = field(default_factory=lambda: deque(maxlen=NONCES_KEPT))  # one a handle, newest last
 
 
 class Adoptions:
@@ -110,6 +115,8 @@ class Adoptions:
             self._ask_inventory(source, page.rows[-1].picture.id)
 
     def _inventory_row(self, source: int, row: m.InventoryRow) -> Step:
+        if not self._counts_up_to(row.picture.id, source):
+            return
         entry = yield from self.core.look_up(row.picture.id)
         if entry is None:  # commit it as known, then ask under a number of now
             entry = Entry(row.picture, File.GONE, version=1)
@@ -123,6 +130,17 @@ class Adoptions:
             return
         yield from self._named(entry, source, row.attempt)
 
+    def _counts_up_to(self, picture: PictureId, source: int) -> bool:
+        """Whether we can have taken it; our own count then goes on after it, so that no id is used twice."""
+        core = self.core
+        if picture.card == core.card and picture.sequence > core.sequence:
+            if picture.sequence > core.sequence + FARTHEST_SEQUENCE:
+                text = f"unit {source} holds picture {picture}, far above what this unit has taken with this card"
+                core.log("alarm", text, picture, source)
+                return False
+            core.sequence = picture.sequence  # durable with its row
+        return True
+
     def _named(self, entry: Entry, unit: int, attempt: int) -> Step:
         core = self.core
         if any(d.picture is not None and d.id == entry.picture.id and d.host == unit for d in self._dispersals):
@@ -135,6 +153,8 @@ class Adoptions:
 
     def heard(self, unit: int) -> None:
         """R7: a unit that this catalogue has not asked yet may hold pictures of a list that was lost."""
+        if len(self._inventoried) >= MAX_INVENTORIED:
+            return
         if unit not in self._inventoried and unit not in self._inventory_at:
             self._ask_inventory(unit, None)
 
@@ -159,9 +179,7 @@ class Adoptions:
         if adoption.handle is None:
             self.core.say(adoption.unit, m.Request(adoption.picture, adoption.attempt))
         else:
-            nonce = self.core.rng.randbytes(NONCE_BYTES)
-            adoption.nonces.append(nonce)
-            self.core.say(adoption.unit, m.End(adoption.handle, nonce))
+            self.core.say(adoption.unit, m.End(adoption.handle, adoption.nonces[-1]))
         estimate = self.core.neighbours.heard_before(adoption.unit).estimate
         adoption.again_at = self.core.now + estimate.timeout_s(adoption.tries)
         adoption.tries += 1
@@ -185,6 +203,7 @@ class Adoptions:
         said = yield from core.carry_out(entry.picture, entry, effects)
         if any(say.word is Word.PARTS for say in said):
             adoption.handle = accept.handle
+            adoption.nonces.append(core.rng.randbytes(NONCE_BYTES))
             adoption.tries = 0
             self._say(adoption)
             return

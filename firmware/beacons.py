@@ -86,6 +86,8 @@ class Beacons:
 
     def on_name(self, neighbour: Neighbour, name: m.Name) -> None:
         """What a unit is called."""
+        if neighbour.name == name.name:
+            return
         neighbour.name = name.name
         self.core.run(self.core.fetch(SaveName(neighbour.unit, name.name)))
 

@@ -64,7 +64,9 @@ class Notes:
 
     def orders(self, request: Orders) -> list[tuple[PictureId, bytes]]:
         """Delete orders not yet answered."""
-        found = self._database.all("SELECT id, sha256 FROM delete_order ORDER BY id LIMIT ?", request.limit)
+        after = b"" if request.after is None else request.after.encode()
+        select = "SELECT id, sha256 FROM delete_order WHERE id > ? ORDER BY id LIMIT ?"
+        found = self._database.all(select, after, request.limit)
         return [(PictureId.decode(key), sha256) for key, sha256 in found]
 
     def save_decision(self, request: SaveDecision) -> None:

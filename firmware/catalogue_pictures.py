@@ -101,15 +101,15 @@ class Pictures:
 
     def cached(self, request: Cached) -> list[Entry]:
         """Enough verified copies, whatever the priority: oldest first."""
-        after = -1 if request.after is None else self._nth(request.after)
+        after = self._nth(request.after)
         found = self._oldest(1, request.priority_copies, MAX_VERIFIED, request.limit, after)
         found += self._oldest(0, request.copies, MAX_VERIFIED, request.limit, after)
         return self._entries(key for _, key in sorted(found)[: request.limit])
 
-    def _nth(self, picture: PictureId) -> int:
+    def _nth(self, picture: PictureId | None) -> int:
         """When this catalogue came to know it; -1: it does not (any more)."""
-        row = self._database.one("SELECT nth FROM picture WHERE id = ?", picture.encode())
-        return -1 if row is None else int(row[0])
+        row = picture and self._database.one("SELECT nth FROM picture WHERE id = ?", picture.encode())
+        return int(row[0]) if row else -1
 
     def _oldest(self, priority: int, low: int, high: int, limit: int, after: int) -> list[tuple[int, bytes]]:
         """(nth, id) of own pictures with the file here, low to high verified copies and nth above `after`; each
@@ -144,8 +144,8 @@ class Pictures:
 
     def unchecked(self, request: Unchecked) -> list[Entry]:
         """Files that nobody has read since they were found; oldest first."""
-        select = "SELECT id FROM picture INDEXED BY unchecked WHERE file = 1 ORDER BY nth LIMIT ?"
-        return self._entries(key for (key,) in self._database.all(select, request.limit))
+        select = "SELECT id FROM picture INDEXED BY unchecked WHERE file = 1 AND nth > ? ORDER BY nth LIMIT ?"
+        return self._entries(key for (key,) in self._database.all(select, self._nth(request.after), request.limit))
 
     # ------------------------------------------------------------ rows against files, for start-up and fsck
 

@@ -75,6 +75,7 @@ class Core:
         self.told: deque[Told] = deque()
         self.journal = Journal()
         self.relieving = False
+        self.unlinking = 0  # files whose rows are gone and that are being removed
         self.changed = True  # something that a decision looks at has changed since the last look
         self.room = Room(
             settings.capacity_bytes,
@@ -121,9 +122,9 @@ class Core:
         step: Step,
         picture: PictureId | None = None,
         on_error: Callable[[DandelionError], None] | None = None,
-    ) -> bool:
+    ) -> None:
         """Start a step; an error that it does not catch is an alarm in the log unless on_error takes it."""
-        return self.steps.start(step, picture, on_error or self._alarm)
+        self.steps.start(step, picture, on_error or self._alarm)
 
     def _alarm(self, error: DandelionError) -> None:
         self.log("alarm", str(error))
@@ -155,7 +156,8 @@ class Core:
                     yield from self.unlink(picture, keep_preview=entry is not None and not entry.deleted)
                 case PutAside():
                     yield Quarantine(picture)
-                    self._gone_from_card(picture)
+                    self.room.stranded.pop(picture.id, None)
+                    self.changed = True
                 case Say():
                     if not self._say_word(picture, entry, effect):
                         rest.append(effect)
@@ -180,12 +182,13 @@ class Core:
 
     def unlink(self, picture: Picture, *, keep_preview: bool) -> Generator[Request, Any, None]:
         """Remove the file of a row that is committed as gone; its bytes count as taken until it really is."""
-        yield RemoveFile(picture, keep_preview)
-        self._gone_from_card(picture)
-
-    def _gone_from_card(self, picture: Picture) -> None:
-        self.room.reserved_own.pop(("unlink", picture.id), None)
-        self.changed = True
+        self.unlinking += 1
+        try:
+            yield RemoveFile(picture, keep_preview)
+        finally:
+            self.unlinking -= 1
+            self.changed = True
+        self.room.stranded.pop(picture.id, None)
 
     def account(self, picture: Picture, old: Entry | None, new: Entry | None) -> None:
         """Keep the sums of room in step with a row that was committed."""
@@ -198,12 +201,7 @@ class Core:
         else:
             self.room.held_bytes += size * (will - was)
         if was and not will:
-            self.room.reserved_own["unlink", picture.id] = size
-
-    @property
-    def unlinking(self) -> bool:
-        """Whether files whose rows are gone are still being removed."""
-        return any(isinstance(key, tuple) for key in self.room.reserved_own)
+            self.room.stranded[picture.id] = size
 
     def make_way(self) -> Generator[Request, Any, None]:
         """Kept .part files are no reservations: the oldest go when room is wanted (HANDOVER §1)."""

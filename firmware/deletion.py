@@ -26,7 +26,8 @@ class Deletions:
         self._dispersals = dispersals
         self._again_at: float | None = core.now + AGAIN_FIRST_S
         self._every_s = AGAIN_FIRST_S
-        self._after: PictureId | None = None
+        self._after: PictureId | None = None  # of tombstones
+        self._after_order: PictureId | None = None
 
     def delete(self, ticket: int, picture: PictureId) -> None:
         """A person's order."""
@@ -107,15 +108,16 @@ class Deletions:
                 if copy.owed and core.neighbours.find(copy.unit) is not None:
                     number = handover.drop_number(Owner(entry, core.next_attempt), copy.unit)
                     core.say(copy.unit, m.Drop(entry.picture.id, number, entry.picture.digest4))
-        orders = yield Orders(PAGE)
+        orders = yield Orders(self._after_order, PAGE)
         for picture, sha256 in orders:
             if core.neighbours.find(picture.unit) is not None:
                 core.say(picture.unit, m.Delete(picture, sha256))
-        if len(owed) == PAGE:
-            self._after = owed[-1].picture.id
+        if len(owed) == PAGE or len(orders) == PAGE:
+            self._after = owed[-1].picture.id if owed else self._after
+            self._after_order = orders[-1][0] if orders else self._after_order
             self._again_at = core.now + 1.0
             return
-        self._after = None
+        self._after = self._after_order = None
         self._again_at = core.now + self._every_s
         self._every_s = min(2 * self._every_s, AGAIN_LONGEST_S)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from firmware import handover, states
+from firmware import handover, own_copy, states
 from firmware import messages as m
 from firmware.core import Core
 from firmware.determine import Disperse, Keep, PictureView, determine
@@ -14,7 +14,6 @@ from firmware.errors import Refused
 from firmware.events import DigestFile, Digests, ReadFile, SaveDecision
 from firmware.handover import Owner, Word
 from firmware.outgoing import Outgoing
-from firmware.own_copy import put_aside
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.ranges import RangeSet
 from firmware.states import State
@@ -33,6 +32,16 @@ NO_PROGRESS_S = 60.0
 DECISIONS_REMEMBERED = 256
 """Pictures whose last decision is not written again while it stays the same: each write costs a sync. More than are
 looked at in one round."""
+CARD_AGAIN_S = 600.0
+"""A picture that the own card or catalogue would not give is tried again after this long. Guess."""
+MAX_RESTING = 64
+"""Such pictures at once; more are tried again and again."""
+NONCES_KEPT = 4
+"""ACCEPTs of one attempt whose STORED is still taken, however late it comes; more restarts of the host in one transfer
+cost a repeated END."""
+MAX_CONFLICTS = 256
+"""Pictures remembered with the units that refused them for another content under the id; beyond it the oldest is
+forgotten, and asked for again."""
 JITTER = 0.25
 """retry_after is stretched or shortened by up to this share, so that refused units do not come back at once."""
 
@@ -65,6 +74,7 @@ class Dispersal:
     again_at: float | None = None
     tries: int = 0
     handle: int = -1
+    nonces: deque[bytes] = field(default_factory=lambda: deque(maxlen=NONCES_KEPT))
 
     @property
     def id(self) -> PictureId:
@@ -83,6 +93,7 @@ class Dispersals:
         self.wake_at: float | None = None  # when what was kept may be decided otherwise
         self._conflicts: dict[PictureId, set[int]] = {}
         self.adopting: Callable[[PictureId], set[int]] = lambda _: set()  # units whose copies are being adopted (R4)
+        self._resting: dict[PictureId, float] = {}  # until when pictures are left alone that the own card did not give
         self._decided: OrderedDict[PictureId, str] = OrderedDict()
 
     def __iter__(self) -> Iterator[Dispersal]:
@@ -103,6 +114,17 @@ class Dispersals:
     def find(self, picture: PictureId) -> Dispersal | None:
         """The dispersal of this picture, if one is under way."""
         return next((d for d in self._all if d.picture is not None and d.id == picture), None)
+
+    @property
+    def at_work(self) -> frozenset[PictureId]:
+        """Pictures under way, and those that the own card did not give lately: not to be considered now."""
+        resting = {picture for picture, until in self._resting.items() if until > self.core.now}
+        return frozenset({d.id for d in self._all if d.picture is not None} | resting)
+
+    @property
+    def rest_ends(self) -> float | None:
+        """When the first of these may be considered again."""
+        return min((until for until in self._resting.values() if until > self.core.now), default=None)
 
     @property
     def full(self) -> bool:
@@ -180,19 +202,28 @@ class Dispersals:
     # ------------------------------------------------------------ REQUEST, AWAIT_ACCEPT
 
     def _request(self, dispersal: Dispersal) -> None:
-        self.core.run(self._place(dispersal), dispersal.id, lambda error: self._request_failed(dispersal, error))
+        self.core.run(self._place(dispersal), dispersal.id, lambda error: self._own_trouble(dispersal, error))
 
-    def _request_failed(self, dispersal: Dispersal, error: DandelionError) -> None:
-        self.core.log("card", f"the request for picture {dispersal.id} could not be noted: {error}", dispersal.id)
-        self._leave_alone(dispersal.host, UNANSWERED_S, str(error))
-        states.dispersal.move(dispersal, "failed")
-        self.core.run(self._decide_anew(dispersal), dispersal.id)
+    def _own_trouble(self, dispersal: Dispersal, error: DandelionError | str) -> None:
+        """The own card or catalogue failed: no fault of the host's; the picture rests, others go on."""
+        now, pid = self.core.now, dispersal.id
+        self.core.log("card", f"picture {pid} cannot be copied now: {error}", pid)
+        self._stop_sending(dispersal)
+        if dispersal.state is not State.DECIDE:
+            states.dispersal.move(dispersal, "failed" if dispersal.state is State.REQUEST else "refused")
+        self._resting = {picture: until for picture, until in self._resting.items() if until > now}
+        if len(self._resting) < MAX_RESTING:
+            self._resting[pid] = now + CARD_AGAIN_S
+        self.core.changed = True
+        self._keep(dispersal, Keep(f"the own card failed: {error}", now + CARD_AGAIN_S, others_too=False))
 
     def _place(self, dispersal: Dispersal) -> Step:
         """O1; attempts open elsewhere are abandoned first (O6)."""
         core, picture = self.core, dispersal.picture
         assert picture is not None
         entry = yield from core.look_up(picture.id)
+        if entry is not None and entry.file is File.UNCHECKED:
+            entry = yield from own_copy.check(core, entry)
         if entry is None or entry.deleted or entry.file is File.GONE:
             self._gone(dispersal)
             return
@@ -262,6 +293,7 @@ class Dispersals:
         dispersal.outgoing = Outgoing(
             core, dispersal.host, accept.handle, picture.size_bytes, missing, _reader(picture)
         )
+        dispersal.nonces.append(dispersal.outgoing.nonce)
         core.log("sending", f"picture {picture.id} is being sent to unit {dispersal.host}", picture.id, dispersal.host)
 
     # ------------------------------------------------------------ SEND
@@ -302,14 +334,13 @@ class Dispersals:
         entry = yield from core.look_up(picture.id)
         if entry is None or dispersal.outgoing is None:
             return
-        nonces = tuple(dispersal.outgoing.nonces)
-        digests = yield DigestFile(picture, nonces)
+        digests = yield DigestFile(picture, tuple(dispersal.nonces))
         assert isinstance(digests, Digests)
         if dispersal.state is not State.SEND:
             return
         if not digests.whole:
-            yield from put_aside(core, entry)
-            self._refused(dispersal, UNANSWERED_S, "the own file is damaged")
+            yield from own_copy.put_aside(core, entry)
+            self._own_trouble(dispersal, "the own file is damaged")
             return
         right = digests.whole and stored.proof in digests.proofs
         event = handover.Receipt(dispersal.host, stored.attempt, right, stored.proof, core.stamp())
@@ -337,6 +368,8 @@ class Dispersals:
         neighbour = self.core.neighbours.heard_before(source)
         neighbour.refused_needing_bytes = refuse.needed_bytes
         if refuse.why is m.RefuseWhy.CONFLICT:
+            if len(self._conflicts) >= MAX_CONFLICTS:
+                del self._conflicts[next(iter(self._conflicts))]
             self._conflicts.setdefault(refuse.id, set()).add(source)
         words = refuse.why.name.lower().replace("_", " ")
         if refuse.why is m.RefuseWhy.STALE:
@@ -356,7 +389,7 @@ class Dispersals:
         yield from core.carry_out(picture, entry, effects)
         self._stop_sending(dispersal)
         states.dispersal.move(dispersal, "refused")
-        yield from self._decide_anew(dispersal)
+        self._look_again(dispersal)
 
     def _refused(self, dispersal: Dispersal, retry_after_s: float, why: str) -> None:
         host = dispersal.host
@@ -364,7 +397,7 @@ class Dispersals:
         self._leave_alone(host, retry_after_s, why)
         self._stop_sending(dispersal)
         states.dispersal.move(dispersal, "refused")
-        self.core.run(self._decide_anew(dispersal), dispersal.id)
+        self._look_again(dispersal)
 
     def _leave_alone(self, unit: int, seconds: float, why: str) -> None:
         neighbour = self.core.neighbours.find(unit)
@@ -372,6 +405,10 @@ class Dispersals:
             stretch = 1 + JITTER * (2 * self.core.rng.random() - 1)
             neighbour.refused_until = self.core.now + max(1.0, seconds * stretch)
             neighbour.refused_why = why
+
+    def _look_again(self, dispersal: Dispersal) -> None:
+        """From DECIDE, with the picture as it is now."""
+        self.core.run(self._decide_anew(dispersal), dispersal.id, lambda error: self._own_trouble(dispersal, error))
 
     def _decide_anew(self, dispersal: Dispersal) -> Step:
         entry = yield from self.core.look_up(dispersal.id)
@@ -406,7 +443,7 @@ class Dispersals:
             outgoing = dispersal.outgoing
             outgoing.tick()
             if outgoing.failed is not None:
-                self._refused(dispersal, UNANSWERED_S, f"the own card failed: {outgoing.failed}")
+                self._own_trouble(dispersal, outgoing.failed)
             elif now >= max(outgoing.progress_at, dispersal.since) + _patience_s(dispersal):
                 self._timed_out(dispersal)
 
@@ -418,7 +455,7 @@ class Dispersals:
         self._leave_alone(host, UNANSWERED_S, "it did not answer")
         self._stop_sending(dispersal)
         states.dispersal.move(dispersal, "timed_out")
-        self.core.run(self._decide_anew(dispersal), dispersal.id)
+        self._look_again(dispersal)
 
     def deadline(self) -> float | None:
         """When tick has something to do."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from firmware import handover
 from firmware.core import Core
 from firmware.determine import PICTURES_AHEAD, PROOFS_AHEAD
-from firmware.errors import Refused
 from firmware.events import Cached
-from firmware.handover import Owner
+from firmware.evictions import Evictions
 from firmware.hosting import Hostings
 from firmware.pictures import Entry, File, PictureId
-from firmware.proofs import Proofs, fresh
+from firmware.proofs import Proofs
 from firmware.shutter import Shutter
 from firmware.steps import Step
 
@@ -35,29 +33,39 @@ class Drops:
     that was not enough, once more with copies_min (*pressed*).
     """
 
-    def __init__(
-        self, core: Core, proofs: Proofs, shutter: Shutter, hostings: Hostings, in_use: Callable[[PictureId], bool]
-    ) -> None:
+    def __init__(self, core: Core, proofs: Proofs, shutter: Shutter, hostings: Hostings, evictions: Evictions) -> None:
         self.core = core
         self._proofs = proofs
         self._shutter = shutter
         self._hostings = hostings
-        self._in_use = in_use  # whether a picture's bytes are being sent somewhere
+        self._evictions = evictions
         self._looking = False
         self._seen: tuple[int, int, int] | None = None
         self._again_at: float | None = None
         self._pressed = False
         self._after: PictureId | None = None  # the last picture of the pages passed
-        self._asked: dict[PictureId, int] = {}  # pictures whose holders are being asked, and their sizes
+        self._asked: set[PictureId] = set()  # pictures whose holders are being asked
         self._unproved: set[PictureId] = set()  # of this page, those whose holders did not prove them
         self._exhausted = False  # looked through to the end: nothing can be dropped now
         shutter.may_make_room = self._may_make_room
 
     @property
-    def needed_bytes(self) -> int:
-        """Room that should be free at once: two more pictures, a held shot, what a refused unit asked for."""
-        ahead = PICTURES_AHEAD * self.core.room.recent_bytes
-        return max(ahead, self._shutter.wanted_bytes, self._hostings.wanted_bytes)
+    def _own_needed_bytes(self) -> int:
+        """Room that should be free at once for shots: two more pictures, and a held one."""
+        return max(PICTURES_AHEAD * self.core.room.recent_bytes, self._shutter.wanted_bytes)
+
+    @property
+    def _needed_bytes(self) -> int:
+        """The same, and what a refused unit has asked for lately."""
+        return max(self._own_needed_bytes, self._hostings.wanted_bytes)
+
+    @property
+    def _free_bytes(self) -> int:
+        """Free now, or soon."""
+        return self.core.room.free_bytes + self._evictions.size_bytes
+
+    def _is_pressed(self) -> bool:
+        return self._free_bytes < self._own_needed_bytes
 
     def _may_make_room(self) -> bool:
         """Whether a shot may still find room by what is dropped."""
@@ -66,15 +74,15 @@ class Drops:
     def tick(self) -> None:
         """Look for cache to drop when room is short and something has changed since the last look."""
         room = self.core.room
-        if room.free_bytes >= self._hostings.wanted_bytes:
-            self._hostings.wanted_bytes = 0
-        soon = max(self.needed_bytes, PROOFS_AHEAD * room.recent_bytes)
-        if room.free_bytes >= soon:
+        self._hostings.forget_wanted()
+        soon_bytes = max(self._needed_bytes, PROOFS_AHEAD * room.recent_bytes)
+        if self._free_bytes >= soon_bytes or not room.own_bytes:
             self._from_the_oldest()
+            self._again_at = None
             return
-        if self._looking or not room.own_bytes:
+        if self._looking:
             return
-        seen = (room.free_bytes, room.cache_bytes, self.needed_bytes)
+        seen = (self._free_bytes, room.cache_bytes, self._needed_bytes)
         due = self._again_at is not None and self.core.now >= self._again_at
         if seen == self._seen and not due:
             return
@@ -101,7 +109,7 @@ class Drops:
 
     def deadline(self) -> float | None:
         """When the card is looked at again."""
-        return self._again_at
+        return None if self._looking else self._again_at
 
     def _look(self) -> Step:
         """One page: drop what is proved and has to go, ask for what is not proved; nothing of both: the next page."""
@@ -109,76 +117,75 @@ class Drops:
         low = (rules.copies_min, rules.copies_min) if self._pressed else (rules.copies, rules.wanted(True))
         found = yield Cached(*low, PAGE, self._after)
         self._looking = False
-        short_bytes = self.needed_bytes - core.room.free_bytes
-        ready_bytes = 0  # proved, or being asked for
+        needed_bytes = self._own_needed_bytes if self._pressed else self._needed_bytes
+        short_bytes = needed_bytes - self._free_bytes
         wanted_bytes = max(short_bytes, 0 if self._pressed else READY_PICTURES * core.room.recent_bytes)
+        ready_bytes = 0  # dropped, proved, or being asked for
         for entry in found:
             if ready_bytes >= wanted_bytes:
                 return
-            picture = entry.picture
-            if picture.id in self._asked:
-                ready_bytes += picture.size_bytes
-            elif self._in_use(picture.id) or entry.file is not File.WHOLE:
-                self._again_at = core.now + AGAIN_S
-            elif self._is_proved(entry):
-                ready_bytes += picture.size_bytes
-                if short_bytes > 0:
-                    short_bytes -= picture.size_bytes
-                    needed = rules.wanted(picture.priority)
-                    core.run(self._evict(picture.id, needed, lambda _: None), picture.id)
-            elif picture.id not in self._unproved and self._ask(entry):
-                ready_bytes += picture.size_bytes
+            if self._is_ready(entry, drop=ready_bytes < short_bytes):
+                ready_bytes += entry.picture.size_bytes
         if not ready_bytes and wanted_bytes > 0:
-            self._next_page(found, short_bytes)
+            self._next_page(found)
 
-    def _is_proved(self, entry: Entry) -> bool:
-        """Enough proofs no older than a day; when pressed only those that are asked for now count."""
-        return not self._pressed and len(self._proved(entry)) >= self._needed(entry)
+    def _is_ready(self, entry: Entry, *, drop: bool) -> bool:
+        """Whether it is proved, and being dropped where it has to, or its holders are being asked for that."""
+        picture = entry.picture
+        if self._evictions.in_use(picture.id) or entry.file is not File.WHOLE:
+            self._again_at = self.core.now + AGAIN_S
+            return False
+        if not self._pressed and len(self._evictions.proved(entry)) >= self._needed(entry):
+            if drop:
+                self._evictions.begin(picture, self._needed(entry), self._dropped)
+            return True
+        return picture.id in self._asked or (picture.id not in self._unproved and self._ask(entry))
 
     def _needed(self, entry: Entry) -> int:
+        """Proofs that there must be: as many as copies are wanted; when pressed copies_min, asked for now."""
         rules = self.core.settings.rules
         return rules.copies_min if self._pressed else rules.wanted(entry.picture.priority)
 
-    def _proved(self, entry: Entry) -> frozenset[int]:
-        return frozenset(c.unit for c in entry.copies if fresh(c, self.core.boot, self.core.now))
+    def _dropped(self, gone: bool) -> None:
+        self._seen = None
+        if not gone:
+            self._again_at = self.core.now + AGAIN_S
 
-    def _next_page(self, found: list[Entry], short_bytes: int) -> None:
+    def _next_page(self, found: list[Entry]) -> None:
         """Nothing of this one can go: on, at the end once more from the oldest with fewer copies, or wait."""
         self._unproved.clear()
         self._seen = None
         if len(found) == PAGE:
             self._after = found[-1].picture.id
-        elif not self._pressed and short_bytes > 0:
+        elif not self._pressed and self._is_pressed():
             self._pressed, self._after = True, None
         else:
             self._exhausted = True
-            room = self.core.room
-            self._seen = (room.free_bytes, room.cache_bytes, self.needed_bytes)
+            self._seen = (self._free_bytes, self.core.room.cache_bytes, self._needed_bytes)
             self._again_at = self._again_at or self.core.now + UNPROVED_S
 
     def _ask(self, entry: Entry) -> bool:
         """Ask its holders for proofs; pressed, the file goes once enough have come. False: too few are heard."""
-        picture, pressed, needed = entry.picture.id, self._pressed, self._needed(entry)
-        proved = set() if pressed else set(self._proved(entry))
+        picture, pressed, needed = entry.picture, self._pressed, self._needed(entry)
+        proved = set() if pressed else set(self._evictions.proved(entry))
         waiting = {c.unit for c in entry.verified if c.unit not in proved and self._is_heard(c.unit)}
         if len(proved) + len(waiting) < needed:
             return False
-        self._asked[picture] = entry.picture.size_bytes
+        self._asked.add(picture.id)
 
         def told(unit: int) -> Callable[[bool], None]:
             def answer(right: bool) -> None:
                 waiting.discard(unit)
                 if right:
                     proved.add(unit)
-                if waiting and len(proved) < needed:
+                if picture.id not in self._asked or (waiting and len(proved) < needed):
                     return
-                if self._asked.pop(picture, None) is None:
-                    return  # settled before
+                self._asked.discard(picture.id)
                 self._seen = None
                 if len(proved) < needed:
-                    self._unproved.add(picture)
+                    self._unproved.add(picture.id)
                 elif pressed:
-                    self.core.run(self._evict(picture, needed, lambda _: None), picture)
+                    self._evictions.begin(picture, needed, self._dropped, self._is_pressed)
 
             return answer
 
@@ -186,93 +193,8 @@ class Drops:
             answer = told(unit)
             if not self._proofs.ask(entry, unit, answer):
                 answer(False)
-        return picture in self._asked
+        return picture.id in self._asked
 
     def _is_heard(self, unit: int) -> bool:
         neighbour = self.core.neighbours.find(unit)
         return neighbour is not None and not neighbour.silent(self.core.now)
-
-    def _evict(self, picture: PictureId, needed: int, told: Callable[[bool], None]) -> Step:
-        """O5, on the picture as it is now."""
-        core = self.core
-        entry = yield from core.look_up(picture)
-        if entry is None or entry.file is not File.WHOLE or self._in_use(picture):
-            told(entry is not None and entry.file is File.GONE)
-            return
-        proved = self._proved(entry)
-        effects = handover.owner(Owner(entry, core.next_attempt), handover.Evict(needed, proved))
-        yield from core.carry_out(entry.picture, entry, effects)
-        if effects:
-            units = ", ".join(str(u) for u in sorted(proved))
-            core.log("dropped", f"the own file of picture {picture} was dropped; unit {units} holds it", picture)
-        else:
-            self._again_at = core.now + AGAIN_S
-        told(bool(effects))
-
-    # ------------------------------------------------------------ by hand
-
-    def drop(self, ticket: int, picture: PictureId) -> None:
-        """`drop`: asks the holders for proofs now where they are not fresh."""
-        self.core.run(self._drop(ticket, picture), picture, lambda e: self._refuse(ticket, picture, str(e)))
-
-    def _drop(self, ticket: int, picture: PictureId) -> Step:
-        core, needed = self.core, self.core.settings.rules.copies_min
-        entry = yield from core.look_up(picture)
-        if entry is None or entry.deleted or picture.unit != core.unit:
-            self._refuse(ticket, picture, "it is no picture of this unit")
-            return
-        if entry.file is File.GONE:
-            core.done(ticket)
-            return
-        if self._in_use(picture):
-            self._refuse(ticket, picture, "it is being sent to another unit now")
-            return
-        if len(self._proved(entry)) >= needed:
-            yield from self._evict_told(ticket, picture, needed)
-            return
-        waiting = {c.unit for c in entry.listed}
-        if len(waiting) < needed:
-            self._refuse(ticket, picture, f"{len(waiting)} other units hold it and {needed} are needed")
-            return
-        self._ask_then_drop(ticket, entry, needed, waiting)
-
-    def _ask_then_drop(self, ticket: int, entry: Entry, needed: int, waiting: set[int]) -> None:
-        picture = entry.picture.id
-        proved: set[int] = set()
-
-        def told(unit: int) -> Callable[[bool], None]:
-            def answer(right: bool) -> None:
-                waiting.discard(unit)
-                if right:
-                    proved.add(unit)
-                if waiting:
-                    return
-                if len(proved) >= needed:
-                    self.core.run(self._evict_told(ticket, picture, needed), picture)
-                else:
-                    self._refuse(ticket, picture, f"{len(proved)} units have proved it now and {needed} are needed")
-
-            return answer
-
-        for unit in sorted(waiting):
-            if not self._proofs.ask(entry, unit, told(unit)):
-                told(unit)(False)
-
-    def _evict_told(self, ticket: int, picture: PictureId, needed: int) -> Step:
-        def told(dropped: bool) -> None:
-            if dropped:
-                self.core.done(ticket)
-            else:
-                self._refuse(ticket, picture, "its proofs are not fresh any more")
-
-        yield from self._evict(picture, needed, told)
-
-    def _refuse(self, ticket: int, picture: PictureId, why: str) -> None:
-        self.core.failed(
-            ticket,
-            Refused(
-                f"the own file of picture {picture} was not dropped: {why}",
-                did="nothing was changed",
-                can="see `whereis` for who holds it, or make another copy with `copy`",
-            ),
-        )

@@ -265,9 +265,13 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Unchecked:
-    """Entries whose file's digest has not been checked yet. Result: list[Entry]."""
+    """Entries whose file's digest has not been checked yet, oldest first; after: known later than this one.
+
+    Result: list[Entry].
+    """
 
     limit: int
+    after: PictureId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +288,9 @@ class SaveOrder:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Result: list[(PictureId, sha256)], the delete orders not yet answered."""
+    """Result: list[(PictureId, sha256)], the delete orders not yet answered, ids above `after`, ascending."""
 
+    after: PictureId | None
     limit: int
 
 

@@ -94,15 +94,16 @@ class Unsigned:
 
 
 class Number:
-    """A whole number of 0..high in as few bytes as it needs: 7 bits a byte, highest first, top bit = more follow."""
+    """A whole number of low..high in as few bytes as it needs: 7 bits a byte, highest first, top bit = more follow."""
 
-    def __init__(self, high: int) -> None:
+    def __init__(self, high: int, low: int = 0) -> None:
+        self._low = low
         self._high = high
         self.max_bytes = -(-high.bit_length() // 7)
-        self.text = "varint"
+        self.text = "varint" + (f" from {low}" if low else "")
 
     def put(self, out: bytearray, value: int) -> None:
-        _hold(0 <= value <= self._high, value)
+        _hold(self._low <= value <= self._high, value)
         for shift in range((max(value.bit_length(), 1) - 1) // 7 * 7, 0, -7):
             out.append(0x80 | (value >> shift & 0x7F))
         out.append(value & 0x7F)
@@ -114,7 +115,7 @@ class Number:
             _allow(index > 0 or byte != 0x80, "a number with a leading zero")
             value = value << 7 | byte & 0x7F
             if byte < 0x80:
-                _allow(value <= self._high, f"the number {value}, which cannot be")
+                _allow(self._low <= value <= self._high, f"the number {value}, which cannot be")
                 return value
         raise DamagedPacket("the message has a number without an end")
 
@@ -204,8 +205,12 @@ class Scaled:
         return int.from_bytes(reader.take(self.max_bytes), "big") * self._unit
 
 
+LATEST_UNIX_S = 4_102_444_800
+"""2100-01-01: a clock that says more is wrong, and what it says is not passed on."""
+
+
 class Moment:
-    """Unix time in seconds or None, told in 1/per_second; all bits set = None."""
+    """Unix time in seconds or None, told in 1/per_second; all bits set = None, also for a time that cannot be."""
 
     def __init__(self, size_bytes: int, per_second: int, name: str) -> None:
         self._per_second = per_second
@@ -214,12 +219,13 @@ class Moment:
         self.text = f"u{8 * size_bytes} {name} or none"
 
     def put(self, out: bytearray, value: float | None) -> None:
-        ticks = self._unknown if value is None else round(value * self._per_second)
-        _hold(value is None or 0 <= ticks < self._unknown, value)
+        told = value is not None and 0 <= value <= LATEST_UNIX_S
+        ticks = round(value * self._per_second) if value is not None and told else self._unknown
         out += ticks.to_bytes(self.max_bytes, "big")
 
     def take(self, reader: Reader) -> float | None:
         ticks = int.from_bytes(reader.take(self.max_bytes), "big")
+        _allow(ticks in range(LATEST_UNIX_S * self._per_second + 1) or ticks == self._unknown, "a time that cannot be")
         return None if ticks == self._unknown else ticks / self._per_second
 
 

@@ -6,17 +6,21 @@ from collections.abc import Iterable
 
 from firmware.messages import FIRST_COPY_HANDLE
 
+MAX_RESTING = 1024
+"""Handles of all units that rest at once; beyond it the one whose rest ends first is free. Eight units' all of them."""
+
 
 class Handles:
-    """Gives 1..127 in turn; a handle that is over rests until its TTL is."""
+    """Gives each unit 1..127 in turn; a handle that is over rests until its TTL is."""
 
     def __init__(self) -> None:
         self._last = 0
-        self._resting: dict[int, float] = {}  # handle -> until when; at most one entry a handle
+        self._resting: dict[tuple[int, int], float] = {}  # unit, handle -> until when
 
-    def give(self, in_use: Iterable[int], now: float) -> int:
-        """The next one that is neither in use nor resting; 0: none for now."""
-        taken = {*in_use, *(handle for handle, until in self._resting.items() if until > now)}
+    def give(self, unit: int, in_use: Iterable[int], now: float) -> int:
+        """The next one of this unit that is neither in use nor resting; 0: none for now."""
+        resting = (handle for (owner, handle), until in self._resting.items() if owner == unit and until > now)
+        taken = {*in_use, *resting}
         for step in range(FIRST_COPY_HANDLE - 1):
             handle = (self._last + step) % (FIRST_COPY_HANDLE - 1) + 1
             if handle not in taken:
@@ -24,6 +28,10 @@ class Handles:
                 return handle
         return 0
 
-    def rest(self, handle: int, until: float) -> None:
+    def rest(self, unit: int, handle: int, until: float, now: float) -> None:
         """It is over; its TTL ends then."""
-        self._resting[handle] = until
+        self._resting = {key: end for key, end in self._resting.items() if end > now}
+        if len(self._resting) >= MAX_RESTING:
+            del self._resting[min(self._resting, key=lambda key: self._resting[key])]
+        if until > now:
+            self._resting[unit, handle] = until

@@ -303,11 +303,11 @@ def _named(state: Owner, event: Named) -> Effects:
         state = replace(state, next_attempt=event.attempt + 1)
         raised = (Commit(entry, state.next_attempt),)
     if event.attempt == UNKNOWN_ATTEMPT or copy.open:
-        return raised + _place(state, event.unit)
+        return _placed(state, event.unit, raised)
     if copy.listed == event.attempt:
         return (*raised, Say(Word.KEEP, event.unit, event.attempt))
     if copy.listed and not entry.deleted:
-        return raised + _place(state, event.unit)
+        return _placed(state, event.unit, raised)
     others = sum(1 for c in entry.verified if c.unit != event.unit)
     if entry.deleted or others >= event.wanted:
         number = drop_number(state, event.unit)
@@ -316,7 +316,13 @@ def _named(state: Owner, event: Named) -> Effects:
         if may_drop(state, event.unit, number, event.wanted):
             return (*raised, Say(Word.DROP, event.unit, number))
         return raised
-    return raised + _place(state, event.unit)
+    return _placed(state, event.unit, raised)
+
+
+def _placed(state: Owner, unit: int, raised: Effects) -> Effects:
+    """O1 with a counter that was raised: in one commit, or another picture could take the number in between."""
+    placed = _place(state, unit)
+    return placed if isinstance(placed[0], Commit) else raised + placed
 
 
 def _gone(state: Owner, unit: int, attempt: int) -> Effects:
@@ -334,7 +340,7 @@ def _audited(state: Owner, event: Audited) -> Effects:
     if not copy.listed or copy.listed != event.attempt:
         return ()
     if not event.right:
-        return (Commit(_raised(_with_copy(state.entry, replace(copy, suspect=True)))),)
+        return () if copy.suspect else (Commit(_raised(_with_copy(state.entry, replace(copy, suspect=True)))),)
     return (Commit(_raised(_with_copy(state.entry, _proved(copy, event.stamp)))),)
 
 

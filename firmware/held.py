@@ -10,7 +10,7 @@ from firmware import handover
 from firmware import messages as m
 from firmware.core import Core
 from firmware.events import DigestFile, Digests, Request
-from firmware.pictures import PROOF_BYTES, Entry, File
+from firmware.pictures import PROOF_BYTES, Entry, File, PictureId
 from firmware.steps import Step
 from hal.errors import CardError
 
@@ -20,6 +20,7 @@ class HeldCopies:
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self._proving: set[tuple[PictureId, bytes]] = set()  # proofs under way; bounded by Steps.crowded
 
     def on_keep(self, source: int, keep: m.Keep) -> None:
         """The owner has this copy in its list."""
@@ -34,10 +35,18 @@ class HeldCopies:
 
     def on_prove(self, source: int, prove: m.Prove) -> None:
         """R9: read the copy back now."""
-        if prove.id.unit == source:
+        question = (prove.id, prove.nonce)
+        if prove.id.unit == source and question not in self._proving:  # the same once more while the card is slow
+            self._proving.add(question)
             self.core.run(self._prove(source, prove), prove.id)
 
     def _prove(self, source: int, prove: m.Prove) -> Step:
+        try:
+            yield from self._read_back(source, prove)
+        finally:
+            self._proving.discard((prove.id, prove.nonce))
+
+    def _read_back(self, source: int, prove: m.Prove) -> Step:
         row = yield from self.core.look_up(prove.id)
         if row is None or row.attempt is None:
             self.core.say(source, m.Lost(prove.id, prove.attempt))

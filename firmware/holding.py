@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from firmware import handover
 from firmware import messages as m
+from firmware import own_copy
 from firmware.core import Core
-from firmware.events import DigestFile, Digests, Held, Unchecked
-from firmware.handover import Owner
+from firmware.events import Held, Unchecked
 from firmware.held import HeldCopies
-from firmware.own_copy import put_aside
-from firmware.pictures import UNKNOWN_ATTEMPT, Entry, PictureId
+from firmware.pictures import UNKNOWN_ATTEMPT, PictureId
 from firmware.steps import Step
 
 HOLD_FIRST_S, HOLD_LONGEST_S = 5.0, 24 * 3600.0
 """Owners of copies without KEEP are asked so long after the last change, then ever more seldom, up to daily (R4)."""
 PAGE = 16
 """HOLDs said in one turn, half a second of a 9600 line."""
+CHECK_AGAIN_S = 3600.0
+"""A file that could not be read to be checked is tried again after this long; guess."""
 PAGE_EVERY_S = 2.0
 """Between two turns of a sweep that has more than a page."""
 
@@ -30,7 +30,9 @@ class Holding:
         self._every_s = HOLD_FIRST_S
         self._after: PictureId | None = None
         self._checking = False
-        self._all_checked = False
+        self._checked: PictureId | None = None  # the last one in this round
+        self._check_at: float | None = core.now  # when files not checked yet are looked for; None: there are none
+        self._again_at: float | None = None  # when what failed in this round is tried again
 
     def stored(self) -> None:
         """A copy was stored or a unit is there (again): ask soon for KEEPs that do not come by themselves."""
@@ -67,13 +69,15 @@ class Holding:
     # ------------------------------------------------------------ digests of files adopted by name
 
     def _check_next(self) -> Step:
-        found = yield Unchecked(1)
+        found = yield Unchecked(1, self._checked)
         if not found:
-            self._all_checked = True
             self._checking = False
+            self._checked = None
+            self._check_at, self._again_at = self._again_at, None
             return
-        entry: Entry = found[0]
-        self.core.run(self._check(entry.picture.id), entry.picture.id, self._check_failed)
+        picture: PictureId = found[0].picture.id
+        self._checked = picture
+        self.core.run(self._check(picture), picture, self._check_failed)
 
     def _check(self, picture: PictureId) -> Step:
         core = self.core
@@ -81,18 +85,18 @@ class Holding:
         if entry is not None and entry.attempt is not None:
             yield from self._held.check(entry)
         elif entry is not None:
-            digests = yield DigestFile(entry.picture)
-            assert isinstance(digests, Digests)
-            if digests.whole:
-                effects = handover.owner(Owner(entry, core.next_attempt), handover.Recalled())
-                yield from core.carry_out(entry.picture, entry, effects)
-            else:
-                yield from put_aside(core, entry)
+            yield from own_copy.check(core, entry)
         self._checking = False
 
     def _check_failed(self, error: Exception) -> None:
+        """The next one may be readable; this one is tried again later."""
         self._checking = False
-        self._all_checked = True
+        self._again_at = self.core.now + CHECK_AGAIN_S
+        self.core.log("card", f"a file could not be checked: {error}")
+
+    def _cannot_look(self, error: Exception) -> None:
+        self._checking = False
+        self._check_at, self._again_at = self.core.now + CHECK_AGAIN_S, None
         self.core.log("card", f"files could not be checked: {error}")
 
     # ------------------------------------------------------------ time
@@ -102,9 +106,9 @@ class Holding:
         if self._sweep_at is not None and self.core.now >= self._sweep_at:
             self._sweep_at = None
             self.core.run(self._sweep(), on_error=self._sweep_failed)
-        if not self._checking and not self._all_checked:
+        if not self._checking and self._check_at is not None and self.core.now >= self._check_at:
             self._checking = True
-            self.core.run(self._check_next(), on_error=self._check_failed)
+            self.core.run(self._check_next(), on_error=self._cannot_look)
 
     def _sweep_failed(self, error: Exception) -> None:
         self._sweep_at = self.core.now + HOLD_LONGEST_S
@@ -112,4 +116,5 @@ class Holding:
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
-        return self._sweep_at
+        times = [self._sweep_at, None if self._checking else self._check_at]
+        return min((at for at in times if at is not None), default=None)

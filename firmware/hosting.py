@@ -24,8 +24,9 @@ from firmware.events import (
 )
 from firmware.handles import Handles
 from firmware.held import HeldCopies
-from firmware.pictures import File, Picture, PictureId
+from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.ranges import RangeSet
+from firmware.spacing import AtMostEvery
 from firmware.states import State
 from firmware.steps import Step
 from firmware.transfer import Receiver, report_of
@@ -88,10 +89,11 @@ class Hostings:
     core: Core
     held: HeldCopies
     wanted_bytes: int = 0  # room that a refused unit asked for lately and that dropping cache can make
+    _wanted_until: float = 0.0
     refused_bytes: int = 0  # the smallest picture refused for want of room since there was last enough
     _all: list[Hosting] = field(default_factory=list)
     _handles: Handles = field(default_factory=Handles)
-    _expired_said: dict[int, float] = field(default_factory=dict)
+    _expired: AtMostEvery = field(default_factory=lambda: AtMostEvery(EXPIRED_EVERY_S))
 
     def __iter__(self) -> Iterator[Hosting]:
         return iter(self._all)
@@ -121,9 +123,7 @@ class Hostings:
         hosting = Hosting(source, picture, request.attempt, handle=handle, last_part=self.core.now)
         self._all.append(hosting)
         states.hosting.move(hosting, "requested")
-        if not self.core.run(self._answer(hosting), picture.id, lambda error: self._failed(hosting, error)):
-            states.hosting.move(hosting, "refused")
-            self._forget(hosting)
+        self.core.run(self._answer(hosting), picture.id, lambda error: self._failed(hosting, error))
 
     def _again(self, hosting: Hosting) -> None:
         """The same REQUEST once more: ACCEPT was lost, or its sender has restarted."""
@@ -192,11 +192,21 @@ class Hostings:
         if room.free_bytes + room.partial_bytes < size:
             freeable = room.cache_bytes
             if room.free_bytes + room.partial_bytes + freeable >= size:
-                self.wanted_bytes = max(self.wanted_bytes, size)
-                self.core.changed = True
+                self.want(size)
                 return m.RefuseWhy.FULL, BUSY_RETRY_S, size
             return m.RefuseWhy.FULL, FULL_RETRY_S, size
         return None, 0, 0
+
+    def want(self, size_bytes: int) -> None:
+        """A unit asked for room that dropping cache can make."""
+        self.wanted_bytes = max(self.wanted_bytes, size_bytes)
+        self._wanted_until = self.core.now + FULL_RETRY_S
+        self.core.changed = True
+
+    def forget_wanted(self) -> None:
+        """The room is there, or whoever asked for it has not asked again."""
+        if self.core.room.free_bytes >= self.wanted_bytes or self.core.now >= self._wanted_until:
+            self.wanted_bytes = 0
 
     def _only_one(self, hosting: Hosting) -> bool:
         """One reservation per unit (R3); one whose parts have stopped gives way."""
@@ -313,13 +323,21 @@ class Hostings:
                         return
                     proof = found
                 case handover.Commit(entry):
-                    yield SavePartial(picture.id, 0, b"", 0)
-                    core.room.reserved_held.pop(hosting.key, None)
-                    yield from core.save(picture, before, entry)
+                    yield from self._note(hosting, before, entry)
                 case handover.Say():
                     states.hosting.move(hosting, "stored")
                     core.say(hosting.owner, m.Stored(picture.id, hosting.attempt, proof))
         core.log("holding", f"picture {picture.id} is stored here for unit {hosting.owner}", picture.id, hosting.owner)
+
+    def _note(self, hosting: Hosting, before: Entry | None, entry: Entry | None) -> Generator[Request, Any, None]:
+        """The row (H5); its room stays reserved until it is counted as held, and where it cannot be committed, too: the
+        file has its place, and the next start removes it."""
+        core, picture = self.core, hosting.picture
+        core.room.stranded[picture.id] = picture.size_bytes
+        core.room.reserved_held.pop(hosting.key, None)
+        yield SavePartial(picture.id, 0, b"", 0)
+        yield from core.save(picture, before, entry)
+        core.room.stranded.pop(picture.id, None)
 
     def _digest_wrong(self, hosting: Hosting) -> None:
         core, picture = self.core, hosting.picture
@@ -422,12 +440,10 @@ class Hostings:
 
     def _failed(self, hosting: Hosting, error: DandelionError) -> None:
         """The own card failed: the reservation ends, its owner is told."""
-        self.core.log("card", f"picture {hosting.picture.id} could not be stored here: {error}", hosting.picture.id)
-        if hosting.state in (State.CHECK_SPACE, State.ACCEPT, State.STORE):
+        if hosting.state is not State.IDLE:
+            self.core.log("card", f"picture {hosting.picture.id} could not be stored here: {error}", hosting.picture.id)
             self._refuse(hosting.owner, hosting.picture.id, hosting.attempt, m.RefuseWhy.FAILED, FAILED_RETRY_S)
-            self._end(hosting, "failed")
-        elif hosting.state is State.RECEIVE:
-            states.hosting.move(hosting, "refused")
+            self._end(hosting, "refused" if hosting.state is State.RECEIVE else "failed")
         self._forget(hosting)
 
     def _end(self, hosting: Hosting, why: str) -> None:
@@ -459,7 +475,7 @@ class Hostings:
     def _forget(self, hosting: Hosting) -> None:
         if hosting in self._all:
             self._all.remove(hosting)
-            self._handles.rest(hosting.handle, hosting.expires)
+            self._handles.rest(hosting.owner, hosting.handle, hosting.expires, self.core.now)
 
     def _by_handle(self, source: int, handle: int) -> Hosting | None:
         return next((h for h in self._all if h.owner == source and h.handle == handle), None)
@@ -473,9 +489,8 @@ class Hostings:
             if over is None:
                 return 0
             self._forget(over)
-        return self._handles.give((h.handle for h in self._all), self.core.now)
+        return self._handles.give(unit, (h.handle for h in self._all if h.owner == unit), self.core.now)
 
     def _say_expired(self, unit: int, handle: int) -> None:
-        if self.core.now - self._expired_said.get(unit, -EXPIRED_EVERY_S) >= EXPIRED_EVERY_S:
-            self._expired_said[unit] = self.core.now
+        if self._expired.may(unit, self.core.now):
             self.core.say(unit, m.Expired(handle))

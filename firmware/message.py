@@ -31,7 +31,7 @@ FIRST_COPY_HANDLE = 128
 
 ID = Id()
 UNIT = Unsigned(2, 1, MAX_UNIT)
-SIZE = Number(MAX_PICTURE_BYTES)
+SIZE = Number(MAX_PICTURE_BYTES, 1)
 ATTEMPT = Number(2**64 - 1)
 VERSION = Number(2**64 - 1)
 SHA256 = Raw(32)

@@ -79,6 +79,7 @@ class Neighbours:
         if neighbour.refused_until and beacon.hosting and beacon.room_bytes >= neighbour.refused_needing_bytes > 0:
             neighbour.refused_until = 0.0
             neighbour.refused_needing_bytes = 0
+            more = True
         neighbour.room_bytes = beacon.room_bytes
         neighbour.hosting = beacon.hosting
         neighbour.interval_s = float(beacon.interval_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 from firmware import messages as m
@@ -17,14 +17,13 @@ BLOCK_BYTES = 32_768
 """Read from the card at once; at 115200 a block lasts 3 s, longer than an SD card's worst read."""
 BLOCKS_KEPT = 4
 """Blocks in memory per picture on its way: two ahead, two for repairs of what is in flight; 128 kB."""
-NONCES_KEPT = 8
-"""ENDs whose STORED is still taken; more have been repeated than any card needs to sync."""
 
 
 class Outgoing:
     """Gives PARTs, then ENDs, until its owner is content. read(offset, size) is a step whose result is bytes.
 
-    failed: why the picture cannot be read any more, else None. nonces: of the ENDs said, newest last.
+    failed: why the picture cannot be read any more, else None. nonce: of every END: it is the same question again, and
+    the proof may take longer than any number of repeats.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class Outgoing:
         self.unit = unit
         self.handle = handle
         self.size_bytes = size_bytes
-        self.nonces: deque[bytes] = deque(maxlen=NONCES_KEPT)
+        self.nonce = core.rng.randbytes(NONCE_BYTES)
         self.failed: str | None = None
         self.air_bytes = 0
         self._core = core
@@ -117,11 +116,9 @@ class Outgoing:
         return m.Part(self.handle, start, data[first : first + stop - start])
 
     def _end(self) -> m.End:
-        nonce = self._core.rng.randbytes(NONCE_BYTES)
-        self.nonces.append(nonce)
         self._end_at = self._core.now + self._estimate.timeout_s(self._end_tries)
         self._end_tries += 1
-        return m.End(self.handle, nonce)
+        return m.End(self.handle, self.nonce)
 
     def _want(self, block: int) -> None:
         if block in self._blocks or block in self._reading:

@@ -8,7 +8,7 @@ from typing import Any
 
 from firmware.core import Core
 from firmware.events import DigestFile, Digests, ReadFile, ReadPreview, Request
-from firmware.handover import Owner, Rotten, owner
+from firmware.handover import Owner, Recalled, Rotten, owner
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.sinks import Sink
 from hal.errors import CardError
@@ -31,6 +31,18 @@ def is_whole(core: Core, entry: Entry | None) -> Generator[Request, Any, bool]:
     if not digests.whole:
         core.log("alarm", f"the file of picture {picture.id} on this card is damaged", picture.id)
     return digests.whole
+
+
+def check(core: Core, entry: Entry) -> Generator[Request, Any, Entry | None]:
+    """Adoption (HANDOVER §1): an own file not checked yet counts from now on; None: it was not whole, and put aside."""
+    digests = yield DigestFile(entry.picture)
+    assert isinstance(digests, Digests)
+    if not digests.whole:
+        yield from put_aside(core, entry)
+        return None
+    effects = owner(Owner(entry, core.next_attempt), Recalled())
+    yield from core.carry_out(entry.picture, entry, effects)
+    return (yield from core.look_up(entry.picture.id))
 
 
 def put_aside(core: Core, entry: Entry) -> Generator[Request, Any, None]:

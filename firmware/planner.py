@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from firmware.core import Core
 from firmware.determine import Policy
-from firmware.dispersal import Dispersals
+from firmware.dispersal import UNANSWERED_S, Dispersals
 from firmware.events import Lacking
 from firmware.pictures import PictureId
 from firmware.steps import Step
@@ -32,7 +32,7 @@ class Planner:
         if self._looking or not (core.changed or due):
             return
         core.changed = False
-        dispersals.wake_at = None
+        dispersals.wake_at = dispersals.rest_ends
         if core.settings.rules.policy is not Policy.NEVER and not dispersals.full:
             self._looking = True
             core.run(self._look(), on_error=self._failed)
@@ -43,12 +43,13 @@ class Planner:
 
     def _failed(self, error: DandelionError) -> None:
         self._looking = False
+        self._dispersals.wake_at = self.core.now + UNANSWERED_S
         self.core.log("card", f"cannot look for pictures that lack copies: {error}")
 
     def _look(self) -> Step:
         core, dispersals, rules = self.core, self._dispersals, self.core.settings.rules
         core.card_view()
-        skip = frozenset(d.id for d in dispersals if d.picture is not None) | self._stuck
+        skip = dispersals.at_work | self._stuck
         found = yield Lacking(rules.copies, rules.wanted(True), PAGE, skip)
         if len(self._stuck) >= MAX_STUCK:  # however many wait for a further copy, first copies are made
             found = yield Lacking(1, 1, PAGE, skip)

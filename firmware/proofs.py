@@ -26,16 +26,21 @@ MAX_PROVINGS = 64
 
 @dataclass(slots=True)
 class Proving:
-    """One proof asked for. told(answered rightly) is called once."""
+    """One proof asked for. Each of told is called once: answered rightly?"""
 
     picture: Picture
     unit: int
     attempt: int
     nonce: bytes
-    told: Callable[[bool], None]
+    told: list[Callable[[bool], None]]
     since: float
     again_at: float
     tries: int = 0
+
+    def settle(self, right: bool) -> None:
+        """Tell everybody who asked."""
+        for told in self.told:
+            told(right)
 
 
 def fresh(copy: Copy, boot: int, now: float) -> bool:
@@ -56,14 +61,16 @@ class Proofs:
         self._all: list[Proving] = []
 
     def ask(self, entry: Entry, unit: int, told: Callable[[bool], None]) -> bool:
-        """Ask this listed holder now; False when it is being asked already or too many are."""
+        """Ask this listed holder now, once for all who want it; False when too many are being asked."""
+        for proving in self._all:
+            if proving.unit == unit and proving.picture.id == entry.picture.id:
+                proving.told.append(told)
+                return True
         if len(self._all) >= MAX_PROVINGS:
-            return False
-        if any(p.unit == unit and p.picture.id == entry.picture.id for p in self._all):
             return False
         core = self.core
         nonce = core.rng.randbytes(NONCE_BYTES)
-        proving = Proving(entry.picture, unit, entry.copy_at(unit).listed, nonce, told, core.now, core.now)
+        proving = Proving(entry.picture, unit, entry.copy_at(unit).listed, nonce, [told], core.now, core.now)
         self._all.append(proving)
         self._say(proving)
         return True
@@ -76,27 +83,26 @@ class Proofs:
 
     def on_proof(self, source: int, proof: m.Proof) -> None:
         """Compare with the own file; without one the answer only shows that the holder answers."""
-        for proving in [p for p in self._all if p.unit == source and p.nonce == proof.nonce]:
+        for proving in [p for p in self._all if (p.unit, p.picture.id, p.nonce) == (source, proof.id, proof.nonce)]:
             self._all.remove(proving)
-            if not self.core.run(self._compare(proving, proof), proof.id, partial(self._failed, proving)):
-                proving.told(False)
+            self.core.run(self._compare(proving, proof), proof.id, partial(self._failed, proving))
 
     def _failed(self, proving: Proving, error: DandelionError) -> None:
         """The own card failed: nothing is known of the copy."""
         self.core.log("card", f"a proof of picture {proving.picture.id} could not be compared: {error}")
-        proving.told(False)
+        proving.settle(False)
 
     def _compare(self, proving: Proving, proof: m.Proof) -> Step:
         core = self.core
         entry = yield from core.look_up(proof.id)
         if entry is None or entry.file is File.GONE:
-            proving.told(False)
+            proving.settle(False)
             return
         digests = yield DigestFile(entry.picture, (proving.nonce,))
         assert isinstance(digests, Digests)
         if not digests.whole:
             yield from put_aside(core, entry)
-            proving.told(False)
+            proving.settle(False)
             return
         right = proof.whole and proof.proof == digests.proofs[0]
         event = handover.Audited(proving.unit, proving.attempt, right, core.stamp())
@@ -105,13 +111,13 @@ class Proofs:
         event_word = "verified" if right else "suspect"
         text = f"unit {proving.unit} {'has proved' if right else 'could not prove'} picture {proof.id}"
         core.log(event_word, text, proof.id, proving.unit)
-        proving.told(right)
+        proving.settle(right)
 
     def on_lost(self, source: int, lost: m.Lost) -> None:
         """The holder says that it has no copy (any more)."""
         for proving in [p for p in self._all if p.unit == source and p.picture.id == lost.id]:
             self._all.remove(proving)
-            proving.told(False)
+            proving.settle(False)
         if lost.id.unit == self.core.unit:
             self.core.run(self._gone(source, lost), lost.id)
 
@@ -143,7 +149,7 @@ class Proofs:
         for proving in list(self._all):
             if self.core.now >= proving.since + PROVE_WAIT_S:
                 self._all.remove(proving)
-                proving.told(False)
+                proving.settle(False)
             elif self.core.now >= proving.again_at:
                 self._say(proving)
 

@@ -18,6 +18,7 @@ from firmware.handover import Audited, Owner, owner
 from firmware.pictures import Entry, Picture, PictureId
 from firmware.searching import Search
 from firmware.sinks import DigestOnly, Done, Sink, ToOwnCard, ToPerson
+from firmware.spacing import AtMostEvery
 from firmware.states import State
 from firmware.steps import Step
 from hal.errors import DandelionError
@@ -30,8 +31,6 @@ PATIENCE_S = 60.0
 """A read-out of the unit itself is given up after so long without progress; a person's command says its own."""
 EXPIRED_EVERY_S = 1.0
 """Parts that nobody asked for are answered at most this often per unit (HANDOVER O3)."""
-MAX_EXPIRED = 64
-"""Units of which the time of the last EXPIRED is remembered; beyond it the one told longest ago is forgotten."""
 
 
 class ReadOuts:
@@ -42,7 +41,7 @@ class ReadOuts:
         self._core = core
         self._all: list[ReadOut] = []
         self._query = core.rng.randrange(2**16)
-        self._expired_said: dict[int, float] = {}
+        self._expired = AtMostEvery(EXPIRED_EVERY_S)
 
     def __iter__(self) -> Iterator[ReadOut]:
         return iter(self._all)
@@ -99,8 +98,7 @@ class ReadOuts:
         self._all.append(read_out)
         states.read_out.move(read_out, "asked")
         read_out.looking = True
-        if not self._core.run(self._look_up(read_out), read_out.id, lambda e: self._own_failed(read_out, e)):
-            self._own_failed(read_out, Refused("too much waits for it already", can="try again"))
+        self._core.run(self._look_up(read_out), read_out.id, lambda e: self._own_failed(read_out, e))
 
     # ------------------------------------------------------------ LOOK_UP: here?
 
@@ -272,7 +270,7 @@ class ReadOuts:
     def on_at(self, source: int, at: m.At) -> None:
         """These have it. The first word on length and digest counts, the origin's over all others."""
         read_out = self._searching(source, at.asker, at.query, at.id, knows=True)
-        if read_out is None or not at.size_bytes:
+        if read_out is None:
             return
         if not read_out.preview:
             content = read_out.content
@@ -343,12 +341,7 @@ class ReadOuts:
                 if collecting.handle == handle:
                     return read_out
                 waiting = waiting or collecting.handle is None
-        now = self._core.now
-        if not waiting and now - self._expired_said.get(source, float("-inf")) >= EXPIRED_EVERY_S:
-            self._expired_said.pop(source, None)
-            if len(self._expired_said) >= MAX_EXPIRED:
-                del self._expired_said[next(iter(self._expired_said))]
-            self._expired_said[source] = now
+        if not waiting and self._expired.may(source, self._core.now):
             self._core.say(source, m.Expired(handle))
         return None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from firmware.pictures import PictureId
+
 RECENT_PICTURES = 8
 """Shots whose largest is taken for "pictures like the recent ones"; guess: covers a day and a night exposure."""
 
@@ -13,7 +15,8 @@ RECENT_PICTURES = 8
 class Room:
     """Bytes on one card. cache ⊂ own: own files that enough verified holders have, so that they may be dropped.
 
-    reserved: bytes promised and not yet counted elsewhere, by key; hosting_share: fraction that others may use.
+    reserved: bytes promised and not yet counted elsewhere, by key; stranded: bytes of files that have no row and are
+    still on the card, until they are gone or the next start looks at them; hosting_share: fraction that others may use.
     ceiling_bytes: what pictures may take while the file system has room for no more of them, else None.
     """
 
@@ -27,12 +30,13 @@ class Room:
     ceiling_bytes: int | None = None
     reserved_own: dict[object, int] = field(default_factory=dict)
     reserved_held: dict[object, int] = field(default_factory=dict)
+    stranded: dict[PictureId, int] = field(default_factory=dict)
     _recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_PICTURES))
 
     @property
     def reserved_bytes(self) -> int:
         """Everything promised."""
-        return sum(self.reserved_own.values()) + sum(self.reserved_held.values())
+        return sum(self.reserved_own.values()) + sum(self.reserved_held.values()) + sum(self.stranded.values())
 
     @property
     def used_bytes(self) -> int:

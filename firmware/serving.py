@@ -92,8 +92,7 @@ class Serving:
             return
         serving = Served(source, get)
         self._all.append(serving)
-        if not core.run(self._begin(serving), get.id, lambda error: self._failed(serving, error)):
-            self._refuse(serving, m.GetWhy.BUSY)
+        core.run(self._begin(serving), get.id, lambda error: self._failed(serving, error))
 
     def _again(self, serving: Served, get: m.Get) -> None:
         """COPY was lost, or parts were. An asker that has COPY names what is missing; before that all is, as ever."""

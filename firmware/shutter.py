@@ -36,6 +36,7 @@ class Press:
     pressed_at: float
     taken_at: float | None
     shot: Shot | None = None
+    on_card: Picture | None = None  # its file has its place; the row is still to be committed
 
 
 class Shutter:
@@ -47,7 +48,7 @@ class Shutter:
         self._presses: deque[Press] = deque()
         self._capturing: Press | None = None
         self._held: deque[Press] = deque()
-        self._keeping = False
+        self._keeping: Press | None = None
         self._again_at: float | None = None  # when the file system is tried again
         self.may_make_room: Callable[[], bool] = lambda: False  # whether a file may be dropped for a shot that waits
         self.camera_trouble: str | None = None
@@ -106,30 +107,25 @@ class Shutter:
 
     def _keep_next(self) -> None:
         """Put the oldest held picture on the card if there is room."""
-        if self._keeping or not self._held:
+        if self._keeping is not None or not self._held:
             return
         press, room = self._held[0], self.core.room
         assert press.shot is not None
         if room.free_bytes + room.partial_bytes < press.shot.size_bytes or self.core.sequence >= MAX_SEQUENCE:
             return
         room.reserved_own[press] = press.shot.size_bytes
-        self._keeping = True
+        self._keeping = press
         self.core.run(self._keep(press), on_error=lambda error: self._keep_failed(press, error))
 
     def _keep(self, press: Press) -> Step:
         core, shot = self.core, press.shot
         assert shot is not None
-        yield from core.make_way()
-        core.sequence += 1
-        picture = Picture(
-            PictureId(core.unit, core.card, core.sequence),
-            shot.size_bytes,
-            shot.sha256,
-            press.priority,
-            press.taken_at,
-            core.wall_quality,
-        )
-        yield KeepShot(picture, shot)
+        picture = press.on_card
+        if picture is None:
+            yield from core.make_way()
+            picture = self._new_picture(press, shot)
+            yield KeepShot(picture, shot)
+            press.on_card = picture
         entry = Entry(picture, File.WHOLE, version=1)
         yield Save(entries=(entry,), sequence=core.sequence)
         self.card_trouble = None
@@ -141,16 +137,24 @@ class Shutter:
         self._capture_next()
         self._keep_next()
 
+    def _new_picture(self, press: Press, shot: Shot) -> Picture:
+        """Under the next id; one that is not used is left out, never used again."""
+        core = self.core
+        core.sequence += 1
+        pid = PictureId(core.unit, core.card, core.sequence)
+        return Picture(pid, shot.size_bytes, shot.sha256, press.priority, press.taken_at, core.wall_quality)
+
     def _keep_failed(self, press: Press, error: DandelionError) -> None:
-        self._keeping = False
+        self._keeping = None
         self.core.room.reserved_own.pop(press, None)
         if isinstance(error, CardFull):
             self._wait_for_file_system(error)
             return
-        self.core.log("alarm", f"a picture could not be put on the card: {error}")
-        self._give_up(
-            press, Refused(error.what, did="the picture is lost; older pictures are untouched", can=error.can)
-        )
+        did = "the picture is lost; older pictures are untouched"
+        if press.on_card is not None:
+            did = f"its file, of picture {press.on_card.id}, is on the card; the next start takes it in"
+        self.core.log("alarm", f"a picture could not be put on the card: {error}; {did}")
+        self._give_up(press, Refused(error.what, did=did, can=error.can))
 
     def _wait_for_file_system(self, error: CardFull) -> None:
         """It has less room than card.capacity promises: what is there now is all that fits, until it is tried again."""
@@ -168,7 +172,8 @@ class Shutter:
 
     def _end(self, press: Press) -> None:
         """The press is settled: its room is counted elsewhere, its bytes are forgotten."""
-        self._keeping = False
+        if self._keeping is press:
+            self._keeping = None
         self.core.room.reserved_own.pop(press, None)
         if press in self._held:
             self._held.remove(press)
@@ -177,6 +182,8 @@ class Shutter:
 
     def _give_up(self, press: Press, error: Refused) -> None:
         self._end(press)
+        if press.on_card is not None:
+            self.core.room.stranded[press.on_card.id] = press.on_card.size_bytes
         states.dispersal.move(press.dispersal, "failed")
         self.core.failed(press.ticket, error)
         self._capture_next()
@@ -200,7 +207,7 @@ class Shutter:
             self._forget_ceiling()
         self._keep_next()
         for press in list(self._held):
-            if self._keeping and press is self._held[0]:
+            if press is self._keeping:
                 continue
             if self.core.now >= press.pressed_at + self.core.settings.patience_s or self.hopeless():
                 why = self._dispersals.idle_why or "the other units could not take a picture in time"

@@ -127,8 +127,7 @@ class ToOwnCard:
     def fail(self, error: Refused) -> None:
         self._forget()
         text = str(error)
-        if not self._core.run(self._discard(text), self._picture.id, lambda _: self._let_go(False, text)):
-            self._let_go(False, text)
+        self._core.run(self._discard(text), self._picture.id, lambda _: self._let_go(False, text))
 
     def _forget(self) -> None:
         self.waiting_bytes -= sum(_data_bytes(request) for request in self._todo)
@@ -140,8 +139,7 @@ class ToOwnCard:
             return
         step = self._one(self._todo.popleft()) if self._todo else self._store()
         self._busy = True
-        if not self._core.run(step, self._picture.id, self._broke):
-            self._broke(CardError(f"too much waits for picture {self._picture.id}"))
+        self._core.run(step, self._picture.id, self._broke)
 
     def _one(self, request: BeginPart | WritePart) -> Step:
         yield request

@@ -19,7 +19,8 @@ from hal.errors import DandelionError
 Step = Generator[Request, Any, Any]
 
 MAX_WAITING_PER_PICTURE = 32
-"""Steps that may wait behind one of the same picture; more are refused: messages come again, commands are told."""
+"""Steps that may wait behind one of the same picture before it is `crowded`: its messages are thrown away then, for
+they come again. What the unit itself begins goes on top, a few steps for each message taken."""
 
 
 @dataclass(slots=True)
@@ -45,20 +46,19 @@ class Steps:
         """Whether a step on this picture is under way."""
         return picture in self._waiting
 
-    def start(self, step: Step, picture: PictureId | None, on_error: Callable[[DandelionError], None]) -> bool:
-        """Begin a step, or queue it behind the one on the same picture; False when too many wait there already."""
+    def crowded(self, picture: PictureId) -> bool:
+        """Whether so many steps wait for this picture that no message may add one."""
+        return len(self._waiting.get(picture, ())) >= MAX_WAITING_PER_PICTURE
+
+    def start(self, step: Step, picture: PictureId | None, on_error: Callable[[DandelionError], None]) -> None:
+        """Begin a step, or queue it behind the one on the same picture."""
         run = _Run(step, picture, on_error)
         if picture is not None:
             if picture in self._waiting:
-                waiting = self._waiting[picture]
-                if len(waiting) >= MAX_WAITING_PER_PICTURE:
-                    step.close()
-                    return False
-                waiting.append(run)
-                return True
+                self._waiting[picture].append(run)
+                return
             self._waiting[picture] = deque()
         self._resume(run, None, None)
-        return True
 
     def answer(self, answer: Answer) -> None:
         """Bring the answer of one request back to the step that asked."""

@@ -19,9 +19,11 @@ from firmware.copying import Copies
 from firmware.core import Core, Settings
 from firmware.deletion import Deletions
 from firmware.dispersal import Dispersals
+from firmware.drop_by_hand import DropByHand
 from firmware.drops import Drops
 from firmware.errors import ClonedUnit, ForeignSession, PeerError, Refused
 from firmware.events import Answer, Memory, Request, WallClock
+from firmware.evictions import Evictions
 from firmware.held import HeldCopies
 from firmware.holding import Holding
 from firmware.hosting import Hostings
@@ -63,7 +65,9 @@ class Unit:
         self.serving = Serving(core)
         self.copies = Copies(core, self.dispersals, self.read_outs)
         self.planner = Planner(core, self.dispersals)
-        self.drops = Drops(core, self.proofs, self.shutter, self.hostings, self._in_use)
+        evictions = Evictions(core, self._in_use)
+        self.drops = Drops(core, self.proofs, self.shutter, self.hostings, evictions)
+        self.drop_by_hand = DropByHand(core, self.proofs, evictions)
         self.adoptions = Adoptions(core, self.proofs, self.read_outs, self.dispersals, inventoried=memory.inventoried)
         self.holding = Holding(core, self.held)
         self.deletions = Deletions(core, self.dispersals)
@@ -159,7 +163,7 @@ class Unit:
             case m.NameAsk():
                 self.beacons.on_name_ask(received.source)
             case _:
-                if received.destination == core.unit:
+                if received.destination == core.unit and not any(map(core.steps.crowded, _pictures(received.message))):
                     self._handlers[type(received.message)](received.source, received.message)
         self.adoptions.heard(received.source)
 
@@ -207,8 +211,8 @@ class Unit:
                 self.read_outs.get(command)
             case c.PlaceCopy():
                 self.copies.copy(command)
-            case c.DropOwn(ticket, picture):
-                self.drops.drop(ticket, picture)
+            case c.DropOwn():
+                self.drop_by_hand.drop(command)
             case c.DeletePicture(ticket, picture):
                 self.deletions.delete(ticket, picture)
             case c.Verify(ticket, picture):
@@ -299,6 +303,17 @@ class Unit:
     def _outgoing(self) -> Iterator[Outgoing]:
         yield from self.dispersals.outgoing()
         yield from self.serving.outgoing()
+
+
+def _pictures(message: m.Message) -> list[PictureId]:
+    """Those that handling it begins a step on."""
+    match message:
+        case m.Request(picture):
+            return [picture.id]
+        case m.Inventory(_, rows):
+            return [row.picture.id for row in rows]
+    found = getattr(message, "id", None)
+    return [found] if isinstance(found, PictureId) else []
 
 
 Handler = Callable[[int, Any], None]

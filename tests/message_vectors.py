@@ -12,6 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from firmware.fields import LATEST_UNIX_S
 from firmware.messages import KINDS, MAX_PART_BYTES, Accept, Copy, Message
 from firmware.pictures import MAX_PICTURE_BYTES, MAX_UNIT, PictureId
 
@@ -61,13 +62,13 @@ VECTORS = read_vectors()
 
 _U8, _U16 = st.integers(0, 0xFF), st.integers(0, 0xFFFF)
 _UNITS = st.integers(1, MAX_UNIT)
-_SIZES = st.integers(0, MAX_PICTURE_BYTES)
+_OFFSETS = st.integers(0, MAX_PICTURE_BYTES)
 _U64 = st.integers(0, 2**64 - 1)
 
 
 @st.composite
 def _ranges(draw: st.DrawFn) -> tuple[tuple[int, int], ...]:
-    edges = sorted(draw(st.sets(_SIZES, max_size=64)))
+    edges = sorted(draw(st.sets(_OFFSETS, max_size=64)))
     return tuple(zip(edges[0::2], edges[1::2], strict=False))
 
 
@@ -76,7 +77,8 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("link", "handle", "hops"), _U8),
     **dict.fromkeys(("asker", "holder", "owner", "unit"), _UNITS),
     **dict.fromkeys(("attempt", "row_attempt", "version"), _U64),
-    **dict.fromkeys(("below", "size_bytes"), _SIZES),
+    "below": _OFFSETS,
+    "size_bytes": st.integers(1, MAX_PICTURE_BYTES),
     **dict.fromkeys(("epoch", "needed_bytes"), st.integers(0, 2**32 - 1)),
     **dict.fromkeys(("nonce", "proof"), st.binary(min_size=16, max_size=16)),
     **dict.fromkeys(("missing", "have"), _ranges()),
@@ -87,8 +89,8 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "sha256": st.binary(min_size=32, max_size=32),
     "digest4": st.binary(min_size=4, max_size=4),
     "holders": st.lists(_UNITS, max_size=16).map(tuple),
-    "unix_s": st.none() | st.integers(0, 2**40 - 2).map(float),
-    "taken_at": st.none() | st.integers(0, 2**48 - 2).map(lambda ms: ms / 1000),
+    "unix_s": st.none() | st.integers(0, LATEST_UNIX_S).map(float),
+    "taken_at": st.none() | st.integers(0, 1000 * LATEST_UNIX_S).map(lambda ms: ms / 1000),
 }
 
 

@@ -252,7 +252,7 @@ def test_delete_orders_stay_until_they_are_done(catalogue: Catalogue) -> None:
     one, two = picture(1, unit=2).id, picture(2, unit=2).id
     for order in (SaveOrder(two, b"2" * 32), SaveOrder(one, b"1" * 32), SaveOrder(two, b"2" * 32, done=True)):
         catalogue.carry_out(order)
-    assert catalogue.carry_out(Orders(10)) == [(one, b"1" * 32)]
+    assert catalogue.carry_out(Orders(None, 10)) == [(one, b"1" * 32)]
 
 
 def test_the_newest_decisions_of_a_picture_stay(catalogue: Catalogue) -> None:

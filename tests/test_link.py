@@ -43,7 +43,7 @@ from hal.interfaces import TimeQuality
 
 NOW = 1000.0
 LAST = PictureId(65_534, 0xFFFF, 2**32 - 1)
-WIDE_ROW = InventoryRow(Picture(LAST, MAX_PICTURE_BYTES, bytes(32), True, 2.0**38, TimeQuality.SYNCED), 2**64 - 1)
+WIDE_ROW = InventoryRow(Picture(LAST, MAX_PICTURE_BYTES, bytes(32), True, 2.0**31, TimeQuality.SYNCED), 2**64 - 1)
 each_vector = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from message_vectors import VECTORS, Vector, messages
 
 from firmware.errors import DamagedPacket, PeerError, UnknownVersion
+from firmware.fields import LATEST_UNIX_S
 from firmware.messages import (
     KINDS,
     MAX_PART_BYTES,
@@ -143,7 +144,7 @@ def test_the_fast_way_of_part_gives_the_bytes_of_its_layout(handle: int, offset:
         Accept(PICTURE, 2**64, 0, 60, ()),
         Accept(PICTURE, -1, 0, 60, ()),
         Copy(1, 127, 10, bytes(32), None, TimeQuality.UNSET),
-        Copy(1, 128, 10, bytes(32), -1.0, TimeQuality.UNSET),
+        Copy(1, 128, 0, bytes(32), None, TimeQuality.UNSET),
         Copy(1, 128, MAX_PICTURE_BYTES + 1, bytes(32), None, TimeQuality.UNSET),
         Report(1, ((0, 0),), 10),
         Report(1, ((5, 10), (10, 20)), 20),
@@ -210,6 +211,20 @@ def test_beacon_rounds_room_down_and_time_to_seconds() -> None:
     assert heard == beacon(room_bytes=12_000, unix_s=1000.0)
 
 
+@pytest.mark.parametrize("unix_s", [-1.0, LATEST_UNIX_S + 1.0, 2.0**60])
+def test_a_time_that_cannot_be_is_not_passed_on(unix_s: float) -> None:
+    assert decode(Beacon.KIND, beacon(unix_s=unix_s).encode()) == beacon(unix_s=None)
+
+
+@pytest.mark.parametrize("unix_s", [LATEST_UNIX_S + 1, 2**40 - 2])
+def test_a_time_that_cannot_be_is_not_taken(unix_s: int) -> None:
+    body = beacon(unix_s=float(LATEST_UNIX_S)).encode()
+    told = LATEST_UNIX_S.to_bytes(5, "big")
+    assert body.count(told) == 1
+    with pytest.raises(DamagedPacket):
+        decode(Beacon.KIND, body.replace(told, unix_s.to_bytes(5, "big")))
+
+
 def test_beacon_tells_what_is_too_much_as_its_most() -> None:
     heard = decode(Beacon.KIND, beacon(queue=1_000_000, interval_s=90_000, room_bytes=10**16).encode())
     assert heard == beacon(queue=65_535, interval_s=65_535, room_bytes=(2**32 - 1) * 1000)
@@ -228,7 +243,7 @@ def test_as_many_ranges_as_are_said_to_fit_do_fit(room_bytes: int) -> None:
 
 @pytest.mark.parametrize("room_bytes", [70, 92, 127, 128, 200, 499, 500, 501, 700])
 def test_as_many_rows_as_are_said_to_fit_do_fit_and_no_more(room_bytes: int) -> None:
-    picture = Picture(LAST, MAX_PICTURE_BYTES, bytes(32), True, 2.0**38, TimeQuality.SYNCED)
+    picture = Picture(LAST, MAX_PICTURE_BYTES, bytes(32), True, 2.0**31, TimeQuality.SYNCED)
     row = InventoryRow(picture, 2**64 - 1)
     fitting = inventory_rows_that_fit(room_bytes)
     assert len(Inventory(1, (row,) * fitting, True).encode()) <= room_bytes

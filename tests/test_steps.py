@@ -132,15 +132,19 @@ def test_a_bug_of_ours_is_not_swallowed():
         log.steps.answer(Answer(token))
 
 
-def test_too_many_steps_on_one_picture_are_refused_and_the_others_go_on():
+def test_a_picture_for_which_many_steps_wait_is_crowded_until_they_have_run():
     log = Log()
     log.start(log.ask("first", look(1)), ONE)
-    taken = [log.start(log.ask(n), ONE) for n in range(MAX_WAITING_PER_PICTURE + 3)]
-    assert taken == [True] * MAX_WAITING_PER_PICTURE + [False] * 3
-    assert log.start(log.ask("other"), TWO)
+    for n in range(MAX_WAITING_PER_PICTURE):
+        assert not log.steps.crowded(ONE)
+        log.start(log.ask(n), ONE)
+    assert log.steps.crowded(ONE)
+    assert not log.steps.crowded(TWO)
+    log.start(log.ask("own"), ONE)  # what the unit itself begins is never refused
     ((token, _),) = log.requested()
     log.steps.answer(Answer(token))
-    assert log.done == ["other", ("first", None), "first", *range(MAX_WAITING_PER_PICTURE)]
+    assert log.done == [("first", None), "first", *range(MAX_WAITING_PER_PICTURE), "own"]
+    assert not log.steps.crowded(ONE)
 
 
 def test_an_answer_nobody_waits_for_is_a_bug():

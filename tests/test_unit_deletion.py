@@ -190,13 +190,13 @@ def test_deleted_at_the_host_it_is_pending_until_the_origins_tombstone_comes():
     origin.power_cut()
     assert delete(host, picture) == c.Done("pending")
     rig.run_for(100)
-    assert host.catalogue.orders(PendingOrders(10)) == [(picture.id, picture.sha256)]
+    assert host.catalogue.orders(PendingOrders(None, 10)) == [(picture.id, picture.sha256)]
     assert on_card(host, picture)  # only the origin decides about copies
     host.power_cut()
     host.restart()
     origin.restart()
     rig.run_until(gone(picture, origin, host), 60)
-    rig.run_until(lambda: not host.catalogue.orders(PendingOrders(10)), 60)
+    rig.run_until(lambda: not host.catalogue.orders(PendingOrders(None, 10)), 60)
 
 
 def test_an_order_for_another_content_is_not_obeyed():
@@ -220,7 +220,7 @@ def test_a_tombstone_counts_only_from_the_origin():
     third.on.core.say(2, m.Record(picture.id, 9, True, picture.sha256, ()))
     third.turn()
     rig.run_for(10)
-    assert host.catalogue.orders(PendingOrders(10))
+    assert host.catalogue.orders(PendingOrders(None, 10))
 
 
 # ---------------------------------------------------------------- R13

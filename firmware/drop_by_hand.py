@@ -1,0 +1,90 @@
+"""`drop`: the own file goes when a person says so, with proofs asked for where they are not fresh (DESIGN §9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from firmware.commands import DropOwn
+from firmware.core import Core
+from firmware.errors import Refused
+from firmware.evictions import Evictions
+from firmware.pictures import Entry, File, Picture, PictureId
+from firmware.proofs import Proofs
+from firmware.steps import Step
+
+
+class DropByHand:
+    """Answers to `drop`."""
+
+    def __init__(self, core: Core, proofs: Proofs, evictions: Evictions) -> None:
+        self.core = core
+        self._proofs = proofs
+        self._evictions = evictions
+
+    def drop(self, command: DropOwn) -> None:
+        """Done once the file is gone, which it may be already."""
+        ticket, picture = command.ticket, command.picture
+        self.core.run(self._drop(ticket, picture), picture, lambda e: self._refuse(ticket, picture, str(e)))
+
+    def _drop(self, ticket: int, picture: PictureId) -> Step:
+        core, needed = self.core, self.core.settings.rules.copies_min
+        entry = yield from core.look_up(picture)
+        if entry is None or entry.deleted or picture.unit != core.unit:
+            self._refuse(ticket, picture, "it is no picture of this unit")
+            return
+        if entry.file is File.GONE:
+            core.done(ticket)
+            return
+        if self._evictions.in_use(picture):
+            self._refuse(ticket, picture, "it is being sent to another unit now")
+            return
+        if len(self._evictions.proved(entry)) >= needed:
+            self._evict(ticket, entry.picture, needed)
+            return
+        waiting = {c.unit for c in entry.listed}
+        if len(waiting) < needed:
+            self._refuse(ticket, picture, f"{len(waiting)} other units hold it and {needed} are needed")
+            return
+        self._ask_then_drop(ticket, entry, needed, waiting)
+
+    def _ask_then_drop(self, ticket: int, entry: Entry, needed: int, waiting: set[int]) -> None:
+        picture = entry.picture
+        proved: set[int] = set()
+
+        def told(unit: int) -> Callable[[bool], None]:
+            def answer(right: bool) -> None:
+                waiting.discard(unit)
+                if right:
+                    proved.add(unit)
+                if waiting:
+                    return
+                if len(proved) >= needed:
+                    self._evict(ticket, picture, needed)
+                else:
+                    self._refuse(ticket, picture.id, f"{len(proved)} units have proved it now and {needed} are needed")
+
+            return answer
+
+        for unit in sorted(waiting):
+            answer = told(unit)
+            if not self._proofs.ask(entry, unit, answer):
+                answer(False)
+
+    def _evict(self, ticket: int, picture: Picture, needed: int) -> None:
+        def told(gone: bool) -> None:
+            if gone:
+                self.core.done(ticket)
+            else:
+                self._refuse(ticket, picture.id, "its proofs are not fresh any more, or it is wanted now")
+
+        self._evictions.begin(picture, needed, told)
+
+    def _refuse(self, ticket: int, picture: PictureId, why: str) -> None:
+        self.core.failed(
+            ticket,
+            Refused(
+                f"the own file of picture {picture} was not dropped: {why}",
+                did="nothing was changed",
+                can="see `whereis` for who holds it, or make another copy with `copy`",
+            ),
+        )
