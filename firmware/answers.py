@@ -11,7 +11,7 @@ from firmware import rows
 from firmware.control import Reply
 from firmware.errors import Refused, WrongArgument
 from firmware.events import Counted, Counts, Decisions, LookUp, Names, Page, SaveDecision
-from firmware.pictures import Entry, Picture, PictureId
+from firmware.pictures import MAX_UNIT, Entry, Picture, PictureId
 from firmware.status import status_row
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ PAGE = 200
 """Entries of `list` looked up at once; the radio goes on between two pages."""
 MAX_SHOTS = 1000
 """Pictures that one `shoot -n` may ask for."""
-DATA_WAITING_BYTES = 4_000_000
-"""Bytes of a read-out that wait for a slow reader before the read-out is given up."""
+FARTHEST_UNIX_S = 1e12
+"""A time farther from 1970 is a mistake of whoever asks; NaN and infinity are, too."""
 PROGRESS_EVERY_S = 0.25
 """How often `copy` tells how far it is."""
 
@@ -61,15 +61,7 @@ class Answers:
     async def _told(self, make: Callable[[int], c.Command], reply: Reply | None = None) -> object:
         """Give the unit a command and pass on what it tells; returns Done's value, raises what Failed says."""
         told: asyncio.Queue[c.Told] = asyncio.Queue()
-        waiting = 0
-
-        def tell(item: c.Told) -> None:
-            nonlocal waiting
-            if isinstance(item.what, c.Data):
-                waiting += len(item.what.data)
-            told.put_nowait(item)
-
-        ticket = self.service.new_ticket(tell)
+        ticket = self.service.new_ticket(told.put_nowait)
         try:
             self.service.command(make(ticket))
             while True:
@@ -87,10 +79,8 @@ class Answers:
                             from_unit=what.from_unit,
                         )
                     case c.Data(offset, data) if reply is not None:
-                        waiting -= len(data)
-                        if waiting > DATA_WAITING_BYTES:
-                            raise Refused("the reader does not keep up", did="the read-out was given up")
                         await reply.data(offset, data)
+                        self.service.command(c.Took(ticket, len(data)))
                     case _:
                         pass
         finally:
@@ -143,8 +133,8 @@ class Answers:
                     await reply.progress(picture=str(picture), done_bytes=said, total_bytes=d.outgoing.size_bytes)
 
     async def _unit_number(self, text: str) -> int:
-        if text.isdigit():
-            return int(text)
+        if text.isascii() and text.isdigit():
+            return _unit_in_range(int(text))
         own = self.service.config.unit
         names = {n.name: n.unit for n in self.service.unit.core.neighbours if n.name is not None} | {own.name: own.id}
         if text not in names:
@@ -171,9 +161,11 @@ class Answers:
     # ------------------------------------------------------------ questions
 
     async def _list(self, arguments: Arguments, reply: Reply) -> None:
-        origin, since_s = arguments.get("unit"), arguments.get("since_s")
+        origin, since_s = arguments.get("unit"), _since(arguments)
         if isinstance(origin, str):
             origin = await self._unit_number(origin)
+        elif origin is not None:
+            origin = _unit_in_range(origin)
         after: PictureId | None = None
         while True:
             page = await self.service.ask(Page(origin, since_s, after, PAGE))
@@ -275,6 +267,21 @@ def _seconds(arguments: Arguments) -> float:
     value = arguments.get("timeout_s", 60.0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 86_400:
         raise WrongArgument(f"timeout_s = {value!r}", can="seconds, more than 0 and at most a day")
+    return float(value)
+
+
+def _unit_in_range(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_UNIT:
+        raise WrongArgument(f"unit {value!r}", can=f"a number of 1 to {MAX_UNIT}, or a name")
+    return value
+
+
+def _since(arguments: Arguments) -> float | None:
+    value = arguments.get("since_s")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= FARTHEST_UNIX_S:
+        raise WrongArgument(f"since_s = {value!r}", can="Unix seconds, or null")
     return float(value)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from firmware.collecting import Collecting
 from firmware.core import Core
 from firmware.errors import Refused
+from firmware.own_copy import Delivery
 from firmware.pictures import Picture, PictureId
 from firmware.searching import Search
 from firmware.sinks import Sink
@@ -35,6 +36,7 @@ class ReadOut:
     tried: dict[int, str] = field(default_factory=dict)
     search: Search | None = None
     collecting: Collecting | None = None
+    delivery: Delivery | None = None  # of the own file
 
     @property
     def what(self) -> str:
@@ -74,6 +76,8 @@ class ReadOut:
 
     def out_of_time(self) -> Refused:
         """No progress for patience_s."""
+        if self.state is State.DELIVER:
+            return Refused(f"nothing of it was taken for {self.patience_s:.0f} s", can="write it somewhere faster")
         return Refused("; ".join([f"nothing came for {self.patience_s:.0f} s", *self._did()]), can="try again later")
 
     def _did(self) -> list[str]:

@@ -6,6 +6,7 @@ Exit status: 0 done; 1 could not be done; 2 wrong usage or config; 130 ended by 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say (sys.argv without them) and return the exit status. Raises nothing."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        _prepare_streams()
         status = _do(arguments)
         sys.stdout.flush()
         return status
@@ -39,12 +41,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         return leaving.code if isinstance(leaving.code, int) else 2
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # `| head` has read enough; what is left in the buffer goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except BrokenPipeError:  # `| head` has read enough
+        _silence_stdout()
         return 1
     except Exception as error:  # noqa: BLE001  the one place: a person at a prompt is told in one line
         _tell_bug(error)
         return 1
+
+
+def _prepare_streams() -> None:
+    """A stream that was closed before we began goes nowhere; names that are no text are printed with escapes."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - for the whole process
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _silence_stdout() -> None:
+    """What is left in its buffer goes nowhere, so that nothing fails at the very end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _do(arguments: list[str]) -> int:
@@ -60,10 +81,13 @@ def _do(arguments: list[str]) -> int:
             return bench.main(rest)
     options = _parser().parse_args(arguments)
     from firmware import config, lines
+    from firmware.client import Client
     from firmware.output import Output
     from firmware.verbs import VERBS
 
     loaded = config.load(options.config or Path(os.environ.get("DANDELION_CONFIG") or DEFAULT_CONFIG))
+    if options.verb == "run" or not Client(loaded.unit.socket_path).runs():  # a unit that runs has its port open
+        config.check_port(loaded)
     with Output(as_json=options.json, human=lines.BY_VERB.get(options.verb, lines.change)) as output:
         return VERBS[options.verb](options, loaded, output)
 

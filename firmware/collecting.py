@@ -59,6 +59,7 @@ class Collecting:
         self._sha256 = hashlib.sha256()
         self._ahead: dict[int, bytes] = {}  # parts above the first gap, by offset; they never overlap
         self._written_bytes = 0
+        self._full_at = float("-inf")  # when a part last came that the sink had no room for: no fault of the holder's
         self._tries = 0
         self._get_at = core.now
         self._began = core.now
@@ -130,6 +131,7 @@ class Collecting:
         self.air_bytes += len(part.data) + m.Part.FIXED_BYTES + self._overhead_bytes
         room_bytes = HELD_BYTES - self._sink.waiting_bytes
         if part.offset + len(part.data) > self._written_bytes + room_bytes:
+            self._full_at = now
             return
         for offset, data in receiver.on_part(part.offset, part.data, now):
             self._ahead[offset] = data
@@ -154,7 +156,7 @@ class Collecting:
 
     @property
     def _gives_up_at(self) -> float:
-        return max(self._began, self.came_at) + PATIENCE_S
+        return max(self._began, self.came_at, self._full_at) + PATIENCE_S
 
     def _fits(self, picture: Picture) -> bool:
         """Whether COPY tells of what is wanted, and of the same as the COPY before."""

@@ -14,20 +14,31 @@ from firmware.pictures import Picture, PictureId
 
 @dataclass(frozen=True, slots=True)
 class Shoot:
-    """Press the shutter. Done: the Picture, once it is durable."""
+    """Press the shutter. Done: the Picture, once it is durable. ticket: None where nobody waits."""
 
-    ticket: int
+    ticket: int | None
     priority: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Get:
-    """Read a picture out. Found, then Data from offset 0 in order, perhaps again; Done: Collected."""
+    """Read a picture out. Found, then Data from offset 0 in order, perhaps again; Done: Collected.
+
+    Say Took for each Data: what is not taken is not read, from the own card or from the radio.
+    """
 
     ticket: int
     picture: PictureId
     preview: bool
     timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """The person's program has taken so many bytes of what Data told of a Get. Nothing is told of it."""
+
+    ticket: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class Cancel:
     ticket: int
 
 
-Command = Shoot | Get | PlaceCopy | DropOwn | DeletePicture | Verify | Cancel
+Command = Shoot | Get | Took | PlaceCopy | DropOwn | DeletePicture | Verify | Cancel
 
 
 @dataclass(frozen=True, slots=True)

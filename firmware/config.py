@@ -18,6 +18,7 @@ from firmware.errors import ConfigError
 from firmware.pictures import MAX_UNIT
 from firmware.values import NotAllowed
 from hal.interfaces import Duplex
+from hal.ptys import is_pty
 
 MAX_CONFIG_BYTES = 64_000  # a full example has 2 kB; whatever is longer is another file given by mistake
 SOCKET_NAME = "control.sock"
@@ -108,8 +109,9 @@ class Security:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole, checked config file."""
+    """A whole, checked config file. file: where it was read from."""
 
+    file: Path
     unit: Unit
     card: Card
     camera: Camera
@@ -186,9 +188,13 @@ _KEYS: Mapping[str, Mapping[str, tuple[str, Read]]] = {
 def load(path: Path) -> Config:
     """Read and check the file. ConfigError for whatever is wrong with it; its text begins with the path."""
     try:
-        return _build(_parse(path))
+        return _build(path, _parse(path))
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error.what}", did=error.did, can=error.can) from error
+        raise _in_file(path, error) from error
+
+
+def _in_file(path: Path, error: ConfigError) -> ConfigError:
+    return ConfigError(f"{path}: {error.what}", did=error.did, can=error.can)
 
 
 def _parse(path: Path) -> dict[str, object]:
@@ -208,7 +214,7 @@ def _parse(path: Path) -> dict[str, object]:
         raise ConfigError(f"not TOML: {error}", can="deploy/config.example.toml shows the form") from error
 
 
-def _build(tables: Mapping[str, object]) -> Config:
+def _build(path: Path, tables: Mapping[str, object]) -> Config:
     for table in tables:
         if table not in _KEYS:
             raise _unknown(f"[{table}]", table, _KEYS, "table")
@@ -224,6 +230,7 @@ def _build(tables: Mapping[str, object]) -> Config:
             can="allowed: [security] insecure = true, which runs on a virtual line (pty) only",
         )
     config = Config(
+        file=path,
         unit=Unit(**found["unit"]),
         card=Card(**found["card"]),
         camera=Camera(**found["camera"]),
@@ -277,15 +284,19 @@ def _check_together(config: Config) -> None:
     if dispersal.copies_min > dispersal.copies:
         allowed = f"1 to {dispersal.copies} (dispersal.copies)"
         raise _wrong("dispersal.copies_min", dispersal.copies_min, "more than dispersal.copies", allowed)
-    if config.radio.driver == "serial":
-        _check_pty(config.radio.port)
 
 
-def _check_pty(port: str) -> None:
-    """A port that is not there yet is no error: the unit waits for it and looks again when it opens it."""
-    if not os.path.exists(port):
+def check_port(config: Config) -> None:
+    """For whoever is about to open the port: ConfigError where it is no pty.
+
+    A port that is not there yet is no error: the unit waits for it and looks again when it opens it.
+    """
+    if config.radio.driver != "serial":
         return
-    from hal.serial_radio import is_pty  # brings pyserial; a command where the line is down starts without
-
-    if not is_pty(port):
-        raise _wrong("radio.port", port, "not a pty, and there is no credential", "a virtual line (pty)")
+    try:
+        status = os.stat(config.radio.port)
+    except OSError:
+        return
+    if not is_pty(status):
+        error = _wrong("radio.port", config.radio.port, "not a pty, and there is no credential", "a virtual line (pty)")
+        raise _in_file(config.file, error)

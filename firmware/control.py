@@ -24,10 +24,11 @@ from firmware.control_lines import (
     decode_request,
     encode,
 )
-from firmware.errors import MisuseError, Refused, WrongArgument
+from firmware.errors import MisuseError, Refused, UnitRuns, WrongArgument
 from hal.errors import DandelionError
 
 MAX_CLIENTS = 32  # guess: a person, a page and some scripts; each costs a task and at most two buffers
+MAX_CONNECTIONS = 2 * MAX_CLIENTS  # as many that are told that there are too many; more are closed without a word
 MAX_BACKLOG = 16  # connections that may wait for accept
 REQUEST_TIMEOUT_S = 10.0  # guess: a client that connects and says nothing would hold a place for ever
 SOCKET_MODE = 0o660  # owner and group may give commands (HANDOVER §5)
@@ -90,18 +91,23 @@ class Server:
         self._server: asyncio.Server | None = None
 
     async def listen(self) -> None:
-        """Put the socket in its place, whatever stale one is there; once the file is there, it answers."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        """Put the socket in its place, whatever stale one is there; once the file is there, it answers. Refused where
+        there can be none."""
         fresh = self._path.with_name(self._path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        listener.bind(self._open.enter_context(address(fresh)))
-        fresh.chmod(SOCKET_MODE)
-        listener.listen(MAX_BACKLOG)
-        self._server = await asyncio.start_unix_server(
-            self._accept, sock=listener, limit=MAX_REQUEST_BYTES, backlog=MAX_BACKLOG
-        )
-        self._inode = fresh.stat().st_ino
-        fresh.rename(self._path)
+        try:
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            fresh.unlink(missing_ok=True)
+            listener.bind(self._open.enter_context(address(fresh)))
+            fresh.chmod(SOCKET_MODE)
+            listener.listen(MAX_BACKLOG)
+            self._server = await asyncio.start_unix_server(
+                self._accept, sock=listener, limit=MAX_REQUEST_BYTES, backlog=MAX_BACKLOG
+            )
+            self._inode = fresh.stat().st_ino
+            fresh.rename(self._path)
+        except OSError as error:
+            why = f"the control socket {self._path} cannot be made: {error.strerror}"
+            raise Refused(why, can="look at what is there, or set unit.runtime_dir") from error
 
     async def close(self) -> None:
         """Take the socket away, tell every client that the unit ends, and wait until all have been left."""
@@ -117,6 +123,9 @@ class Server:
         self._open.close()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._tasks) >= MAX_CONNECTIONS:  # each is a descriptor, and the camera and the card need some
+            writer.close()
+            return
         task = asyncio.get_running_loop().create_task(self._converse(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -189,7 +198,8 @@ async def serve(path: Path, handler: Handler) -> Server:
 
 @contextmanager
 def hold(runtime_dir: Path) -> Iterator[None]:
-    """Be the only unit of this runtime_dir (made if missing) while the context lasts; Refused if that cannot be.
+    """Be the only unit of this runtime_dir (made if missing) while the context lasts; UnitRuns or Refused if that
+    cannot be.
 
     flock: the kernel gives it back however the holder ends.
     """
@@ -202,7 +212,7 @@ def hold(runtime_dir: Path) -> Iterator[None]:
         raise Refused(why, can="make that directory writable, or set unit.runtime_dir") from error
     try:
         if not _lock(lock):
-            raise Refused(f"a unit runs here already: it holds {path}", can="stop that one first")
+            raise UnitRuns(f"a unit runs here already: it holds {path}", can="stop that one first")
         yield
     finally:
         os.close(lock)

@@ -9,6 +9,7 @@ MisuseError (ValueError)        we were misused: exit status 2 at the command li
 ├── ConfigError                 a key or value of the config file
 └── WrongArgument               an argument of a command
 Refused                         a command that is right but cannot be done now: exit status 1
+├── UnitRuns                    another process holds the lock of this runtime_dir
 └── NobodyRuns (ConnectionError)   no unit holds the control socket
 """
 
@@ -59,6 +60,10 @@ class WrongArgument(MisuseError):
 
 class Refused(DandelionError):
     """What was asked for is allowed but cannot be done now; says why and what can be done."""
+
+
+class UnitRuns(Refused):
+    """A unit runs here already, or whoever else holds the lock of this runtime_dir."""
 
 
 class NobodyRuns(Refused, ConnectionError):

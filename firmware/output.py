@@ -11,6 +11,7 @@ from typing import Protocol, Self
 from firmware import lines
 from firmware.client import Answer
 from firmware.control_lines import Note, Progress, Row
+from firmware.errors import Refused
 from hal.errors import DandelionError
 
 PLAIN_STEPS = 10  # plain lines of progress of one transfer: more tell nothing more
@@ -109,7 +110,13 @@ class Output:
     def row(self, fields: lines.Fields) -> None:
         """A result."""
         self._close_bar()
-        print(self._line(fields), flush=True)
+        try:
+            print(self._line(fields), flush=True)
+        except BrokenPipeError:
+            raise  # who reads has had enough: no error
+        except OSError as error:
+            can = "make room where the output goes, or send it elsewhere"
+            raise Refused(f"the output cannot be written: {error.strerror}", can=can) from error
 
     def note(self, text: str) -> None:
         """Something to read meanwhile."""

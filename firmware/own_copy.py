@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any
 
 from firmware.core import Core
@@ -15,6 +15,8 @@ from hal.errors import CardError
 
 BLOCK_BYTES = 32_768
 """Read from the card at once."""
+WAITING_BYTES = 65_536
+"""Of a file that may wait in memory for whoever reads it (DESIGN §5: 64 kB)."""
 
 
 def is_whole(core: Core, entry: Entry | None) -> Generator[Request, Any, bool]:
@@ -65,19 +67,43 @@ def preview(core: Core, picture: PictureId) -> Generator[Request, Any, bytes]:
     return found
 
 
-def stream(picture: Picture, sink: Sink, wanted: Callable[[], bool]) -> Generator[Request, Any, bool]:
-    """All bytes, block by block, once more through the digest: CardError. False: it was not `wanted` any more."""
-    digest, offset = hashlib.sha256(), 0
-    while offset < picture.size_bytes:
-        block = yield ReadFile(picture, offset, min(BLOCK_BYTES, picture.size_bytes - offset))
-        assert isinstance(block, bytes)
-        if not wanted():
-            return False
-        if not block:
-            break
-        digest.update(block)
-        sink.write(offset, block)
-        offset += len(block)
-    if digest.digest() != picture.sha256:
-        raise CardError(f"the file of picture {picture.id} on this card is damaged")
-    return True
+class Delivery:
+    """A file of the own card on its way to a sink, block by block and once more through the digest.
+
+    Each block is a step of its own, so that it is read only when the sink has room for it.
+    """
+
+    def __init__(self, picture: Picture, sink: Sink) -> None:
+        self.picture = picture
+        self._sink = sink
+        self._sha256 = hashlib.sha256()
+        self._offset = 0
+        self._reading = False
+
+    @property
+    def wants_block(self) -> bool:
+        """Whether the next block should be read now."""
+        waiting_bytes = self._sink.waiting_bytes
+        return not (self._reading or self.whole) and (not waiting_bytes or waiting_bytes + BLOCK_BYTES <= WAITING_BYTES)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it was given to the sink."""
+        return self._offset == self.picture.size_bytes
+
+    def block(self) -> Generator[Request, Any, None]:
+        """Read the next one and hand it over; CardError where the file is not what it should be."""
+        self._reading = True
+        try:
+            size_bytes = min(BLOCK_BYTES, self.picture.size_bytes - self._offset)
+            data = yield ReadFile(self.picture, self._offset, size_bytes)
+        finally:
+            self._reading = False
+        assert isinstance(data, bytes)
+        self._sha256.update(data)
+        if len(data) != size_bytes or (
+            self._offset + size_bytes == self.picture.size_bytes and self._sha256.digest() != self.picture.sha256
+        ):
+            raise CardError(f"the file of picture {self.picture.id} on this card is damaged")
+        self._sink.write(self._offset, data)
+        self._offset += size_bytes

@@ -137,11 +137,39 @@ class ReadOuts:
         if whole and entry is not None and read_out.state is State.LOOK_UP:
             states.read_out.move(read_out, "here")
             read_out.sink.begin(Found(entry.picture, entry.picture.size_bytes, unit))
-            all_of_it = yield from own_copy.stream(
-                entry.picture, read_out.sink, lambda: read_out.state is State.DELIVER
-            )
-            if all_of_it:
-                self._hand_over(read_out, Collected(entry.picture, unit, 0))
+            read_out.delivery = own_copy.Delivery(entry.picture, read_out.sink)
+            self._deliver_on(read_out)
+
+    def _deliver_on(self, read_out: ReadOut) -> None:
+        """The next block from the own card, if it is wanted now."""
+        delivery = read_out.delivery
+        if delivery is not None and read_out.state is State.DELIVER and delivery.wants_block:
+            step = self._deliver_block(read_out, delivery)
+            self._core.run(step, read_out.id, lambda error: self._own_failed(read_out, error))
+
+    def _deliver_block(self, read_out: ReadOut, delivery: own_copy.Delivery) -> Step:
+        if read_out.state is not State.DELIVER or not delivery.wants_block:
+            return
+        yield from delivery.block()
+        if read_out.state is not State.DELIVER:
+            return
+        if delivery.whole:
+            self._hand_over(read_out, Collected(delivery.picture, self._core.unit, 0))
+        else:
+            self._deliver_on(read_out)
+
+    def took(self, ticket: int, size_bytes: int) -> None:
+        """A person's program has taken these bytes: there is room for more."""
+        for read_out in self._all:
+            sink = read_out.sink
+            if isinstance(sink, ToPerson) and sink.ticket == ticket:
+                sink.waiting_bytes -= size_bytes
+                read_out.progress_at = self._core.now
+                self._deliver_on(read_out)
+
+    def busy_with(self, picture: PictureId) -> bool:
+        """Whether the own file of this picture is being delivered."""
+        return any(r.id == picture and r.delivery is not None and r.state is State.DELIVER for r in self._all)
 
     def _name_holders(self, read_out: ReadOut, entry: Entry | None) -> None:
         """Whom the own dispersal list names; for a preview the origin, which keeps them all; else WHERE will tell."""

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import random
-import signal
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from typing import cast, get_args
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast, get_args
 
 from firmware import commands as c
 from firmware.answers import Answers
 from firmware.catalogue import CatalogueDamaged
 from firmware.catalogue_home import CatalogueFile
-from firmware.client import Client
 from firmware.config import Config
-from firmware.control import Server, hold, serve
+from firmware.control import Server, serve
 from firmware.core import Settings
 from firmware.determine import Policy, Rules
-from firmware.errors import Refused
 from firmware.events import Answer, CardRequest, CatalogueRequest, Request, TakePicture, WallClock
 from firmware.link import Link
+from firmware.log_printer import LogPrinter
 from firmware.seal import InsecureSeal
-from firmware.startup import start_up
+from firmware.startup import Started, start_up
 from firmware.unit import Unit
-from firmware.worker import Worker
+from firmware.worker import Worker, in_thread
 from hal.board import make_camera, make_radio
 from hal.clock import SystemClock
 from hal.directory_card import DirectoryCard
@@ -40,8 +35,6 @@ CLOCK_EVERY_S = 60.0
 """Wall time is compared with the system's this often."""
 END_TIMEOUT_S = 3.0
 """What is under way on the card may take so long at the end; DESIGN §9 allows 5 s in all."""
-GIVE_WAY_S = 20.0
-"""How long `run` waits for a temporary unit to end."""
 LONGEST_SLEEP_S = 3600.0
 READS_AT_ONCE = 4
 READ_EVERY_S = 0.020
@@ -57,8 +50,10 @@ _CATALOGUE = get_args(CatalogueRequest)
 class Service:
     """A Unit with its machine. Make it and call main() within a running loop's thread."""
 
-    def __init__(self, config: Config, *, temporary: bool, card: Card | None = None) -> None:
-        """card: in place of the directory that the config names."""
+    def __init__(
+        self, config: Config, *, temporary: bool, printer: LogPrinter | None = None, card: Card | None = None
+    ) -> None:
+        """printer: events go there too. card: in place of the directory that the config names."""
         self.config = config
         self.temporary = temporary
         self._root = card if card is not None else DirectoryCard(str(config.card.path))
@@ -71,6 +66,7 @@ class Service:
         self._reads = 0  # since the last packet
         self._pause: asyncio.TimerHandle | None = None  # until the port is read again
         self._broken: BaseException | None = None
+        self._printer = printer
         self._printed = 0
         self._ticket = 0
         self._told: dict[int, Callable[[c.Told], None]] = {}
@@ -82,23 +78,31 @@ class Service:
 
     async def main(self, ready: Callable[[], None]) -> None:
         """Be the unit until stop is set; ready() once the control socket answers. Raises what a start-up raises."""
-        server = await self._start()
+        self._loop.set_exception_handler(self._escaped)
+        reading, stopped = in_thread("start-up", self._read_card), self._loop.create_task(self.stop.wait())
+        await asyncio.wait((reading, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            return  # told to end before the card was read: the next start takes up what had begun
+        server = await self._start(reading.result())
         ready()
         try:
-            await self.stop.wait()
+            await stopped
         finally:
             await self._end(server)
         if self._broken is not None:
             raise self._broken
 
-    async def _start(self) -> Server:
-        config, loop = self.config, self._loop
-        rng = random.SystemRandom()
-        rules = rules_of(config)
+    def _read_card(self) -> Started:
+        """Start-up: reads every file where the catalogue was lost, which takes minutes on a large card."""
+        config, rules = self.config, rules_of(self.config)
         home = CatalogueFile(str(config.card.catalogue_path), config.unit.id)
-        self._store, self._catalogue, memory, notices = start_up(
-            self._root, home, config.unit.id, rng, copies=rules.copies, priority_copies=rules.wanted(True)
-        )
+        rng = random.SystemRandom()
+        copies, priority_copies = rules.copies, rules.wanted(True)
+        return start_up(self._root, home, config.unit.id, rng, copies=copies, priority_copies=priority_copies)
+
+    async def _start(self, started: Started) -> Server:
+        config, loop, rules = self.config, self._loop, rules_of(self.config)
+        self._store, self._catalogue, memory, notices = started
         self.radio = make_radio(
             config.radio.driver,
             self.clock,
@@ -106,6 +110,7 @@ class Service:
             baud=config.radio.baud,
             duplex=config.radio.duplex,
             rtscts=config.radio.rtscts,
+            pty_only=config.security.insecure,
         )
         self.camera = make_camera(
             config.camera.driver, folder=config.camera.folder, size=config.camera.size, quality=config.camera.quality
@@ -114,7 +119,12 @@ class Service:
         link = Link(config.unit.id, InsecureSeal(config.unit.id, memory.boot), self.radio.mtu_bytes)
         now = self.clock.monotonic()
         self.unit = Unit(
-            self._settings(rules), memory, link, random.Random(rng.random()), self.radio.line_bytes_per_s, now
+            self._settings(rules),
+            memory,
+            link,
+            random.Random(random.SystemRandom().random()),
+            self.radio.line_bytes_per_s,
+            now,
         )
         for notice in notices:
             self.unit.core.log("card", notice)
@@ -163,8 +173,16 @@ class Service:
 
     def _break(self, error: BaseException) -> None:
         """A bug: end the unit with it, so that it is started anew."""
-        self._broken = error
+        self._broken = self._broken or error
         self.stop.set()
+
+    def _escaped(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody has caught, in a callback or a command: a bug too, but where the system refuses a connection."""
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            self._break(error)
+        else:
+            loop.default_exception_handler(context)
 
     # ------------------------------------------------------------ the turn: after everything that happens
 
@@ -268,9 +286,9 @@ class Service:
         journal = self.unit.core.journal
         if journal.count == self._printed:
             return
-        if not self.temporary:
+        if self._printer is not None:
             for line in journal.after(self._printed):
-                print(f"{line.event}: {line.text}", file=sys.stderr, flush=True)
+                self._printer.print(f"{line.event}: {line.text}")
         self._printed = journal.count
         self._loop.create_task(self._wake_followers())
 
@@ -305,7 +323,7 @@ class Service:
         interval_s = self.config.shutter.interval_s
         assert interval_s is not None
         self._loop.call_later(interval_s, self._interval)
-        self.command(c.Shoot(self.new_ticket(lambda _told: None)))
+        self.command(c.Shoot(None))
 
     # ------------------------------------------------------------ for the control socket's commands
 
@@ -348,101 +366,3 @@ def rules_of(config: Config) -> Rules:
         high_water=config.card.high_water,
         low_water=config.card.low_water,
     )
-
-
-def run(config: Config, *, card: Card | None = None) -> int:
-    """`dandelion run`: the unit in the foreground, until SIGTERM or SIGINT. Exit status. card: as for Service."""
-    with _sole(config):
-        if config.security.insecure:
-            print("warning: this unit runs without credentials (security.insecure = true)", file=sys.stderr)
-        asyncio.run(_run(config, card))
-    return 0
-
-
-async def _run(config: Config, card: Card | None) -> None:
-    service = Service(config, temporary=False, card=card)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, service.stop.set)
-    await service.main(ready=lambda: print(f"ready: unit {config.unit.id} ({config.unit.name})", file=sys.stderr))
-
-
-@contextmanager
-def _sole(config: Config) -> Iterator[None]:
-    """Be the only unit of the runtime_dir; a temporary one is asked to end, and waited for."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(hold(config.unit.runtime_dir))
-        except Refused:
-            _ask_to_end(config)
-            _hold_soon(config, held)
-        yield
-
-
-def _ask_to_end(config: Config) -> None:
-    """A temporary unit ends when asked; one that runs for good refuses (Refused)."""
-    for _answer in Client(config.unit.socket_path).ask("end", silence_s=GIVE_WAY_S):
-        pass
-
-
-def _hold_soon(config: Config, held: ExitStack) -> None:
-    deadline = time.monotonic() + GIVE_WAY_S
-    while True:
-        try:
-            held.enter_context(hold(config.unit.runtime_dir))
-        except Refused:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-@contextmanager
-def temporary(config: Config) -> Iterator[None]:
-    """A unit for the time of one command: hosts nothing, takes no shots by itself. Yields once its socket answers."""
-    with hold(config.unit.runtime_dir):
-        thread = _Temporary(config)
-        thread.start()
-        thread.ready.wait()
-        try:
-            if thread.error is not None:
-                raise thread.error
-            yield
-        finally:
-            thread.end()
-        if thread.error is not None:
-            raise thread.error
-
-
-class _Temporary(threading.Thread):
-    """The loop of a temporary unit, beside the command that needs it."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(name="temporary unit", daemon=True)
-        self._config = config
-        self._service: Service | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.ready = threading.Event()
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        """The thread."""
-        try:
-            asyncio.run(self._main())
-        except Exception as error:  # noqa: BLE001 - the command raises it again, and tells it without a traceback
-            self.error = error
-        finally:
-            self.ready.set()
-
-    async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._service = Service(self._config, temporary=True)
-        await self._service.main(ready=self.ready.set)
-
-    def end(self) -> None:
-        """Stop the unit and wait until it has."""
-        if self._loop is not None and self._service is not None and self.is_alive():
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._service.stop.set)
-        self.join(END_TIMEOUT_S + 2.0)

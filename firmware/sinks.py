@@ -22,8 +22,8 @@ Done = Callable[[bool, str], None]
 class Sink(Protocol):
     """Takes one picture, from offset 0 and in order. A second begin(): it comes anew, from another unit.
 
-    waiting_bytes: taken and not yet on the card; whoever collects keeps them few. problem: why the own machine can
-    take no more, else None. After fail(), and after finish() has said `ended`, nothing more is given to it.
+    waiting_bytes: taken and not yet where they should be; whoever collects keeps them few. problem: why the own machine
+    can take no more, else None. After fail(), and after finish() has said `ended`, nothing more is given to it.
     """
 
     @property
@@ -46,19 +46,20 @@ class Sink(Protocol):
 
 
 class ToPerson:
-    """Tells everything to the command that asked."""
+    """Tells everything to the command that asked. waiting_bytes: told, and not yet taken by the person's program."""
 
-    waiting_bytes = 0  # the shell holds what the person's program has not read yet
     problem = None
 
     def __init__(self, core: Core, ticket: int) -> None:
         self.ticket = ticket
+        self.waiting_bytes = 0
         self._core = core
 
     def begin(self, found: Found) -> None:
         self._core.told.append(Told(self.ticket, found))
 
     def write(self, offset: int, data: bytes) -> None:
+        self.waiting_bytes += len(data)
         self._core.told.append(Told(self.ticket, Data(offset, data)))
 
     def finish(self, collected: Collected, ended: Ended) -> None:

@@ -108,7 +108,7 @@ class Unit:
             core.log("card", "the catalogue is new: every unit that is heard is asked what it holds for this one")
 
     def _in_use(self, picture: PictureId) -> bool:
-        return self.dispersals.busy_with(picture) or self.serving.busy_with(picture)
+        return any(part.busy_with(picture) for part in (self.dispersals, self.serving, self.read_outs))
 
     # ------------------------------------------------------------ in
 
@@ -209,6 +209,8 @@ class Unit:
                 self.shutter.press(ticket, priority)
             case c.Get():
                 self.read_outs.get(command)
+            case c.Took(ticket, size_bytes):
+                self.read_outs.took(ticket, size_bytes)
             case c.PlaceCopy():
                 self.copies.copy(command)
             case c.DropOwn():
@@ -220,7 +222,7 @@ class Unit:
             case c.Cancel(ticket):
                 self.read_outs.cancel(ticket)
 
-    def _failed(self, ticket: int, error: Exception) -> None:
+    def _failed(self, ticket: int | None, error: Exception) -> None:
         self.core.failed(ticket, Refused(str(error)))
 
     def _verify(self, ticket: int, picture: PictureId) -> Step:

@@ -25,9 +25,9 @@ Verb = Callable[[Options, Config, Output], int]
 
 def run(_options: Options, config: Config, _output: Output) -> int:
     """The unit in the foreground."""
-    from firmware import service
+    from firmware import running
 
-    return service.run(config)
+    return running.run(config)
 
 
 def shoot(options: Options, config: Config, output: Output) -> int:
@@ -175,10 +175,10 @@ def _unit(config: Config, output: Output) -> Iterator[Client]:
     if client.runs():
         yield client
         return
-    from firmware import service
+    from firmware import running
 
     output.note("no unit runs here: bringing it up for the time of this command")
-    with service.temporary(config):
+    with running.temporary(config):
         yield client
 
 

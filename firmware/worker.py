@@ -1,4 +1,4 @@
-"""A thread that carries requests out one after the other and brings the answers back to the loop."""
+"""Threads beside the loop: one that carries requests out one after the other, and one for a single long job."""
 
 from __future__ import annotations
 
@@ -6,9 +6,34 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
 
 from firmware.events import Answer, Request
 from hal.errors import DandelionError
+
+T = TypeVar("T")
+
+
+def in_thread(name: str, work: Callable[[], T]) -> asyncio.Future[T]:
+    """What work gives or raises, done once on a daemon thread: the process may end without waiting for it."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            tell(done.set_exception, error)
+        else:
+            tell(done.set_result, result)
+
+    def tell(settle: Callable[..., None], value: object) -> None:
+        with suppress(RuntimeError):  # the loop has ended without us
+            loop.call_soon_threadsafe(lambda: None if done.done() else settle(value))
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return done
 
 
 class Worker:

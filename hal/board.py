@@ -17,9 +17,11 @@ def make_camera(driver: str, *, folder: Path | None, size: tuple[int, int], qual
     return ChildCamera(driver, folder=folder, size=size, quality=quality)
 
 
-def make_radio(driver: str, clock: Clock, *, port: str, baud: int, duplex: Duplex, rtscts: bool) -> Radio:
-    """driver: "serial" or "none"."""
+def make_radio(
+    driver: str, clock: Clock, *, port: str, baud: int, duplex: Duplex, rtscts: bool, pty_only: bool
+) -> Radio:
+    """driver: "serial" or "none". pty_only: speak to virtual lines only."""
     if driver == "none":
         return NoRadio()
     assert driver == "serial", driver
-    return SerialRadio(port, baud, clock, duplex=duplex, rtscts=rtscts)
+    return SerialRadio(port, baud, clock, duplex=duplex, rtscts=rtscts, pty_only=pty_only)

@@ -69,7 +69,7 @@ class FolderSource:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
                     name = entry.name
-                    if not name.endswith(".jpg") or name.startswith(".") or not entry.is_file():
+                    if not name.endswith(".jpg") or name.startswith(".") or not _is_file(entry):
                         continue
                     first = min(first or name, name)
                     if name > request.after:
@@ -116,6 +116,14 @@ class FolderSource:
                     return f"is longer than {PICTURE_MAX_BYTES // 1_000_000} MB"
                 data = file.read(COPY_BYTES)
         return ""
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Links are followed; one that leads nowhere, or in a circle, is none."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 class PatternSource:

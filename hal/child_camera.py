@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from fcntl import F_GET_SEALS, fcntl
 from pathlib import Path
 
@@ -194,13 +194,17 @@ class _Child:
     """One child process, our end of the line to it, and what it writes to stderr."""
 
     def __init__(self, words: list[str]) -> None:
-        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # Nobody waits for stderr: non-blocking at both ends, what does not fit is lost and the child goes on.
-        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._stderr = io.FileIO(reading, "r")
         self._last_words = b""
         path = os.pathsep.join(filter(None, (str(_ABOVE_HAL), os.environ.get("PYTHONPATH"))))
-        try:
+        with ExitStack() as theirs_to_close, ExitStack() as ours_to_close, _starting():
+            self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours_to_close.callback(self._line.close)
+            theirs_to_close.callback(theirs.close)
+            # Nobody waits for stderr: non-blocking at both ends, what does not fit is lost and the child goes on.
+            reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            self._stderr = io.FileIO(reading, "r")
+            ours_to_close.callback(self._stderr.close)
+            theirs_to_close.callback(os.close, writing)
             self.process = subprocess.Popen(
                 # -P: what lies in the directory the daemon was started from is not imported by chance.
                 [sys.executable, "-P", "-m", "hal.camera_child", str(theirs.fileno()), *words],
@@ -211,17 +215,7 @@ class _Child:
                 env={**os.environ, "PYTHONPATH": path},
                 start_new_session=True,  # Ctrl-C in a terminal is for the daemon, which ends the child
             )
-        except OSError as error:
-            self._line.close()
-            self._stderr.close()
-            raise CameraError(
-                f"the camera's process cannot be started: {error.strerror}",
-                did="no picture was taken",
-                can="free memory or processes; the next shot tries again",
-            ) from error
-        finally:
-            theirs.close()
-            os.close(writing)
+            ours_to_close.pop_all()
 
     def ask(self, request: Request) -> None:
         """Send it. ConnectionError if the child is gone."""
@@ -278,6 +272,19 @@ class _Child:
         self._note_stderr()
         self._stderr.close()
         return self.process.returncode is not None
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """What the system refuses becomes an error of the camera's."""
+    try:
+        yield
+    except OSError as error:
+        raise CameraError(
+            f"the camera's process cannot be started: {error.strerror}",
+            did="no picture was taken",
+            can="free memory, processes or descriptors; the next shot tries again",
+        ) from error
 
 
 def _forget(file: io.FileIO | None) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 import termios
 
 import serial
@@ -18,6 +17,7 @@ from hal.errors import PortBusy, RadioError
 from hal.framing import DELIMITER, IDLE_S, FrameReader, frame
 from hal.interfaces import Clock, Duplex, Protection, RadioCounts
 from hal.pacing import Pacer
+from hal.ptys import is_pty
 from hal.reopening import Reopening
 
 # The longest packet: a part of 4 kB with header and seal (DESIGN §7), 0.36 s of line time at 115200 baud.
@@ -38,32 +38,20 @@ WRITE_RETRY_S = 0.02
 _READ_BYTES = 65_536
 _READS = 16
 
-# Major numbers of unix98 pty slaves (Linux, Documentation/admin-guide/devices.txt).
-_PTY_MAJORS = range(136, 144)
-
 _AWAY = "the unit goes on without the radio and opens the port again when it is back"
-
-
-def is_pty(port: str) -> bool:
-    """Whether a port is a pseudo-terminal: no air, nobody but processes of this machine at its other end."""
-    path = os.path.realpath(port)
-    if os.path.dirname(path) == "/dev/pts":
-        return True
-    try:
-        status = os.stat(path)
-    except OSError:
-        return False
-    return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) in _PTY_MAJORS
 
 
 class SerialRadio:
     """A Radio on a serial port. Whoever makes it calls service() at deadline() and receive() when readable.
 
-    A port that is missing, busy or gone is a `problem`, never an exception. fileno() may become None in any call, and
+    pty_only: anything but a pty is not spoken to, whatever the name of the port leads to when it is opened. A port that
+    is missing, busy or gone is a `problem`, never an exception. fileno() may become None in any call, and
     another descriptor only in service(), half a second later at the earliest.
     """
 
-    def __init__(self, port: str, baud: int, clock: Clock, *, duplex: Duplex, rtscts: bool = False) -> None:
+    def __init__(
+        self, port: str, baud: int, clock: Clock, *, duplex: Duplex, rtscts: bool = False, pty_only: bool = False
+    ) -> None:
         self.mtu_bytes = MTU_BYTES
         self.line_bytes_per_s = baud / BITS_PER_BYTE
         self.duplex = duplex
@@ -72,6 +60,7 @@ class SerialRadio:
         self._port = port
         self._baud = baud
         self._rtscts = rtscts
+        self._pty_only = pty_only
         self._clock = clock
         self._serial: serial.Serial | None = None
         self._fd: int | None = None  # of _serial
@@ -167,7 +156,7 @@ class SerialRadio:
 
     def _open(self, now: float) -> None:
         try:
-            self._serial = _open_port(self._port, self._baud, rtscts=self._rtscts)
+            self._serial = _open_port(self._port, self._baud, rtscts=self._rtscts, pty_only=self._pty_only)
         except RadioError as error:
             self.problem = str(error)
             self._reopening.failed(now)
@@ -231,12 +220,20 @@ class SerialRadio:
         self.problem = str(error)
 
 
-def _open_port(port: str, baud: int, *, rtscts: bool) -> serial.Serial:
+def _open_port(port: str, baud: int, *, rtscts: bool, pty_only: bool) -> serial.Serial:
     """Open, lock and configure; raises RadioError, or PortBusy if another process holds the lock."""
     try:
+        if pty_only and not is_pty(os.stat(port)):
+            raise _not_a_pty(port)
         # exclusive is flock in pyserial >= 3.3, taken before anything is changed; it never sets TIOCEXCL, which would
         # outlive a kill -9. inter_byte_timeout=0 sets VMIN to 1: reading nothing is then EAGAIN, b"" a hang-up.
-        return serial.Serial(port, baud, timeout=0, rtscts=rtscts, exclusive=True, inter_byte_timeout=0)
+        opened = serial.Serial(port, baud, timeout=0, rtscts=rtscts, exclusive=True, inter_byte_timeout=0)
+        if pty_only and not is_pty(os.fstat(opened.fileno())):  # the name led elsewhere in between
+            opened.close()
+            raise _not_a_pty(port)
+        return opened
+    except RadioError:
+        raise  # ours, and an OSError too
     except (OSError, ValueError, termios.error) as error:
         number = getattr(error, "errno", None)
         if number in (errno.EWOULDBLOCK, errno.EBUSY):
@@ -247,6 +244,14 @@ def _open_port(port: str, baud: int, *, rtscts: bool) -> serial.Serial:
             ) from error
         why = os.strerror(number) if number else str(error)
         raise RadioError(f"the radio's port {port} cannot be opened ({why})", did=_AWAY, can=_advice(number)) from error
+
+
+def _not_a_pty(port: str) -> RadioError:
+    return RadioError(
+        f"the radio's port {port} is no virtual line (pty), and this unit has no credential",
+        did="nothing was sent there; the unit goes on without the radio and looks again",
+        can="name a virtual line in radio.port",
+    )
 
 
 def _advice(number: int | None) -> str:

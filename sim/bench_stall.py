@@ -17,7 +17,7 @@ from pathlib import Path
 from firmware import config
 from firmware.errors import Refused
 from firmware.layout import TMP, part_of
-from firmware.service import run
+from firmware.running import run
 from hal.directory_card import DirectoryCard, DirectoryFile
 from sim.bench_copies import copy_once
 from sim.bench_figures import Figure, Goal, Setting

@@ -41,6 +41,7 @@ class Board:
         self.told = {}  # what each ticket was told
         self.said = []  # (destination, message), all that went to the line
         self.boot = 0
+        self.reads = True  # whoever asks takes at once what is told
         self.start(START_S)
 
     def start(self, now):
@@ -113,7 +114,10 @@ class Board:
 
     def answer(self):
         requests = self.core.steps.requests
-        while requests:
+        while requests or self.core.told:
+            self.tell()
+            if not requests:
+                break
             token, request = requests.popleft()
             try:
                 place = self.store if isinstance(request, CardRequest) else self.catalogue
@@ -121,9 +125,18 @@ class Board:
             except DandelionError as error:
                 answer = Answer(token, error=error)
             self.core.steps.answer(answer)
+        self.tell()
+
+    def tell(self):
         while self.core.told:
             told = self.core.told.popleft()
             self.told.setdefault(told.ticket, []).append(told.what)
+            if isinstance(told.what, c.Data) and self.reads:
+                self.take(told.ticket, len(told.what.data))
+
+    def take(self, ticket, size_bytes):
+        """The person's program has read so much."""
+        self.read_outs.took(ticket, size_bytes)
 
     def next_message(self):
         """(destination, message) for the line."""

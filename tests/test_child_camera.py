@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import random
+import resource
 import select
 import signal
 import subprocess
@@ -246,6 +247,26 @@ def test_a_child_that_cannot_start_is_told(
             with pytest.raises(CameraError, match=told):
                 attempt()
     assert names(camera, folder, 1) == ["a.jpg"]
+
+
+def test_where_no_descriptor_is_left_no_child_starts_and_that_is_told(camera: ChildCamera, folder: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = len(os.listdir("/proc/self/fd"))
+    for free in range(4):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + free, before[1]))
+        try:
+            with pytest.raises(CameraError, match="cannot be started: Too many open files"):
+                camera.open()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert len(os.listdir("/proc/self/fd")) == in_use
+    assert names(camera, folder, 1) == ["a.jpg"]
+
+
+def test_a_link_in_a_circle_is_no_picture(camera: ChildCamera, folder: Path) -> None:
+    (folder / "aa.jpg").symlink_to("aa.jpg")
+    (folder / "ab.jpg").symlink_to("nowhere")
+    assert names(camera, folder, 4) == ["a.jpg", "b.jpg", "c.jpg", "a.jpg"]
 
 
 def test_close_ends_a_hanging_capture_of_another_thread(camera: ChildCamera) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware import config, values
-from firmware.config import load
+from firmware.config import check_port, load
 from firmware.errors import ConfigError
 from hal.interfaces import Duplex
 
@@ -50,7 +50,9 @@ def error_of(directory: Path, text: str) -> str:
 
 def test_defaults_are_those_of_the_design(tmp_path):
     text = SMALLEST.replace('[camera]\ndriver = "none"', '[camera]\ndriver = "pattern"')
-    assert load(write(tmp_path, text)) == config.Config(
+    file = write(tmp_path, text)
+    assert load(file) == config.Config(
+        file=file,
         unit=config.Unit(id=7, name="unit-7", runtime_dir=Path("/run/dandelion")),
         card=config.Card(Path("/var/lib/dandelion/card"), 24_000_000_000, 0.85, 0.70),
         camera=config.Camera("pattern", None, (1920, 1080), 85),
@@ -188,16 +190,19 @@ def test_without_a_credential_a_port_is_a_pty_or_not_there_yet(tmp_path):
     try:
         link = tmp_path / "line"
         link.symlink_to(os.ttyname(theirs))
-        assert load(write(tmp_path, serial_at(os.ttyname(theirs)))).radio.port == os.ttyname(theirs)
-        assert load(write(tmp_path, serial_at(link))).radio.port == str(link)
+        for port in (os.ttyname(theirs), link):
+            config = load(write(tmp_path, serial_at(port)))
+            check_port(config)
+            assert config.radio.port == str(port)
     finally:
         os.close(ours)
         os.close(theirs)
-    assert load(write(tmp_path, serial_at(tmp_path / "later"))).radio.driver == "serial"
+    check_port(load(write(tmp_path, serial_at(tmp_path / "later"))))
     (tmp_path / "file").touch()
     for port in ("/dev/null", tmp_path / "file"):
-        told = error_of(tmp_path, serial_at(port))
-        assert f"radio.port = '{port}': not a pty" in told
+        with pytest.raises(ConfigError) as caught:
+            check_port(load(write(tmp_path, serial_at(port))))
+        assert f"radio.port = '{port}': not a pty" in caught.value.what
 
 
 @pytest.mark.parametrize(

@@ -326,6 +326,31 @@ def test_the_request_fits_one_line():
     assert encode_request("get", {"picture": "a\nb"}).count(b"\n") == 1
 
 
+def test_connections_that_say_nothing_are_closed_when_there_are_too_many(tmp_path):
+    async def answer(_request, reply):
+        await reply.row({"ok": True})
+
+    with serving(tmp_path / "control.sock", answer) as server:
+        silent = [socket.socket(socket.AF_UNIX) for _ in range(control.MAX_CONNECTIONS + 40)]
+        for one in silent:
+            one.settimeout(WAIT_S)
+            one.connect(str(server.path))
+        closed = [one for one in silent[control.MAX_CONNECTIONS :] if one.recv(1) == b""]
+        assert len(closed) == 40
+        for one in silent:
+            one.close()
+        assert [row.fields for row in asked_again(server.path)] == [{"ok": True}]
+
+
+def asked_again(path):
+    """The answer, as soon as the unit has noticed that the others have gone."""
+    while True:
+        try:
+            return list(Client(path).ask("status"))
+        except Refused:
+            continue
+
+
 def test_only_one_holds_a_runtime_directory(tmp_path):
     directory = tmp_path / "run"
     with control.hold(directory), pytest.raises(Refused, match="runs here already"), control.hold(directory):

@@ -8,7 +8,9 @@ from boards import START_S, Board, World, a_picture
 
 from firmware import commands as c
 from firmware import messages as m
+from firmware.collecting import HELD_BYTES
 from firmware.events import Save
+from firmware.own_copy import WAITING_BYTES
 from firmware.pictures import Copy, File
 from firmware.readout import MAX_READ_OUTS
 from sim.card import Fault
@@ -42,6 +44,55 @@ def test_a_picture_on_the_own_card_is_delivered_whether_own_or_held(unit, pictur
     assert whole(board, unit)
     assert board.logged("delivered") == [f"picture {PICTURE.id} delivered from unit {unit}"]
     assert board.said == []
+
+
+def slow_reader(*others):
+    """Unit 1, whose command takes nothing by itself, and a picture of 1 MB."""
+    world = World(1, *others)
+    board = world.boards[1]
+    board.reads = False
+    return world, board, *a_picture(size_bytes=1_000_000)
+
+
+def test_no_more_of_an_own_file_is_in_memory_than_a_slow_reader_needs():
+    world, board, picture, data = slow_reader()
+    board.put(picture, data)
+    board.get(picture)
+    taken = 0
+    while board.ended() is None:
+        world.run_for(50)  # each time nearly as long as its patience
+        waiting = len(board.data()) - taken
+        assert 0 < waiting <= WAITING_BYTES
+        board.take(1, waiting)
+        taken += waiting
+        board.work(world.now)
+    assert board.data() == data
+    assert isinstance(board.ended(), c.Done)
+
+
+def test_a_reader_that_takes_nothing_any_more_is_given_up():
+    world, board, picture, data = slow_reader()
+    board.put(picture, data)
+    board.get(picture)
+    world.run_for(61)
+    assert "nothing of it was taken for 60 s" in board.failure()
+    assert list(board.read_outs) == []
+
+
+def test_a_slow_reader_slows_the_holder_down_and_loses_nothing():
+    world, board, picture, data = slow_reader(2)
+    board.put(picture, None, copies=(2,))
+    world.boards[2].put(picture, data)
+    board.get(picture)
+    taken = most = 0
+    while board.ended() is None:
+        world.run_for(45)  # longer than a holder is waited for that says nothing
+        waiting = len(board.data()) - taken
+        most = max(most, waiting)
+        board.take(1, min(waiting, 60_000))
+        taken += min(waiting, 60_000)
+    assert board.data() == data
+    assert most <= HELD_BYTES
 
 
 def test_a_file_not_checked_yet_is_checked_and_delivered():

@@ -15,7 +15,8 @@ import pytest
 
 from hal.framing import DELIMITER, FrameReader, frame
 from hal.interfaces import Duplex, Protection
-from hal.serial_radio import MTU_BYTES, WRITE_TIMEOUT_S, SerialRadio, is_pty
+from hal.ptys import is_pty
+from hal.serial_radio import MTU_BYTES, WRITE_TIMEOUT_S, SerialRadio
 from sim.clock import SimClock
 
 # Seconds to wait for the kernel to hand bytes from one end of a pty to the other; usually microseconds.
@@ -308,10 +309,26 @@ def test_flow_control_may_be_asked_of_a_pty(clock: SimClock, device: Device) -> 
 
 def test_ptys_are_known_also_behind_links(device: Device, tmp_path: Path) -> None:
     device.plug()
-    assert is_pty(device.port)
-    assert is_pty(os.path.realpath(device.port))
-    device.unplug()
-    assert is_pty(device.port)
+    assert is_pty(os.stat(device.port))
+    assert is_pty(os.stat(os.path.realpath(device.port)))
     (tmp_path / "file").touch()
-    for other in ("/dev/null", str(tmp_path / "file"), str(tmp_path / "missing"), str(tmp_path)):
-        assert not is_pty(other)
+    for other in ("/dev/null", str(tmp_path / "file"), str(tmp_path)):
+        assert not is_pty(os.stat(other))
+
+
+def test_a_radio_for_ptys_only_speaks_to_nothing_else_whatever_its_port_becomes(
+    clock: SimClock, device: Device, tmp_path: Path
+) -> None:
+    port = tmp_path / "elsewhere"
+    radio = SerialRadio(str(port), 115200, clock, duplex=Duplex.FULL, pty_only=True)
+    assert "No such file" in str(radio.problem)
+    port.symlink_to("/dev/null")
+    go_to_deadline(radio, clock)
+    assert "no virtual line (pty)" in str(radio.problem)
+    assert radio.fileno() is None
+    port.unlink()
+    device.plug()
+    port.symlink_to(device.port)
+    go_to_deadline(radio, clock)
+    assert radio.problem is None
+    radio.close()

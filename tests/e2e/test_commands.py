@@ -13,6 +13,7 @@ import pytest
 from conftest import MakeUnit, making_units
 from harness import FAST_BAUD, Fields, UnitProcess, two_units, wait_settled
 
+from firmware.errors import Refused, WrongArgument
 from sim.children import DANDELION
 from sim.line import LineProcess
 
@@ -102,6 +103,33 @@ def test_list_has_the_fields_of_the_design_at_both_units(pair: Pair) -> None:
 def test_list_can_be_narrowed(pair: Pair, arguments: list[str], some: bool) -> None:
     for unit in (pair.one, pair.two):
         assert bool(unit.rows("list", *arguments)) is some
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("list", {"unit": -5}),
+        ("list", {"unit": 70_000}),
+        ("list", {"unit": 2.5}),
+        ("list", {"unit": [1]}),
+        ("list", {"unit": True}),
+        ("list", {"unit": "²"}),
+        ("list", {"since_s": {}}),
+        ("list", {"since_s": 10**30}),
+        ("list", {"since_s": float("nan")}),
+        ("copy", {"picture": "00001-3fa7-00000001", "to": "0"}),
+        ("copy", {"picture": "00001-3fa7-00000001", "to": 10**14}),
+        ("get", {"picture": 7}),
+        ("whereis", {}),
+        ("nonsense", {}),
+    ],
+)
+def test_a_request_that_no_command_makes_is_refused_and_the_unit_goes_on(
+    pair: Pair, verb: str, arguments: dict[str, object]
+) -> None:
+    with pytest.raises((WrongArgument, Refused)):
+        pair.one.ask(verb, **arguments)
+    assert pair.one.status()["unit"] == 1
 
 
 def test_units_tells_of_the_other_one_only(pair: Pair) -> None:

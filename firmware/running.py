@@ -1,0 +1,128 @@
+"""A unit's process: alone in its runtime_dir, in the foreground with signals, or beside one command for its time."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from firmware.client import Client
+from firmware.config import Config
+from firmware.control import hold
+from firmware.errors import NobodyRuns, UnitRuns
+from firmware.log_printer import LogPrinter
+from firmware.service import END_TIMEOUT_S, Service
+from hal.interfaces import Card
+
+LAST_LINES_S = 0.5
+"""The last lines of the log may take so long to be read at the end."""
+GIVE_WAY_S = 20.0
+"""How long `run` waits for a temporary unit to end."""
+
+
+def run(config: Config, *, card: Card | None = None) -> int:
+    """`dandelion run`: the unit in the foreground, until SIGTERM or SIGINT. Exit status. card: as for Service."""
+    with _sole(config):
+        printer = LogPrinter(sys.stderr)
+        if config.security.insecure:
+            printer.print("warning: this unit runs without credentials (security.insecure = true)")
+        try:
+            asyncio.run(_run(config, printer, card))
+        finally:
+            printer.close(LAST_LINES_S)
+    return 0
+
+
+async def _run(config: Config, printer: LogPrinter, card: Card | None) -> None:
+    service = Service(config, temporary=False, printer=printer, card=card)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stop.set)
+    await service.main(ready=lambda: printer.print(f"ready: unit {config.unit.id} ({config.unit.name})"))
+
+
+@contextmanager
+def _sole(config: Config) -> Iterator[None]:
+    """Be the only unit of the runtime_dir; a temporary one is asked to end, and waited for."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold(config.unit.runtime_dir))
+        except UnitRuns:
+            _ask_to_end(config)
+            _hold_soon(config, held)
+        yield
+
+
+def _ask_to_end(config: Config) -> None:
+    """A temporary unit ends when asked; one that runs for good refuses (Refused). Where nobody listens, somebody is
+    about to start or to end, or mends the card."""
+    with suppress(NobodyRuns):
+        for _answer in Client(config.unit.socket_path).ask("end", silence_s=GIVE_WAY_S):
+            pass
+
+
+def _hold_soon(config: Config, held: ExitStack) -> None:
+    deadline = time.monotonic() + GIVE_WAY_S
+    while True:
+        try:
+            held.enter_context(hold(config.unit.runtime_dir))
+        except UnitRuns:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+@contextmanager
+def temporary(config: Config) -> Iterator[None]:
+    """A unit for the time of one command: hosts nothing, takes no shots by itself. Yields once its socket answers."""
+    with hold(config.unit.runtime_dir):
+        thread = _Temporary(config)
+        thread.start()
+        thread.ready.wait()
+        try:
+            if thread.error is not None:
+                raise thread.error
+            yield
+        finally:
+            thread.end()
+        if thread.error is not None:
+            raise thread.error
+
+
+class _Temporary(threading.Thread):
+    """The loop of a temporary unit, beside the command that needs it."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(name="temporary unit", daemon=True)
+        self._config = config
+        self._service: Service | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.ready = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            asyncio.run(self._main())
+        except Exception as error:  # noqa: BLE001 - the command raises it again, and tells it without a traceback
+            self.error = error
+        finally:
+            self.ready.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._service = Service(self._config, temporary=True)
+        await self._service.main(ready=self.ready.set)
+
+    def end(self) -> None:
+        """Stop the unit and wait until it has."""
+        if self._loop is not None and self._service is not None and self.is_alive():
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._service.stop.set)
+        self.join(END_TIMEOUT_S + 2.0)

@@ -1,0 +1,93 @@
+"""A unit's process at its edges: told to end before its card was read, and locks that somebody else holds."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from firmware import config
+from firmware.control import hold
+from firmware.errors import Refused, UnitRuns
+from firmware.running import temporary
+from firmware.service import Service
+from hal.interfaces import CardEntry
+from sim.card import SimCard
+
+PATIENCE_S = 60.0  # for what must happen
+
+TOML = """
+[unit]
+id = 1
+runtime_dir = "{place}/run"
+[card]
+path = "{place}/card"
+[camera]
+driver = "none"
+[radio]
+driver = "none"
+[security]
+insecure = true
+"""
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> config.Config:
+    file = tmp_path / "unit.toml"
+    file.write_text(TOML.format(place=tmp_path))
+    (tmp_path / "card").mkdir()
+    return config.load(file)
+
+
+class SlowCard(SimCard):
+    """A large card without a catalogue: reading it takes until `read` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.read = threading.Event(), threading.Event()
+
+    def entries(self, path: str) -> list[CardEntry]:
+        self.asked.set()
+        self.read.wait(PATIENCE_S)
+        return super().entries(path)
+
+
+def test_a_unit_told_to_end_while_it_reads_its_card_ends_at_once_and_was_never_ready(loaded: config.Config) -> None:
+    card, said = SlowCard(), []
+
+    async def run() -> None:
+        service = Service(loaded, temporary=True, card=card)
+        unit = asyncio.create_task(service.main(lambda: said.append("ready")))
+        assert await asyncio.to_thread(card.asked.wait, PATIENCE_S)
+        service.stop.set()
+        await unit
+
+    asyncio.run(run())
+    assert not card.read.is_set()
+    assert said == []
+    card.read.set()
+
+
+def test_what_a_start_up_raises_reaches_whoever_started_it(loaded: config.Config) -> None:
+    (loaded.card.path / "own").write_text("no directory")
+    (loaded.card.path / "own").chmod(0)
+    card = SimCard()
+    card.options.read_only = True
+
+    async def run() -> None:
+        await Service(loaded, temporary=True, card=card).main(lambda: None)
+
+    with pytest.raises(OSError, match="no more writes"):
+        asyncio.run(run())
+
+
+def test_a_lock_that_somebody_holds_is_no_unit_that_cannot_be_opened(loaded: config.Config) -> None:
+    with hold(loaded.unit.runtime_dir), pytest.raises(UnitRuns), temporary(loaded):
+        pass
+    (loaded.unit.runtime_dir / "lock").unlink()
+    (loaded.unit.runtime_dir / "lock").mkdir()
+    with pytest.raises(Refused, match="cannot be opened") as refused, temporary(loaded):
+        pass
+    assert not isinstance(refused.value, UnitRuns)
