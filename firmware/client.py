@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from firmware.control_lines import Coming, Data, End, NotALine, Note, Progress, Row, encode_request, read
+from firmware.control_lines import NOT_BEGUN, Coming, Data, End, NotALine, Note, Progress, Row, encode_request, read
 from firmware.errors import NobodyRuns, Refused, WrongArgument
 
 CONNECT_TIMEOUT_S = 5.0  # guess: a unit whose loop has not accepted for so long hangs
@@ -35,14 +35,13 @@ class Client:
     def ask(self, verb: str, *, silence_s: float | None = None, **arguments: object) -> Generator[Answer, None, None]:
         """Everything the unit says up to its End(0).
 
-        Raises NobodyRuns; Refused and WrongArgument for what the unit's End tells, and Refused when the unit
-        breaks off or says nothing for silence_s (None: waits for ever). Closing the iterator early cancels the
-        command at the unit.
+        Raises NobodyRuns, also where the unit ends before it has begun the command; Refused and WrongArgument for
+        what the unit's End tells, and Refused when the unit breaks off or says nothing for silence_s (None: waits for
+        ever). Closing the iterator early cancels the command at the unit.
         """
         with self._connect(silence_s) as connection, connection.makefile("rb") as stream:
             try:
-                connection.sendall(encode_request(verb, arguments))
-                yield from _answers(stream)
+                yield from _answers(_asked(connection, stream, encode_request(verb, arguments)))
             except TimeoutError as error:
                 raise Refused(
                     f"the unit has said nothing for {silence_s:.0f} s",
@@ -77,15 +76,28 @@ class Client:
         return connection
 
 
+_ERRORS = {2: WrongArgument, NOT_BEGUN: NobodyRuns}
+
+
 def _answers(stream: BinaryIO) -> Iterator[Answer]:
     while True:
         match read(stream):
             case End(0):
                 return
             case End(code, what, did, can):
-                raise (WrongArgument if code == 2 else Refused)(what, did=did, can=can)
+                raise _ERRORS.get(code, Refused)(what, did=did, can=can)
             case said:
                 yield said
+
+
+def _asked(connection: socket.socket, stream: BinaryIO, request: bytes) -> BinaryIO:
+    """The stream, once an answer begins. The kernel resets a connection whose request was never read (unix(7))."""
+    try:
+        connection.sendall(request)
+        connection.recv(1, socket.MSG_PEEK)
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise NobodyRuns("the unit ended before it began with the command", can="try again") from error
+    return stream
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from firmware.client import address
 from firmware.control_lines import (
     MAX_DATA_BYTES,
     MAX_REQUEST_BYTES,
+    NOT_BEGUN,
     Coming,
     Data,
     End,
@@ -40,6 +41,7 @@ class Reply:
     ConnectionError when the client has gone."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.begun = False  # the request was read
         self._writer = writer
         self._ended = False
 
@@ -109,17 +111,22 @@ class Server:
             why = f"the control socket {self._path} cannot be made: {error.strerror}"
             raise Refused(why, can="look at what is there, or set unit.runtime_dir") from error
 
-    async def close(self) -> None:
-        """Take the socket away, tell every client that the unit ends, and wait until all have been left."""
+    async def drain(self) -> None:
+        """Take the socket away, and wait until all commands that came have been answered."""
         assert self._server is not None
-        self._closing = True
         self._server.close()
         with suppress(FileNotFoundError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def close(self) -> None:
+        """Take the socket away, tell every client that the unit ends, and wait until all have been left."""
+        self._closing = True
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.drain()
         self._open.close()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -143,7 +150,8 @@ class Server:
             await reply.end()
         except asyncio.CancelledError:
             if self._closing and not writer.is_closing():
-                writer.write(encode(End(1, "the unit was told to end", "the command was given up")))
+                code = 1 if reply.begun else NOT_BEGUN
+                writer.write(encode(End(code, "the unit was told to end", "the command was given up")))
             raise
         except ConnectionError:
             pass  # the client has gone; nobody is left to tell
@@ -155,6 +163,7 @@ class Server:
         watcher = None
         try:
             request = await _request(reader)
+            reply.begun = True
             if len(self._tasks) > MAX_CLIENTS:
                 raise Refused(f"more than {MAX_CLIENTS} commands at once", can="try again when some have ended")
             watcher = asyncio.get_running_loop().create_task(_cancel_at_end(reader, asyncio.current_task()))

@@ -8,7 +8,7 @@ One command per connection. The client sends one request line; the unit answers 
     {"progress": {"picture", "done_bytes", "total_bytes"}}        Progress
     {"picture": {"picture", "size_bytes", "sha256", "from_unit"}} Coming
     {"data": {"offset", "size_bytes"}} and so many raw bytes      Data
-    {"end": 0} or {"end": 1 | 2, "what", "did", "can"}            End
+    {"end": 0} or {"end": 1 | 2 | 75, "what", "did", "can"}       End
 
 A client that closes its end early cancels what it asked for.
 """
@@ -22,6 +22,7 @@ from typing import BinaryIO
 
 from firmware.errors import WrongArgument
 
+NOT_BEGUN = 75  # code of End where the unit ends before it has begun the command: EX_TEMPFAIL of sysexits.h
 MAX_REQUEST_BYTES = 64_000  # a request has a few hundred
 MAX_REPLY_LINE_BYTES = 1_000_000  # the longest row is a decision with the inputs of 50 neighbours, about 20 kB
 MAX_DATA_BYTES = 64_000  # raw bytes behind one Data line: what a read-out that passes through may take (DESIGN §5)
@@ -73,7 +74,7 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The last line. code: the exit status; the rest as in DandelionError."""
+    """The last line. code: the exit status, or NOT_BEGUN; the rest as in DandelionError."""
 
     code: int = 0
     what: str = ""

@@ -80,7 +80,10 @@ def _hold_soon(config: Config, held: ExitStack) -> None:
 
 @contextmanager
 def temporary(config: Config) -> Iterator[None]:
-    """A unit for the time of one command: hosts nothing, takes no shots by itself. Yields once its socket answers."""
+    """A unit for the time of one command: hosts nothing, takes no shots by itself. Yields once its socket answers.
+
+    Other commands that have come meanwhile are answered before it ends.
+    """
     with hold(config.unit.runtime_dir):
         thread = _Temporary(config)
         thread.start()
@@ -89,6 +92,7 @@ def temporary(config: Config) -> Iterator[None]:
             if thread.error is not None:
                 raise thread.error
             yield
+            thread.end_when_idle()
         finally:
             thread.end()
         if thread.error is not None:
@@ -119,6 +123,13 @@ class _Temporary(threading.Thread):
         self._loop = asyncio.get_running_loop()
         self._service = Service(self._config, temporary=True)
         await self._service.main(ready=self.ready.set)
+
+    def end_when_idle(self) -> None:
+        """Wait until other commands have been answered."""
+        if self._loop is not None and self._service is not None and self.is_alive():
+            with suppress(RuntimeError):  # it has ended by itself
+                asyncio.run_coroutine_threadsafe(self._service.end_when_idle(), self._loop)
+                self.join()
 
     def end(self) -> None:
         """Stop the unit and wait until it has."""

@@ -83,14 +83,19 @@ class Service:
         await asyncio.wait((reading, stopped), return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():
             return  # told to end before the card was read: the next start takes up what had begun
-        server = await self._start(reading.result())
+        self._server = await self._start(reading.result())
         ready()
         try:
             await stopped
         finally:
-            await self._end(server)
+            await self._end(self._server)
         if self._broken is not None:
             raise self._broken
+
+    async def end_when_idle(self) -> None:
+        """Take no more commands, and end once those that came have been answered."""
+        await self._server.drain()
+        self.stop.set()
 
     def _read_card(self) -> Started:
         """Start-up: reads every file where the catalogue was lost, which takes minutes on a large card."""

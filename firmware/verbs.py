@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 from firmware.client import Client
 from firmware.config import Config
-from firmware.errors import Refused
+from firmware.errors import NobodyRuns, Refused, UnitRuns
 from firmware.output import Output
 from firmware.rows import fsck_row, parse_time
 
 WATCH_INTERVAL_S = 2.0  # DESIGN §9 names the verb, not the rate; a person reads one page in about that
 PROMPT_S = 30.0  # guess: a unit that has not answered a question about itself by then hangs
 BESIDE_TIMEOUT_S = 30.0  # what the unit may take to end a transfer cleanly after --timeout itself
+STARTING_S = 30.0  # a unit that holds the lock and does not answer by then hangs, or reads a large card
+LOOK_AGAIN_S = 0.05  # between two looks for a unit that starts or ends
 CLEAR = "\x1b[H\x1b[J"  # ECMA-48: cursor home, erase below
 
 Options = argparse.Namespace
@@ -32,8 +33,8 @@ def run(_options: Options, config: Config, _output: Output) -> int:
 
 def shoot(options: Options, config: Config, output: Output) -> int:
     """Press the shutter."""
-    with _unit(config, output) as client:
-        return _tell(client, output, "shoot", priority=options.priority, count=options.count)
+    arguments = {"priority": options.priority, "count": options.count}
+    return _with_unit(config, output, lambda client: _tell(client, output, "shoot", **arguments))
 
 
 def list_(options: Options, config: Config, output: Output) -> int:
@@ -53,8 +54,7 @@ def whereis(options: Options, config: Config, output: Output) -> int:
     """Who holds a picture."""
     arguments = {"picture": str(options.picture), "verify": options.verify}
     if options.verify:
-        with _unit(config, output) as client:
-            return _tell(client, output, "whereis", **arguments)
+        return _with_unit(config, output, lambda client: _tell(client, output, "whereis", **arguments))
     client = Client(config.unit.socket_path)
     if client.runs():
         return _tell(client, output, "whereis", silence_s=PROMPT_S, **arguments)
@@ -68,43 +68,48 @@ def get(options: Options, config: Config, output: Output) -> int:
     """Read pictures out into files; one that fails does not keep the others back."""
     from firmware.fetch import fetch
 
-    failed = False
     suffix = ".preview.jpg" if options.preview else ".jpg"
-    with _unit(config, output) as client:
-        for picture in map(str, options.pictures):
+    waiting = [str(picture) for picture in options.pictures]
+    failed: list[str] = []
+
+    def get_them(client: Client) -> int:
+        while waiting:
+            picture = waiting[0]
             arguments = {"picture": picture, "preview": options.preview, "timeout_s": options.timeout}
             answers = client.ask("get", silence_s=options.timeout + BESIDE_TIMEOUT_S, **arguments)
             try:
                 output.row(fetch(answers, picture, options.directory / f"{picture}{suffix}", output))
+            except NobodyRuns:
+                raise
             except Refused as error:
                 output.error(error)
-                failed = True
-    return 1 if failed else 0
+                failed.append(picture)
+            del waiting[0]
+        return 1 if failed else 0
+
+    return _with_unit(config, output, get_them)
 
 
 def copy(options: Options, config: Config, output: Output) -> int:
     """Place a copy at a unit."""
     arguments = {"picture": str(options.picture), "to": str(options.to), "timeout_s": options.timeout}
-    with _unit(config, output) as client:
-        return _tell(client, output, "copy", silence_s=options.timeout + BESIDE_TIMEOUT_S, **arguments)
+    silence_s = options.timeout + BESIDE_TIMEOUT_S
+    return _with_unit(config, output, lambda client: _tell(client, output, "copy", silence_s=silence_s, **arguments))
 
 
 def drop(options: Options, config: Config, output: Output) -> int:
     """Free the own file."""
-    with _unit(config, output) as client:
-        return _tell(client, output, "drop", picture=str(options.picture))
+    return _with_unit(config, output, lambda client: _tell(client, output, "drop", picture=str(options.picture)))
 
 
 def delete(options: Options, config: Config, output: Output) -> int:
     """Delete everywhere."""
-    with _unit(config, output) as client:
-        return _tell(client, output, "delete", picture=str(options.picture))
+    return _with_unit(config, output, lambda client: _tell(client, output, "delete", picture=str(options.picture)))
 
 
 def units(_options: Options, config: Config, output: Output) -> int:
     """Neighbours as heard."""
-    with _unit(config, output) as client:
-        return _tell(client, output, "units")
+    return _with_unit(config, output, lambda client: _tell(client, output, "units"))
 
 
 def status(options: Options, config: Config, output: Output) -> int:
@@ -168,18 +173,29 @@ def fsck(options: Options, config: Config, output: Output) -> int:
     return 0 if clean else 1
 
 
-@contextmanager
-def _unit(config: Config, output: Output) -> Iterator[Client]:
-    """The running unit, or one that is up for the time of this command."""
-    client = Client(config.unit.socket_path)
-    if client.runs():
-        yield client
-        return
-    from firmware import running
+def _with_unit(config: Config, output: Output, command: Callable[[Client], int]) -> int:
+    """Do it at the running unit, or at one that is up for the time of this command.
 
-    output.note("no unit runs here: bringing it up for the time of this command")
-    with running.temporary(config):
-        yield client
+    Waits for a unit that is about to start or to end, its own or another command's. What raises NobodyRuns has not
+    begun, and is done again.
+    """
+    client, told = Client(config.unit.socket_path), False
+    deadline = time.monotonic() + STARTING_S
+    while True:
+        try:
+            if client.runs():
+                return command(client)
+            from firmware import running
+
+            with running.temporary(config):
+                if not told:
+                    output.note("no unit runs here: it is up for the time of this command")
+                    told = True
+                return command(client)
+        except (NobodyRuns, UnitRuns):
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(LOOK_AGAIN_S)
 
 
 def _tell(client: Client, output: Output, verb: str, *, silence_s: float | None = None, **arguments: object) -> int:

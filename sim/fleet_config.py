@@ -95,7 +95,7 @@ def read_options(argv: Sequence[str]) -> argparse.Namespace:
         type=_between(0.1, 86_400, float),
         default=DEFAULT_INTERVAL_S,
         metavar="S",
-        help=f"seconds between the shots of unit 1, each further unit's {SPREAD:.0%} longer; "
+        help=f"seconds between the shots of unit 1, each further unit's {SPREAD:.0%}% longer; "
         f"default {DEFAULT_INTERVAL_S:.0f}",
     )
     add("--capacity", type=_size, default=DEFAULT_CAPACITY, help=f'of each card; default "{DEFAULT_CAPACITY}"')

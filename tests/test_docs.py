@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import dataclasses
 import os
 import re
 import shlex
@@ -75,7 +76,8 @@ def test_the_defaults_in_the_table_are_those_of_the_config(tmp_path: Path) -> No
     (tmp_path / "said.toml").write_text(as_toml(told))
     (tmp_path / "bare.toml").write_text(as_toml(NEEDED))
     assert len(told["dispersal"]) == 5
-    assert config.load(tmp_path / "said.toml") == config.load(tmp_path / "bare.toml")
+    said, bare = (config.load(tmp_path / name) for name in ("said.toml", "bare.toml"))
+    assert dataclasses.replace(said, file=bare.file) == bare
     assert KEYS["radio.port"] == f'`"{config.Radio().port}"`'
     assert KEYS["unit.name"] == "`unit-<id>`"
     assert config.load(tmp_path / "bare.toml").unit.name == "unit-7"
