@@ -34,11 +34,12 @@ LATER = 2  # parts reported of those sent after one that is then held lost: one 
 LATER_AT_THE_END = 1  # when nothing is left to be sent there will be no second one
 
 # Bytes in flight: what the line carries in a round trip, in the time between reports with one or two of them lost, and
-# one part more, as room comes in steps. 13 kB at 115200, so that a cut link costs less than HANDOVER R8 allows.
+# one part more, as room comes in steps: 10 kB at 115200.
 BETWEEN_REPORTS_S = 0.4
-# And never more than so much line time, or so many bytes where that is more: however slowly reports come back.
-MAX_IN_FLIGHT_S = 2.0
-MAX_IN_FLIGHT_BYTES = 16_000
+# And never more than so many bytes, or this share of the picture: what a cut link costs is sent again, and HANDOVER R8
+# allows max(2 %, 16 kB). The rest is for the questions that are asked into the cut link: parts, too.
+MAX_IN_FLIGHT_BYTES = 14_000
+MAX_IN_FLIGHT_SHARE = 0.0175
 
 # Losses in a row count as one error for each so many bytes of them: a burst on the line is one error, however short
 # the parts, and shorter ones would not help against it (the chunks that radios lose are 64 to 512 bytes long).
@@ -199,7 +200,7 @@ class Sender:
     def _most_in_flight(self, length: int) -> float:
         line = self.estimate.line_bytes_per_s
         wanted = (self.estimate.expected_rtt_s + BETWEEN_REPORTS_S) * line + length
-        return min(wanted, max(MAX_IN_FLIGHT_BYTES, MAX_IN_FLIGHT_S * line))
+        return min(wanted, max(MAX_IN_FLIGHT_BYTES, MAX_IN_FLIGHT_SHARE * self.size_bytes))
 
     def _measure(self, arrived: list[_Flying], now: float) -> None:
         """Round trip and rate. Only a clear part, sent after the last question and newer than any reported, tells."""

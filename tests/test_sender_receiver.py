@@ -143,13 +143,14 @@ def test_the_rate_leaves_out_the_time_in_which_nothing_was_to_be_sent() -> None:
     assert sender.estimate.rate_bps == pytest.approx(8 * 1000 / 0.5)
 
 
-def test_what_is_in_flight_is_bounded_however_slow_the_reports_are() -> None:
-    sender = sender_of(1_000_000)
+@pytest.mark.parametrize(("size_bytes", "allowed_bytes"), [(200_000, 16_000), (1_000_000, 20_000)])  # HANDOVER R8
+def test_what_is_in_flight_is_bounded_however_slow_the_reports_are(size_bytes: int, allowed_bytes: int) -> None:
+    sender = sender_of(size_bytes)
     for _ in range(100):
         sender.estimate.took(60.0)
     while (part := sender.next_part(0.0, 4096, 24)) is not None:
         sender.sent(*part, part[1] - part[0] + 24, 0.0)
-    assert 22_000 <= sender.bytes_sent <= 23_040  # 2 s of the line
+    assert 0.8 * allowed_bytes <= sender.bytes_sent <= 0.9 * allowed_bytes  # the rest is for questions
 
 
 def test_a_restart_believes_a_receiver_that_has_less() -> None:

@@ -49,7 +49,6 @@ def counts(line: LineProcess, port: int) -> dict[str, int]:
 def sent_again(line: LineProcess, before: int, shot: Fields) -> float:
     """Bytes that unit 1 has put on the line beyond one whole picture, headers and small talk aside."""
     needed = shot["size_bytes"] * (1 + OVERHEAD) + ASIDE_BYTES
-    print(counts(line, 0)["sent_bytes"] - before - needed)
     return counts(line, 0)["sent_bytes"] - before - needed
 
 
@@ -92,11 +91,16 @@ def test_little_is_sent_again_after_a_kill(
     assert sent_again(line, before, shot) <= AFTER_REBOOT_BYTES
 
 
-@at_baud([115_200])
+@pytest.mark.parametrize(
+    ("line", "baud", "folder"),
+    [(115_200, 115_200, "middling_pictures"), (460_800, 460_800, "large_pictures")],
+    indirect=["line"],
+)
 def test_little_is_sent_again_after_the_line_was_cut(
-    make_unit: MakeUnit, line: LineProcess, middling_pictures: Path
+    make_unit: MakeUnit, line: LineProcess, baud: int, folder: str, request: pytest.FixtureRequest
 ) -> None:
-    one, _two = two_units(make_unit, line.ports, middling_pictures, capacity="50 MB", policy="always", baud=115_200)
+    pictures: Path = request.getfixturevalue(folder)
+    one, _two = two_units(make_unit, line.ports, pictures, capacity="50 MB", policy="always", baud=baud)
     before = counts(line, 0)["sent_bytes"]
     shot = one.shoot()
     wait_transfer(one, shot, 0.5)
