@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import BinaryIO
 from firmware.control_lines import NOT_BEGUN, Coming, Data, End, NotALine, Note, Progress, Row, encode_request, read
 from firmware.errors import NobodyRuns, Refused, WrongArgument
 
+CONNECT_AGAIN_S = 0.02  # between two tries while too many wait to be accepted
 CONNECT_TIMEOUT_S = 5.0  # guess: a unit whose loop has not accepted for so long hangs
 MAX_ADDRESS_BYTES = 107  # sun_path of a Unix socket is 108 bytes with its closing zero (unix(7))
 
@@ -60,7 +62,7 @@ class Client:
         try:
             connection.settimeout(CONNECT_TIMEOUT_S)
             with address(self._path) as where:
-                connection.connect(where)
+                _connect(connection, where)
             connection.settimeout(silence_s)
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
             connection.close()
@@ -74,6 +76,20 @@ class Client:
                 can="you may need to be in the group of that socket, or to restart the unit",
             ) from error
         return connection
+
+
+def _connect(connection: socket.socket, where: str) -> None:
+    """Waits while too many others wait: a Unix socket with a time-out does not do so by itself (connect(2), EAGAIN)."""
+    deadline = time.monotonic() + CONNECT_TIMEOUT_S
+    while True:
+        try:
+            connection.connect(where)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(CONNECT_AGAIN_S)
+        else:
+            return
 
 
 _ERRORS = {2: WrongArgument, NOT_BEGUN: NobodyRuns}

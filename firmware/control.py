@@ -219,12 +219,34 @@ def hold(runtime_dir: Path) -> Iterator[None]:
     except OSError as error:
         why = f"{path} cannot be opened: {error.strerror}"
         raise Refused(why, can="make that directory writable, or set unit.runtime_dir") from error
+    with _locked(lock, UnitRuns(f"a unit runs here already: it holds {path}", can="stop that one first")):
+        yield
+
+
+@contextmanager
+def hold_card(path: Path) -> Iterator[None]:
+    """Be the only unit on this card while the context lasts: another runtime_dir makes no other card.
+
+    A card that is not there, or cannot be opened, is nobody's: whoever reads it says what is wrong with it.
+    """
     try:
-        if not _lock(lock):
-            raise UnitRuns(f"a unit runs here already: it holds {path}", can="stop that one first")
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    can = "give each unit a card.path of its own, or stop that one first"
+    with _locked(lock, Refused(f"another unit works on the card {path}", can=can)):
+        yield
+
+
+@contextmanager
+def _locked(descriptor: int, refused: Refused) -> Iterator[None]:
+    try:
+        if not _lock(descriptor):
+            raise refused
         yield
     finally:
-        os.close(lock)
+        os.close(descriptor)
 
 
 def _lock(descriptor: int) -> bool:

@@ -142,6 +142,11 @@ class Quarantine:
     picture: Picture
 
 
+@dataclass(frozen=True, slots=True)
+class FreeSpace:
+    """Result: int, bytes that pictures may still take on the file system; what stays free of it is left out."""
+
+
 # ---------------------------------------------------------------- requests: catalogue
 
 
@@ -373,6 +378,7 @@ CardRequest = (
     | RemoveFile
     | ReadPreview
     | Quarantine
+    | FreeSpace
 )
 CatalogueRequest = (
     LookUp

@@ -22,6 +22,7 @@ from firmware.events import (
     SyncPart,
     WritePart,
 )
+from firmware.file_system import FileSystem
 from firmware.handles import Handles
 from firmware.held import HeldCopies
 from firmware.pictures import Entry, File, Picture, PictureId
@@ -30,7 +31,7 @@ from firmware.spacing import AtMostEvery
 from firmware.states import State
 from firmware.steps import Step
 from firmware.transfer import Receiver, report_of
-from hal.errors import CardError, DandelionError
+from hal.errors import CardError, CardFull, DandelionError
 
 RESERVATIONS = 4
 """Pictures received at once, from as many units (R3)."""
@@ -88,6 +89,7 @@ class Hostings:
 
     core: Core
     held: HeldCopies
+    file_system: FileSystem
     wanted_bytes: int = 0  # room that a refused unit asked for lately and that dropping cache can make
     _wanted_until: float = 0.0
     refused_bytes: int = 0  # the smallest picture refused for want of room since there was last enough
@@ -165,6 +167,10 @@ class Hostings:
                     yield SavePartial(picture.id, hosting.attempt, picture.sha256, beginning)
                 yield from core.make_way()
                 have = yield BeginPart(picture, kept.synced_bytes if kept else 0)
+            except CardFull as error:
+                why, retry_s, needed = m.RefuseWhy.FULL, FULL_RETRY_S, picture.size_bytes
+                core.room.reserved_held.pop(hosting.key, None)
+                self.file_system.full(error)
             except CardError as error:
                 why, retry_s, needed = m.RefuseWhy.FAILED, FAILED_RETRY_S, 0
                 core.log("card", f"cannot reserve room for picture {picture.id}: {error}", picture.id)

@@ -8,14 +8,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from firmware.client import Client
 from firmware.config import Config
-from firmware.control import hold
+from firmware.control import hold, hold_card
 from firmware.errors import NobodyRuns, UnitRuns
 from firmware.log_printer import LogPrinter
 from firmware.service import END_TIMEOUT_S, Service
+from hal.directory_card import DirectoryCard
 from hal.interfaces import Card
 
 LAST_LINES_S = 0.5
@@ -54,7 +55,14 @@ def _sole(config: Config) -> Iterator[None]:
         except UnitRuns:
             _ask_to_end(config)
             _hold_soon(config, held)
+        held.enter_context(_sole_card(config))
         yield
+
+
+def _sole_card(config: Config) -> AbstractContextManager[None]:
+    """The card, made durably where it is not there yet, for this process alone."""
+    DirectoryCard(str(config.card.path))
+    return hold_card(config.card.path)
 
 
 def _ask_to_end(config: Config) -> None:
@@ -84,7 +92,7 @@ def temporary(config: Config) -> Iterator[None]:
 
     Other commands that have come meanwhile are answered before it ends.
     """
-    with hold(config.unit.runtime_dir):
+    with hold(config.unit.runtime_dir), _sole_card(config):
         thread = _Temporary(config)
         thread.start()
         thread.ready.wait()

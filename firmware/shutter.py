@@ -11,6 +11,7 @@ from firmware.core import Core
 from firmware.dispersal import Dispersal, Dispersals
 from firmware.errors import Refused
 from firmware.events import KeepShot, Save, TakePicture
+from firmware.file_system import FileSystem
 from firmware.pictures import MAX_SEQUENCE, Entry, File, Picture, PictureId
 from firmware.steps import Step
 from hal.errors import CardFull, DandelionError
@@ -20,8 +21,6 @@ SHOTS_HELD = 2
 """Pictures held in memory while room is made (DESIGN §5)."""
 PRESSES_WAITING = 8
 """Presses that may wait for the camera; beyond it they are refused. Guess: a finger on the button."""
-FILE_SYSTEM_AGAIN_S = 3.0
-"""A file system that had no room for a picture that waits is tried again after this long; guess."""
 FIRST_NEIGHBOUR_S = 15.0
 """While no other unit was heard, a shot is not refused sooner than this after the start (DESIGN §5)."""
 
@@ -42,17 +41,16 @@ class Press:
 class Shutter:
     """Takes pictures one after the other; holds at most two while room is made."""
 
-    def __init__(self, core: Core, dispersals: Dispersals) -> None:
+    def __init__(self, core: Core, dispersals: Dispersals, file_system: FileSystem) -> None:
         self.core = core
         self._dispersals = dispersals
+        self._file_system = file_system
         self._presses: deque[Press] = deque()
         self._capturing: Press | None = None
         self._held: deque[Press] = deque()
         self._keeping: Press | None = None
-        self._again_at: float | None = None  # when the file system is tried again
         self.may_make_room: Callable[[], bool] = lambda: False  # whether a file may be dropped for a shot that waits
         self.camera_trouble: str | None = None
-        self.card_trouble: str | None = None  # why the last picture found no room in the file system
 
     @property
     def waiting(self) -> int:
@@ -93,7 +91,7 @@ class Shutter:
         self.core.room.saw_picture(shot.size_bytes)
         self._held.append(press)
         self.core.changed = True
-        self._forget_ceiling()
+        self._file_system.look_now()
         self._keep_next()
         self._capture_next()
 
@@ -128,7 +126,6 @@ class Shutter:
             press.on_card = picture
         entry = Entry(picture, File.WHOLE, version=1)
         yield Save(entries=(entry,), sequence=core.sequence)
-        self.card_trouble = None
         self._end(press)
         core.account(picture, None, entry)
         core.log("shot", f"picture {picture.id} is taken and on the card", picture.id)
@@ -148,27 +145,13 @@ class Shutter:
         self._keeping = None
         self.core.room.reserved_own.pop(press, None)
         if isinstance(error, CardFull):
-            self._wait_for_file_system(error)
+            self._file_system.full(error)
             return
         did = "the picture is lost; older pictures are untouched"
         if press.on_card is not None:
             did = f"its file, of picture {press.on_card.id}, is on the card; the next start takes it in"
         self.core.log("alarm", f"a picture could not be put on the card: {error}; {did}")
         self._give_up(press, Refused(error.what, did=did, can=error.can))
-
-    def _wait_for_file_system(self, error: CardFull) -> None:
-        """It has less room than card.capacity promises: what is there now is all that fits, until it is tried again."""
-        core = self.core
-        core.room.ceiling_bytes = core.room.used_bytes
-        core.changed = True
-        self._again_at = core.now + FILE_SYSTEM_AGAIN_S
-        if self.card_trouble is None:
-            core.log("card", f"a picture waits for room: {error}")
-        self.card_trouble = error.what
-
-    def _forget_ceiling(self) -> None:
-        self.core.room.ceiling_bytes = None
-        self._again_at = None
 
     def _end(self, press: Press) -> None:
         """The press is settled: its room is counted elsewhere, its bytes are forgotten."""
@@ -191,7 +174,9 @@ class Shutter:
     def hopeless(self) -> bool:
         """No dispersal is under way, nothing can be dropped, and every unit known has refused or is silent."""
         core = self.core
-        if any(True for _ in self._dispersals) or core.changed or self.may_make_room() or core.unlinking:
+        if any(True for _ in self._dispersals) or core.changed or core.unlinking:
+            return False
+        if self.may_make_room() or self._file_system.is_due:
             return False
         if not len(core.neighbours):
             return core.now >= core.started + FIRST_NEIGHBOUR_S
@@ -203,16 +188,14 @@ class Shutter:
 
     def tick(self) -> None:
         """Room may have come; patience may have ended."""
-        if self._again_at is not None and self.core.now >= self._again_at:
-            self._forget_ceiling()
         self._keep_next()
         for press in list(self._held):
             if press is self._keeping:
                 continue
             if self.core.now >= press.pressed_at + self.core.settings.patience_s or self.hopeless():
                 why = self._dispersals.idle_why or "the other units could not take a picture in time"
-                if self.card_trouble is not None:
-                    why = f"{self.card_trouble}; {why}"
+                if self._file_system.trouble is not None:
+                    why = f"{self._file_system.trouble}; {why}"
                 self.core.log("refused", f"a shot was refused: the card is full and {why}")
                 self._give_up(
                     press,
@@ -229,8 +212,6 @@ class Shutter:
         times = [press.pressed_at + self.core.settings.patience_s for press in self._held]
         if self._held and not len(self.core.neighbours):
             times.append(self.core.started + FIRST_NEIGHBOUR_S)
-        if self._again_at is not None:
-            times.append(self._again_at)
         return min((t for t in times if t > self.core.now), default=None)
 
     def _refuse(self, ticket: int | None, what: str, can: str) -> None:

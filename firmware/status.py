@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from firmware.determine import Rules
 from firmware.errors import ClonedUnit
 from firmware.events import Counted
+from firmware.lines import size
 from firmware.pictures import PictureId
 from firmware.states import State
 
@@ -25,12 +26,14 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
     why = unit.dispersals.idle_why or None
     if sending:
         why = f"a copy to unit {', '.join(map(str, sending))} is being made"
-    if unit.shutter.card_trouble is not None:
-        full, why = True, f"{unit.shutter.card_trouble}; {why or 'nothing is to be copied'}"
+    if unit.file_system.trouble is not None:
+        full, why = True, f"{unit.file_system.trouble}; {why or 'nothing is to be copied'}"
     if full and why is not None:
         problems.append(f"the card is full: {why}")
     if unit.peer_errors[ClonedUnit.__name__]:
         problems.append(f"another unit sends as unit {core.unit}: give one of the two another unit.id")
+    if room.ceiling_bytes is not None and unit.file_system.trouble is None:
+        problems.append(f"the file system has room for {size(room.ceiling_bytes)} of pictures, less than card.capacity")
     others = sum(1 for n in core.neighbours if not n.silent(core.now))
     wanted = core.settings.rules.copies
     if 0 < others < wanted:

@@ -17,6 +17,7 @@ from firmware.events import (
     DigestFile,
     Digests,
     FinishPart,
+    FreeSpace,
     KeepShot,
     Quarantine,
     ReadFile,
@@ -75,6 +76,7 @@ class Store:
             RemoveFile: self.remove_file,
             ReadPreview: self.read_preview,
             Quarantine: self.quarantine,
+            FreeSpace: self.free_space,
         }
 
     def carry_out(self, request: CardRequest) -> object:
@@ -89,6 +91,10 @@ class Store:
         """Room of the file system that pictures never take, so that SQLite and deletion work on a full card."""
         share = min(int(self.card.total_bytes() * FLOOR_SHARE), FLOOR_LARGE_BYTES)
         return max(share, 2 * self.largest_bytes, FLOOR_SMALL_BYTES)
+
+    def free_space(self, _request: FreeSpace) -> int:
+        """What is above the floor."""
+        return max(0, self.card.free_bytes() - self.floor_bytes())
 
     def saw(self, size_bytes: int) -> None:
         """A picture of this size exists."""

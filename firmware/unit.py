@@ -24,6 +24,7 @@ from firmware.drops import Drops
 from firmware.errors import ClonedUnit, ForeignSession, PeerError, Refused
 from firmware.events import Answer, Memory, Request, WallClock
 from firmware.evictions import Evictions
+from firmware.file_system import FileSystem
 from firmware.held import HeldCopies
 from firmware.holding import Holding
 from firmware.hosting import Hostings
@@ -57,8 +58,9 @@ class Unit:
         self.link = link
         self.dispersals = Dispersals(core)
         self.held = HeldCopies(core)
-        self.hostings = Hostings(core, self.held)
-        self.shutter = Shutter(core, self.dispersals)
+        self.file_system = FileSystem(core)
+        self.hostings = Hostings(core, self.held, self.file_system)
+        self.shutter = Shutter(core, self.dispersals, self.file_system)
         self.proofs = Proofs(core)
         self.read_outs = ReadOuts(core)
         self.read_outs.overhead_bytes = link.part_overhead_bytes
@@ -77,6 +79,7 @@ class Unit:
         self._packets: deque[bytes] = deque()
         self._turn = 0
         self._parts = (
+            self.file_system,
             self.shutter,
             self.dispersals,
             self.copies,

@@ -333,8 +333,8 @@ def test_connections_that_say_nothing_are_closed_when_there_are_too_many(tmp_pat
     with serving(tmp_path / "control.sock", answer) as server:
         silent = [socket.socket(socket.AF_UNIX) for _ in range(control.MAX_CONNECTIONS + 40)]
         for one in silent:
+            one.connect(str(server.path))  # waits while too many wait to be accepted
             one.settimeout(WAIT_S)
-            one.connect(str(server.path))
         closed = [one for one in silent[control.MAX_CONNECTIONS :] if one.recv(1) == b""]
         assert len(closed) == 40
         for one in silent:

@@ -21,6 +21,7 @@ from firmware.events import (
 from firmware.layout import picture_path
 from firmware.pictures import EVERYONE, MAX_SEQUENCE, File, Picture, PictureId
 from firmware.steps import MAX_WAITING_PER_PICTURE
+from firmware.store import FLOOR_SMALL_BYTES
 from hal.errors import CardError, CardFull
 from hal.interfaces import TimeQuality
 from sim.card import Fault
@@ -225,6 +226,24 @@ def test_capacity_holds_while_the_row_of_a_hosted_picture_is_being_committed():
     rig.run_for(30)
     assert len(held(host)) == 1
     assert max(most) <= 3 * SIZE // 2
+
+
+def test_a_host_whose_file_system_is_full_says_so_and_says_when_it_has_room_again():
+    rig, origin, host = a_pair(host=Options(file_system_bytes=17_000_000))
+    filler = host.card.create("filler", host.card.free_bytes() - FLOOR_SMALL_BYTES - 1_000)
+    filler.close()
+    picture = shoot(origin)
+    rig.run_for(100)
+    assert host.said(m.Refuse)[-1].message.why is m.RefuseWhy.FULL
+    assert copies(origin, picture) == []
+    host.card.unlink("filler")
+    rig.run_until(lambda: copies(origin, picture) == [2], 30)
+
+
+def test_a_beacon_offers_no_more_than_the_file_system_has():
+    _, origin, host = a_pair(host=Options(file_system_bytes=18_000_000, capacity_bytes=1_000_000_000))
+    left = host.card.free_bytes() - FLOOR_SMALL_BYTES
+    assert origin.on.core.neighbours.find(2).room_bytes <= left < 2_000_000
 
 
 # ---------------------------------------------------------------- pressed, and not pressed

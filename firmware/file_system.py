@@ -1,0 +1,71 @@
+"""What the file system has room for, where that is less than card.capacity promises (HANDOVER §1, floor)."""
+
+from __future__ import annotations
+
+from firmware.core import Core
+from firmware.events import FreeSpace
+from firmware.steps import Step
+from hal.errors import CardFull, DandelionError
+
+LOOK_EVERY_S = 60.0
+"""Others write to the card too, the catalogue among them; one statvfs costs nothing."""
+LOOK_AGAIN_S = 3.0
+"""While something waits for room that the file system did not have; guess."""
+
+
+class FileSystem:
+    """Keeps room.ceiling_bytes. trouble: why the last picture found no room there, else None."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.trouble: str | None = None
+        self._looking = False
+        self._look_at = core.now
+
+    def full(self, error: CardFull) -> None:
+        """A picture found no room: what is there now is all that fits, until the next look."""
+        core = self.core
+        core.room.ceiling_bytes = core.room.used_bytes
+        core.changed = True
+        if self.trouble is None:
+            core.log("card", f"a picture finds no room: {error}")
+        self.trouble = error.what
+        self._look_at = core.now + LOOK_AGAIN_S
+
+    def look_now(self) -> None:
+        """A shot has come: there may be room again."""
+        if self.core.room.ceiling_bytes is not None:
+            self._look_at = self.core.now
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is being looked at now, or about to be."""
+        return self._looking or self.core.now >= self._look_at
+
+    def _look(self) -> Step:
+        free_bytes = yield FreeSpace()
+        assert isinstance(free_bytes, int)
+        self._looking = False
+        room = self.core.room
+        ceiling_bytes = room.used_bytes + free_bytes
+        before_bytes = room.limit_bytes
+        room.ceiling_bytes = ceiling_bytes if ceiling_bytes < room.capacity_bytes else None
+        self.core.changed = self.core.changed or room.limit_bytes > before_bytes
+        if room.ceiling_bytes is None or free_bytes > room.recent_bytes:
+            self.trouble = None
+        self._look_at = self.core.now + (LOOK_EVERY_S if self.trouble is None else LOOK_AGAIN_S)
+
+    def _failed(self, error: DandelionError) -> None:
+        self._looking = False
+        self._look_at = self.core.now + LOOK_EVERY_S
+        self.core.log("card", f"the card does not say how much room it has: {error}")
+
+    def tick(self) -> None:
+        """Look when it is time."""
+        if self.is_due and not self._looking:
+            self._looking = True
+            self.core.run(self._look(), on_error=self._failed)
+
+    def deadline(self) -> float | None:
+        """When tick has something to do."""
+        return None if self._looking else self._look_at
