@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from firmware import handover
 from firmware import messages as m
@@ -128,6 +128,10 @@ class Adoptions:
             text = f"unit {source} holds another content under the id {row.picture.id}"
             self.core.log("alarm", text, row.picture.id, source)
             return
+        if entry.picture.taken_at is None and row.picture.taken_at is not None:  # it was found by its file alone
+            told = replace(entry, picture=row.picture)
+            yield from self.core.save(row.picture, entry, told)
+            entry = told
         yield from self._named(entry, source, row.attempt)
 
     def _counts_up_to(self, picture: PictureId, source: int) -> bool:

@@ -21,6 +21,8 @@ PAGE = 200
 """Entries of `list` looked up at once; the radio goes on between two pages."""
 MAX_SHOTS = 1000
 """Pictures that one `shoot -n` may ask for."""
+FIRST_NEIGHBOUR_S = 15.0
+"""After the start, how long a command waits for a neighbour or a name that it needs (DESIGN §9)."""
 FARTHEST_UNIX_S = 1e12
 """A time farther from 1970 is a mistake of whoever asks; NaN and infinity are, too."""
 PROGRESS_EVERY_S = 0.25
@@ -135,16 +137,19 @@ class Answers:
     async def _unit_number(self, text: str) -> int:
         if text.isascii() and text.isdigit():
             return _unit_in_range(int(text))
-        own = self.service.config.unit
-        names = {n.name: n.unit for n in self.service.unit.core.neighbours if n.name is not None} | {own.name: own.id}
-        if text not in names:
-            remembered = await self.service.ask(Names())
-            assert isinstance(remembered, dict)
-            names |= {name: unit for unit, name in remembered.items() if name not in names}
-        if text not in names:
-            known = ", ".join(sorted(names)) or "none"
-            raise Refused(f"no unit called {text!r} is known here", can=f"known names: {known}; or give its number")
-        return names[text]
+        remembered = await self.service.ask(Names())
+        assert isinstance(remembered, dict)
+        own, neighbours = self.service.config.unit, self.service.unit.core.neighbours
+
+        def known() -> dict[str, int]:
+            told = {name: unit for unit, name in remembered.items()}
+            return told | {n.name: n.unit for n in neighbours if n.name is not None} | {own.name: own.id}
+
+        await self._wait_for_neighbours(lambda: text in known())
+        if text not in known():
+            names = ", ".join(sorted(known())) or "none"
+            raise Refused(f"no unit called {text!r} is known here", can=f"known names: {names}; or give its number")
+        return known()[text]
 
     async def _drop(self, arguments: Arguments, reply: Reply) -> None:
         picture = _picture(arguments)
@@ -178,14 +183,25 @@ class Answers:
 
     async def _whereis(self, arguments: Arguments, reply: Reply) -> None:
         picture = _picture(arguments)
-        if arguments.get("verify"):
-            proved = await self._told(lambda ticket: c.Verify(ticket, picture))
-            assert isinstance(proved, tuple)
-            await reply.note(f"proved now by: {', '.join(map(str, proved)) or 'nobody'}")
+        if not arguments.get("verify"):
+            await reply.row(await self._whereis_row(picture))
+            return
+        verified = await self._told(lambda ticket: c.Verify(ticket, picture))
+        assert isinstance(verified, c.Verified)
+        await reply.note(f"proved now by: {', '.join(map(str, verified.proved)) or 'nobody'}")
+        await reply.row(await self._whereis_row(picture) | {"proved_now": list(verified.proved)})
+        if silent := sorted(set(verified.asked) - set(verified.proved)):
+            raise Refused(
+                f"no proof of picture {picture} came from unit {', '.join(map(str, silent))}",
+                did="a copy whose proof was wrong is suspect now; one of a unit that is silent stays listed",
+                can="ask again when that unit is heard, or make another copy with `copy`",
+            )
+
+    async def _whereis_row(self, picture: PictureId) -> dict[str, object]:
         entry = await self.service.ask(LookUp(picture))
         if not isinstance(entry, Entry) or entry.deleted:
             raise Refused(f"picture {picture} is not known here", can=f"ask unit {picture.unit}, which took it")
-        await reply.row(rows.whereis_row(entry, self.service.config.unit.id))
+        return rows.whereis_row(entry, self.service.config.unit.id)
 
     async def _explain(self, arguments: Arguments, reply: Reply) -> None:
         picture = _picture(arguments)
@@ -200,7 +216,7 @@ class Answers:
     async def _units(self, arguments: Arguments, reply: Reply) -> None:  # noqa: ARG002 - every verb's
         core = self.service.unit.core
         if self.service.temporary:
-            await self._wait_for_a_neighbour()
+            await self._wait_for_neighbours(lambda: len(core.neighbours) and all(n.name for n in core.neighbours))
         now = self.service.clock.monotonic()
         for n in sorted(core.neighbours, key=lambda n: n.unit):
             await reply.row(
@@ -214,14 +230,16 @@ class Answers:
                 )
             )
 
-    async def _wait_for_a_neighbour(self) -> None:
-        """A unit that is up for one command hears the first beacon only after a while (DESIGN §9: 15 s)."""
+    async def _wait_for_neighbours(self, enough: Callable[[], object]) -> None:
+        """A unit that is just up has yet to hear the others and to ask their names (DESIGN §9: up to 15 s)."""
         service = self.service
-        deadline = service.clock.monotonic() + 15.0
         async with service.news:
-            while not len(service.unit.core.neighbours) and service.clock.monotonic() < deadline:
+            while not enough():
+                left_s = service.unit.core.started + FIRST_NEIGHBOUR_S - service.clock.monotonic()
+                if left_s <= 0:
+                    return
                 try:
-                    async with asyncio.timeout(deadline - service.clock.monotonic()):
+                    async with asyncio.timeout(left_s):
                         await service.news.wait()
                 except TimeoutError:
                     return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from firmware.collecting import Collecting
+from firmware.collecting import SILENT, Collecting
 from firmware.core import Core
 from firmware.errors import Refused
 from firmware.own_copy import Delivery
@@ -71,7 +71,8 @@ class ReadOut:
             did.append(self.search.result(named=bool(self.tried)))
         elif not did:
             did.append("no unit holds it" if self.known else "it was never taken here")
-        can = "try again later: what a unit holds is not lost while it is silent" if self.tried else ""
+        silent = any(text in SILENT for text in self.tried.values())
+        can = "try again later: what a unit holds is not lost while it is silent" if silent else ""
         return Refused("; ".join(did), can=can)
 
     def out_of_time(self) -> Refused:

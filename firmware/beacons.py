@@ -89,6 +89,7 @@ class Beacons:
         if neighbour.name == name.name:
             return
         neighbour.name = name.name
+        self.core.log("heard", f"unit {neighbour.unit} is called {name.name}", unit=neighbour.unit)
         self.core.run(self.core.fetch(SaveName(neighbour.unit, name.name)))
 
     def deadline(self) -> float:

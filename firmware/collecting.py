@@ -81,7 +81,7 @@ class Collecting:
         if self.result is not None:
             return
         if now >= self._gives_up_at:
-            self.result = Result("timed_out", "did not answer" if self._receiver is None else "stopped in the middle")
+            self.result = Result("timed_out", SILENT[0] if self._receiver is None else SILENT[1])
             return
         if now >= self._get_at:
             self._get()
@@ -196,6 +196,7 @@ class Collecting:
         self.result = Result("collected", "gave it") if right else Result("damaged", "gave it with a wrong digest")
 
 
+SILENT = ("did not answer", "stopped in the middle")
 _REFUSED = {
     m.GetWhy.NOT_HERE: "does not have it any more",
     m.GetWhy.BUSY: "is busy with other read-outs",

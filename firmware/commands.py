@@ -69,10 +69,18 @@ class DeletePicture:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Ask every holder for a proof now. Done: tuple of units that answered rightly."""
+    """Have every copy proved now that this unit can vouch for. Done: Verified."""
 
     ticket: int
     picture: PictureId
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Verify: units that were asked, and those of them that have proved their copy. Ascending."""
+
+    asked: tuple[int, ...]
+    proved: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

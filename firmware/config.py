@@ -226,7 +226,7 @@ def _build(path: Path, tables: Mapping[str, object]) -> Config:
         found["dispersal"].setdefault("hosting", HOSTING_WITHOUT_CAMERA)
     if found["security"].get("insecure") is not True:
         raise ConfigError(
-            "security: a credential is needed, and credentials are not in this version",
+            "security.insecure is not true: a credential is needed, and credentials are not in this version",
             can="allowed: [security] insecure = true, which runs on a virtual line (pty) only",
         )
     config = Config(

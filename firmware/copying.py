@@ -8,13 +8,15 @@ from firmware.commands import PlaceCopy
 from firmware.core import Core
 from firmware.dispersal import ByHand, Dispersals
 from firmware.errors import Refused
-from firmware.pictures import Entry, File
+from firmware.pictures import Entry, File, PictureId
 from firmware.readout import ReadOuts
 from firmware.steps import Step
 from hal.errors import DandelionError
 
 MAX_ORDERS = 16
 """Copies asked for by people at once."""
+FIRST_NEIGHBOUR_S = 15.0
+"""A unit that is not heard is waited for so long (DESIGN §9)."""
 AGAIN_S = 0.5
 """An order that could not begin is looked at again after this long."""
 
@@ -37,6 +39,7 @@ class Copies:
         self._dispersals = dispersals
         self._read_outs = read_outs
         self._orders: list[Order] = []
+        self._unheard: list[tuple[PlaceCopy, float]] = []  # for units that are not heard (yet), and until when
 
     def copy(self, command: PlaceCopy) -> None:
         """Done once it is proved there; an own file that is gone is collected first."""
@@ -54,10 +57,12 @@ class Copies:
             core.failed(command.ticket, Refused(f"unit {unit} is this unit", can="name another one"))
         elif any(copy.unit == unit for copy in entry.verified):
             core.done(command.ticket)
+        elif len(self._orders) + len(self._unheard) >= MAX_ORDERS:
+            core.failed(command.ticket, Refused("too many copies are asked for at once", can="try again later"))
+        elif not self._is_heard(unit):
+            self._unheard.append((command, core.now + min(command.timeout_s, FIRST_NEIGHBOUR_S)))
         elif entry.file is File.GONE:
             self._read_outs.recall(entry, lambda right, why: self._recalled(command, right, why))
-        elif len(self._orders) >= MAX_ORDERS:
-            core.failed(command.ticket, Refused("too many copies are asked for at once", can="try again later"))
         else:
             self._orders.append(Order(entry, ByHand(unit, command.ticket, command.timeout_s), core.now, core.now))
             self.tick()
@@ -74,6 +79,14 @@ class Copies:
 
     def tick(self) -> None:
         """Begin what can be begun; give up what cannot."""
+        waiting, self._unheard = self._unheard, []
+        for command, until in waiting:
+            if self._is_heard(command.unit):
+                self.copy(command)
+            elif self.core.now < until:
+                self._unheard.append((command, until))
+            else:
+                self._not_copied(command.picture, command.ticket, f"unit {command.unit} is not heard")
         for order in list(self._orders):
             self._go_on(order)
 
@@ -95,21 +108,23 @@ class Copies:
         if now >= order.again_at:
             order.again_at = now + AGAIN_S
 
+    def _is_heard(self, unit: int) -> bool:
+        neighbour = self.core.neighbours.find(unit)
+        return neighbour is not None and not neighbour.silent(self.core.now)
+
     def _give_up(self, order: Order) -> None:
         unit, kept = order.by_hand.unit, order.by_hand.kept
         neighbour = self.core.neighbours.find(unit)
         why = "other copies of it are being made" if kept is None else kept.why
-        if neighbour is None:
-            why = f"unit {unit} was not heard"
-        elif neighbour.refused_until > self.core.now:
+        if neighbour is not None and neighbour.refused_until > self.core.now:
             why = f"unit {unit} does not take it: {neighbour.refused_why}"
-        error = Refused(
-            f"picture {order.entry.picture.id} was not copied: {why}",
-            did="it stays where it is",
-            can="see `units` for who is heard",
-        )
-        self.core.failed(order.by_hand.ticket, error)
+        self._not_copied(order.entry.picture.id, order.by_hand.ticket, why)
+
+    def _not_copied(self, picture: PictureId, ticket: int, why: str) -> None:
+        what = f"picture {picture} was not copied: {why}"
+        self.core.failed(ticket, Refused(what, did="it stays where it is", can="see `units` for who is heard"))
 
     def deadline(self) -> float | None:
-        """When an order is looked at again."""
-        return min((order.again_at for order in self._orders), default=None)
+        """When an order is looked at again; that a unit is heard is no deadline."""
+        times = [order.again_at for order in self._orders] + [until for _, until in self._unheard]
+        return min(times, default=None)

@@ -74,6 +74,7 @@ class Core:
         self.outbox: deque[tuple[int, m.Message]] = deque(maxlen=MAX_OUTBOX)
         self.told: deque[Told] = deque()
         self.journal = Journal()
+        self._query = rng.randrange(2**16)
         self.relieving = False
         self.unlinking = 0  # files whose rows are gone and that are being removed
         self.changed = True  # something that a decision looks at has changed since the last look
@@ -114,6 +115,11 @@ class Core:
     def say(self, unit: int, message: m.Message) -> None:
         """Put a message into the outbox; it may be lost like everything on the air."""
         self.outbox.append((unit, message))
+
+    def new_query(self) -> int:
+        """Number of a question to others, and so of its answers; 65536 different ones."""
+        self._query = (self._query + 1) % 2**16
+        return self._query
 
     # ------------------------------------------------------------ durable steps
 

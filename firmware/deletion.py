@@ -8,9 +8,11 @@ from firmware.core import Core
 from firmware.dispersal import Dispersals
 from firmware.errors import Refused
 from firmware.events import Orders, Owed, SaveOrder
+from firmware.finding import Findings
 from firmware.handover import Owner
-from firmware.pictures import Entry, File, PictureId
+from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.steps import Step
+from hal.errors import DandelionError
 
 AGAIN_FIRST_S, AGAIN_LONGEST_S = 15.0, 24 * 3600.0
 """DROPs still owed and orders not yet confirmed are said again so often, ever more seldom, up to daily. Guesses."""
@@ -21,9 +23,10 @@ PAGE = 16
 class Deletions:
     """Tombstones, and what is still owed for them."""
 
-    def __init__(self, core: Core, dispersals: Dispersals) -> None:
+    def __init__(self, core: Core, dispersals: Dispersals, findings: Findings) -> None:
         self.core = core
         self._dispersals = dispersals
+        self._findings = findings
         self._again_at: float | None = core.now + AGAIN_FIRST_S
         self._every_s = AGAIN_FIRST_S
         self._after: PictureId | None = None  # of tombstones
@@ -31,32 +34,39 @@ class Deletions:
 
     def delete(self, ticket: int, picture: PictureId) -> None:
         """A person's order."""
-        self.core.run(
-            self._order(ticket, picture),
-            picture,
-            lambda e: self.core.failed(ticket, Refused(e.what, did=e.did, can=e.can)),
-        )
+        self.core.run(self._order(ticket, picture), picture, lambda error: self._not_ordered(ticket, error))
+
+    def _not_ordered(self, ticket: int, error: DandelionError) -> None:
+        self.core.failed(ticket, Refused(error.what, did=error.did, can=error.can))
 
     def _order(self, ticket: int, picture: PictureId) -> Step:
         core = self.core
         entry = yield from core.look_up(picture)
-        if entry is None:
-            core.failed(
-                ticket,
-                Refused(
-                    f"picture {picture} is not known here",
-                    did="nothing was deleted",
-                    can=f"delete it at unit {picture.unit}, which took it",
-                ),
-            )
-        elif picture.unit == core.unit:
+        if picture.unit != core.unit:
+            if entry is not None:
+                yield from self._forward(ticket, entry.picture)
+            else:
+                self._findings.find(picture, lambda found, why: self._found(ticket, picture, found, why))
+        elif entry is not None:
             yield from self._bury(entry)
             core.done(ticket, "deleted")
         else:
-            yield SaveOrder(picture, entry.picture.sha256)
-            core.say(picture.unit, m.Delete(picture, entry.picture.sha256))
-            self.soon()
-            core.done(ticket, "pending")
+            core.failed(ticket, Refused(f"picture {picture} was never taken here", did="nothing was deleted"))
+
+    def _found(self, ticket: int, picture: PictureId, found: Picture | None, why: str) -> None:
+        if found is None:
+            can = f"delete it at unit {picture.unit}, which took it"
+            error = Refused(f"picture {picture} is not known here: {why}", did="nothing was deleted", can=can)
+            self.core.failed(ticket, error)
+        else:
+            self.core.run(self._forward(ticket, found), picture, lambda error: self._not_ordered(ticket, error))
+
+    def _forward(self, ticket: int, picture: Picture) -> Step:
+        """The order is durable here until the origin's tombstone comes (R6)."""
+        yield SaveOrder(picture.id, picture.sha256)
+        self.core.say(picture.id.unit, m.Delete(picture.id, picture.sha256))
+        self.soon()
+        self.core.done(ticket, "pending")
 
     def _bury(self, entry: Entry) -> Step:
         """The tombstone, durable; then unlink and DROPs."""

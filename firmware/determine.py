@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 PICTURES_AHEAD = 2
 """Pictures like the recent ones that should always fit without waiting for the radio (DESIGN §5)."""
@@ -97,6 +97,20 @@ class Disperse:
 
     unit: int
     why: str
+
+
+def told(
+    picture: PictureView, card: CardView, neighbours: Iterable[NeighbourView], rules: Rules, now: float
+) -> dict[str, object]:
+    """What a decision is made from, for `explain`: plain values; times as seconds from now."""
+    near: list[dict[str, object]] = []
+    for neighbour in neighbours:
+        values = asdict(neighbour)
+        values["refused_for_s"] = max(0, round(values.pop("refused_until") - now))
+        values["last_used_s"] = round(now - last_used) if (last_used := values.pop("last_used")) else None
+        near.append(values)
+    asked = asdict(rules) | {"policy": rules.policy.value}
+    return {"picture": asdict(picture), "card": asdict(card), "neighbours": near, "rules": asked}
 
 
 def relieving(card: CardView, rules: Rules) -> bool:

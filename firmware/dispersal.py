@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from firmware import handover, own_copy, states
 from firmware import messages as m
 from firmware.core import Core
-from firmware.determine import Disperse, Keep, PictureView, determine
+from firmware.determine import Disperse, Keep, PictureView, determine, told
 from firmware.errors import Refused
 from firmware.events import DigestFile, Digests, ReadFile, SaveDecision
 from firmware.handover import Owner, Word
@@ -160,11 +160,7 @@ class Dispersals:
         view = _view(entry, by_hand, self._conflicts.get(dispersal.id, set()) | self.adopting(dispersal.id))
         card, neighbours = core.card_view(), core.neighbours.views(core.now, busy)
         decision = determine(view, card, neighbours, core.settings.rules, core.now)
-        self._note(
-            dispersal.id,
-            decision,
-            {"picture": view, "card": card, "neighbours": neighbours, "rules": core.settings.rules},
-        )
+        self._note(dispersal.id, decision, told(view, card, neighbours, core.settings.rules, core.now))
         if isinstance(decision, Keep):
             self._keep(dispersal, decision)
             return decision
@@ -186,12 +182,13 @@ class Dispersals:
         self._decided[picture] = words
         while len(self._decided) > DECISIONS_REMEMBERED:
             self._decided.popitem(last=False)
-        told: dict[str, object] = {name: repr(value) for name, value in inputs.items()}
-        self.core.run(self.core.fetch(SaveDecision(picture, words, told)))
+        self.core.run(self.core.fetch(SaveDecision(picture, words, inputs)))
 
     def _keep(self, dispersal: Dispersal, keep: Keep) -> None:
-        refusals = [f"unit {n.unit}: {n.refused_why}" for n in self.core.neighbours if n.refused_until > self.core.now]
-        self.idle_why = f"{keep.why} ({', '.join(refusals)})" if refusals else keep.why
+        if dispersal.by_hand is None:
+            refused = [n for n in self.core.neighbours if n.refused_until > self.core.now]
+            refusals = ", ".join(f"unit {n.unit}: {n.refused_why}" for n in refused)
+            self.idle_why = f"{keep.why} ({refusals})" if refusals else keep.why
         if keep.again_at is not None:
             self.wake_at = min(self.wake_at or keep.again_at, keep.again_at)
         states.dispersal.move(dispersal, "keep")

@@ -81,8 +81,20 @@ def event(row: Fields) -> str:
 
 def decision(row: Fields) -> str:
     """A decision of explain, with what it was made from."""
-    inputs = row.get("inputs") or {}
-    return "\n".join([_text(row.get("text")), *(f"    {key} = {value}" for key, value in inputs.items())])
+    lines = [_text(row.get("text"))]
+    for name, told in (row.get("inputs") or {}).items():
+        for one in told if isinstance(told, list) else [told]:
+            values = ", ".join(f"{key} {_plain(value)}" for key, value in one.items())
+            lines.append(f"    {name.removesuffix('s') if isinstance(told, list) else name}: {values}")
+    return "\n".join(lines)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " and ".join(map(str, value)) or "none"
+    return _text(value)
 
 
 def finding(row: Fields) -> str:

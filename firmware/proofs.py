@@ -24,7 +24,7 @@ MAX_PROVINGS = 64
 """Proofs asked for at once; more wait until some are answered."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Proving:
     """One proof asked for. Each of told is called once: answered rightly?"""
 
@@ -115,11 +115,21 @@ class Proofs:
 
     def on_lost(self, source: int, lost: m.Lost) -> None:
         """The holder says that it has no copy (any more)."""
-        for proving in [p for p in self._all if p.unit == source and p.picture.id == lost.id]:
-            self._all.remove(proving)
-            proving.settle(False)
+        asked = [p for p in self._all if p.unit == source and p.picture.id == lost.id]
+        self._all = [p for p in self._all if p not in asked]
+
+        def told(error: DandelionError) -> None:
+            self.core.log("card", f"that unit {source} has lost picture {lost.id} could not be noted: {error}")
+            for proving in asked:
+                proving.settle(False)
+
+        self.core.run(self._lost(source, lost, asked), lost.id, told)
+
+    def _lost(self, source: int, lost: m.Lost, asked: list[Proving]) -> Step:
         if lost.id.unit == self.core.unit:
-            self.core.run(self._gone(source, lost), lost.id)
+            yield from self._gone(source, lost)
+        for proving in asked:
+            proving.settle(False)
 
     def _gone(self, source: int, lost: m.Lost) -> Step:
         entry = yield from self.core.look_up(lost.id)

@@ -40,7 +40,6 @@ class ReadOuts:
         self.overhead_bytes = 0
         self._core = core
         self._all: list[ReadOut] = []
-        self._query = core.rng.randrange(2**16)
         self._expired = AtMostEvery(EXPIRED_EVERY_S)
 
     def __iter__(self) -> Iterator[ReadOut]:
@@ -91,8 +90,7 @@ class ReadOuts:
         self._go_on(read_out)
 
     def _new(self, picture: PictureId, sink: Sink, patience_s: float) -> ReadOut:
-        self._query = (self._query + 1) % 2**16
-        return ReadOut(picture, self._query, sink, patience_s, self._core.now)
+        return ReadOut(picture, self._core.new_query(), sink, patience_s, self._core.now)
 
     def _begin(self, read_out: ReadOut) -> None:
         self._all.append(read_out)

@@ -21,10 +21,11 @@ from firmware.deletion import Deletions
 from firmware.dispersal import Dispersals
 from firmware.drop_by_hand import DropByHand
 from firmware.drops import Drops
-from firmware.errors import ClonedUnit, ForeignSession, PeerError, Refused
+from firmware.errors import ClonedUnit, ForeignSession, PeerError
 from firmware.events import Answer, Memory, Request, WallClock
 from firmware.evictions import Evictions
 from firmware.file_system import FileSystem
+from firmware.finding import Findings
 from firmware.held import HeldCopies
 from firmware.holding import Holding
 from firmware.hosting import Hostings
@@ -36,7 +37,7 @@ from firmware.proofs import Proofs
 from firmware.readout import ReadOuts
 from firmware.serving import Serving
 from firmware.shutter import Shutter
-from firmware.steps import Step
+from firmware.verifying import Verifying
 
 PEER_ERROR_LOG_S = 60.0
 """A cause of bad packets is logged at most this often."""
@@ -72,7 +73,9 @@ class Unit:
         self.drop_by_hand = DropByHand(core, self.proofs, evictions)
         self.adoptions = Adoptions(core, self.proofs, self.read_outs, self.dispersals, inventoried=memory.inventoried)
         self.holding = Holding(core, self.held)
-        self.deletions = Deletions(core, self.dispersals)
+        self.verifying = Verifying(core, self.proofs, self.held)
+        self.findings = Findings(core)
+        self.deletions = Deletions(core, self.dispersals, self.findings)
         self.beacons = Beacons(core, self.hostings)
         self.peer_errors: Counter[str] = Counter()
         self._peer_error_logged: dict[str, float] = {}
@@ -91,6 +94,7 @@ class Unit:
             self.serving,
             self.adoptions,
             self.holding,
+            self.findings,
             self.deletions,
             self.beacons,
         )
@@ -193,8 +197,8 @@ class Unit:
             m.Damaged: lambda _, x: self.proofs.suspect(x.id, x.unit),
             m.Record: self.deletions.on_record,
             m.Where: self.serving.on_where,
-            m.At: self.read_outs.on_at,
-            m.Unknown: self.read_outs.on_unknown,
+            m.At: _both(self.read_outs.on_at, self.findings.on_at),
+            m.Unknown: _both(self.read_outs.on_unknown, self.findings.on_unknown),
             m.Get: self.serving.on_get,
             m.Copy: self.read_outs.on_copy,
             m.RefuseGet: self.read_outs.on_refuse_get,
@@ -220,37 +224,10 @@ class Unit:
                 self.drop_by_hand.drop(command)
             case c.DeletePicture(ticket, picture):
                 self.deletions.delete(ticket, picture)
-            case c.Verify(ticket, picture):
-                self.core.run(self._verify(ticket, picture), picture, lambda e: self._failed(ticket, e))
+            case c.Verify():
+                self.verifying.verify(command)
             case c.Cancel(ticket):
                 self.read_outs.cancel(ticket)
-
-    def _failed(self, ticket: int | None, error: Exception) -> None:
-        self.core.failed(ticket, Refused(str(error)))
-
-    def _verify(self, ticket: int, picture: PictureId) -> Step:
-        entry = yield from self.core.look_up(picture)
-        if entry is None or entry.deleted:
-            self.core.failed(ticket, Refused(f"picture {picture} is not known here"))
-            return
-        waiting = {copy.unit for copy in entry.listed}
-        right: list[int] = []
-
-        def told(unit: int) -> Callable[[bool], None]:
-            def answer(proved: bool) -> None:
-                waiting.discard(unit)
-                if proved:
-                    right.append(unit)
-                if not waiting:
-                    self.core.done(ticket, tuple(sorted(right)))
-
-            return answer
-
-        if not waiting:
-            self.core.done(ticket, ())
-        for unit in sorted(waiting):
-            if not self.proofs.ask(entry, unit, told(unit)):
-                told(unit)(False)
 
     # ------------------------------------------------------------ time
 

@@ -189,7 +189,7 @@ def _with_unit(config: Config, output: Output, command: Callable[[Client], int])
 
             with running.temporary(config):
                 if not told:
-                    output.note("no unit runs here: it is up for the time of this command")
+                    output.note("no unit runs here: one is up for the time of this command")
                     told = True
                 return command(client)
         except (NobodyRuns, UnitRuns):

@@ -17,6 +17,12 @@ from firmware.errors import Refused, WrongArgument
 # ---------------------------------------------------------------- usage and config
 
 
+DECISION = {
+    "text": "kept: no room",
+    "inputs": {"card": {"room_bytes": 5}, "neighbours": [{"unit": 2, "silent": True}]},
+}
+
+
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize(
     ("arguments", "says"),
@@ -135,7 +141,11 @@ PLAIN = [
     ),
     (["drop", ID], {"picture": ID, "freed_bytes": 5}, f"{ID}  freed_bytes 5\n"),
     (["log"], {"at": None, "event": "silent", "text": "unit 2 is silent"}, "-                     unit 2 is silent\n"),
-    (["explain", ID], {"text": "kept: no room", "inputs": {"room_bytes": 5}}, "kept: no room\n    room_bytes = 5\n"),
+    (
+        ["explain", ID],
+        DECISION,
+        "kept: no room\n    card: room_bytes 5\n    neighbour: unit 2, silent yes\n",
+    ),
     (["shoot"], {"picture": ID, "size_bytes": 1_234_567}, f"{ID}  1.2 MB\n"),
     (
         ["status"],

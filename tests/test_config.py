@@ -128,7 +128,7 @@ def test_the_example_names_every_key_of_this_version_with_its_default():
         ("dispersal", "copies_min = 2", "dispersal.copies_min = 2", "1 to 1"),
         ("dispersal", "hosting = -0.1", "dispersal.hosting = -0.1", "0.0 to 1.0"),
         ("security", 'credential = "/x"', "security.credential = '/x'", "not in this version"),
-        ("security", "insecure = false", "security", "credential is needed"),
+        ("security", "insecure = false", "security.insecure", "credential is needed"),
         ("security", 'insecure = "yes"', "security.insecure = 'yes'", "true, false"),
     ],
 )

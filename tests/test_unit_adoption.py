@@ -207,7 +207,8 @@ def test_a_host_on_a_new_card_is_found_out_when_a_proof_is_asked_for_and_gets_th
     host.restart()
     rig.run_for(5)
     verify = carry_out(origin, lambda ticket: c.Verify(ticket, picture.id))
-    assert verify == c.Done(())
+    assert verify == c.Done(c.Verified((2,), ()))
+    assert copies(origin, picture) == []
     rig.run_until(lambda: on_card(host, picture) and settled(origin, host)(), 100)
     check(origin, host)
 

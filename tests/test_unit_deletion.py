@@ -11,7 +11,7 @@ from firmware.determine import Rules
 from firmware.events import Orders as PendingOrders
 from firmware.events import Owed, RemoveFile, Save
 from firmware.layout import preview_path
-from firmware.pictures import Copy, File
+from firmware.pictures import Copy, File, Picture, PictureId
 from sim.machine import Machine, Options
 
 LARGE = Options(size_bytes=(200_000, 200_000))
@@ -120,12 +120,12 @@ def test_deleted_at_any_moment_of_its_hand_over(after_s):
 
 
 def test_deleted_again_is_fine_and_an_unknown_one_is_refused():
-    rig, origin, host = a_pair()
+    rig, origin, _ = a_pair()
     picture = shoot(origin)
     delete(origin, picture)
     assert delete(origin, picture) == c.Done("deleted")
     rig.run_for(60)
-    assert isinstance(delete(host, shoot(origin)), c.Failed)
+    assert isinstance(delete(origin, Picture(PictureId(1, 7, 7), 1, bytes(32))), c.Failed)
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 4))
@@ -199,6 +199,38 @@ def test_deleted_at_the_host_it_is_pending_until_the_origins_tombstone_comes():
     rig.run_until(lambda: not host.catalogue.orders(PendingOrders(None, 10)), 60)
 
 
+def test_a_unit_that_never_had_the_picture_finds_it_and_forwards_the_order():
+    rig, origin, host = a_pair()
+    laptop = Machine(rig, 3, Options(temporary=True))
+    rig.run_for(3)
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    assert delete(laptop, picture) == c.Done("pending")
+    rig.run_until(gone(picture, origin, host), 60)
+
+
+def test_an_order_is_taken_also_while_the_origin_is_off_and_a_holder_is_heard():
+    rig, origin, host = a_pair()
+    third = Machine(rig, 3, Options(hosting_share=0.0))
+    rig.run_for(3)
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    origin.power_cut()
+    assert delete(third, picture) == c.Done("pending")
+    assert third.catalogue.orders(PendingOrders(None, 10)) == [(picture.id, picture.sha256)]
+    origin.restart()
+    rig.run_until(gone(picture, origin, host), 60)
+
+
+def test_an_order_for_what_nobody_knows_is_refused_within_20_s():
+    rig, _, host = a_pair()
+    started = rig.now
+    outcome = delete(host, Picture(PictureId(1, 7, 7), 1, bytes(32)))
+    assert isinstance(outcome, c.Failed)
+    assert "not known" in str(outcome.error)
+    assert rig.now - started < 20
+
+
 def test_an_order_for_another_content_is_not_obeyed():
     rig, origin, host = a_pair()
     picture = shoot(origin)
@@ -257,6 +289,6 @@ def test_r13_steps_on_other_pictures_do_not_wait():
     verify_ticket = origin.command(lambda ticket: c.Verify(ticket, other.id))
     rig.run_for(4)
     assert [origin.outcome(t) for t in (delete_ticket, again_ticket)] == [None, None]
-    rig.run_until(lambda: origin.outcome(verify_ticket) == c.Done((2,)), 20)
+    rig.run_until(lambda: origin.outcome(verify_ticket) == c.Done(c.Verified((2,), (2,))), 20)
     rig.run_until(lambda: origin.outcome(again_ticket) == c.Done("deleted"), 20)
     assert len(origin.said(m.Prove)) == 1

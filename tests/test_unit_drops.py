@@ -383,7 +383,7 @@ def test_where_the_own_card_cannot_be_read_to_compare_a_proof_the_commands_end_a
     rig.run_for(3)
     origin.card.options.below["own"] = Fault.IO
     assert isinstance(drop(origin, picture), c.Failed)
-    assert carry_out(origin, lambda ticket: c.Verify(ticket, picture.id)) == c.Done(())
+    assert carry_out(origin, lambda ticket: c.Verify(ticket, picture.id)) == c.Done(c.Verified((2,), ()))
     assert copies(origin, picture) == [2]  # the fault is here, not there
 
 

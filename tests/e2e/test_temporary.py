@@ -118,7 +118,7 @@ def test_run_takes_over_from_a_temporary_unit(make_unit: MakeUnit, line: LinePro
         [*DANDELION, "units", "--config", str(one.config)], stderr=subprocess.PIPE, text=True
     ) as waiting:
         assert waiting.stderr is not None
-        assert "bringing it up" in waiting.stderr.readline()
+        assert "one is up for the time" in waiting.stderr.readline()
         one.wait_until((one.runtime / "control.sock").exists, "control socket of the temporary unit")
         one.start()
         said = waiting.communicate(timeout=END_S)[1]

@@ -1,0 +1,77 @@
+"""`whereis --verify`: every copy that this unit can vouch for is proved now (HANDOVER R9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from firmware.commands import Verified, Verify
+from firmware.core import Core
+from firmware.errors import Refused
+from firmware.events import DigestFile, Digests, Request
+from firmware.held import HeldCopies
+from firmware.pictures import Entry
+from firmware.proofs import Proofs
+from firmware.steps import Step
+from hal.errors import CardError, DandelionError
+
+
+class Verifying:
+    """At the origin all listed holders are asked; a holder reads its own copy back."""
+
+    def __init__(self, core: Core, proofs: Proofs, held: HeldCopies) -> None:
+        self.core = core
+        self._proofs = proofs
+        self._held = held
+
+    def verify(self, command: Verify) -> None:
+        """Done: Verified, once all have answered or time is over."""
+        step = self._verify(command.ticket, command)
+        self.core.run(step, command.picture, lambda error: self._failed(command.ticket, error))
+
+    def _failed(self, ticket: int, error: DandelionError) -> None:
+        self.core.failed(ticket, Refused(error.what, did=error.did, can=error.can))
+
+    def _verify(self, ticket: int, command: Verify) -> Step:
+        entry = yield from self.core.look_up(command.picture)
+        if entry is None or entry.deleted:
+            can = f"ask unit {command.picture.unit}, which took it"
+            self.core.failed(ticket, Refused(f"picture {command.picture} is not known here", can=can))
+        elif entry.attempt is not None:
+            here = (self.core.unit,)
+            whole = yield from self._reads_back(entry)
+            self.core.done(ticket, Verified(here, here if whole else ()))
+        else:
+            self._ask_holders(ticket, entry)
+
+    def _reads_back(self, row: Entry) -> Generator[Request, Any, bool]:
+        try:
+            digests = yield DigestFile(row.picture)
+        except CardError as error:
+            self.core.log("card", f"cannot read picture {row.picture.id} back: {error}", row.picture.id)
+            return False
+        assert isinstance(digests, Digests)
+        if not digests.whole:
+            yield from self._held.lost(row)
+        return digests.whole
+
+    def _ask_holders(self, ticket: int, entry: Entry) -> None:
+        asked = tuple(sorted(copy.unit for copy in entry.listed))
+        waiting, proved = set(asked), set[int]()
+
+        def told(unit: int) -> Callable[[bool], None]:
+            def answer(right: bool) -> None:
+                waiting.discard(unit)
+                if right:
+                    proved.add(unit)
+                if not waiting:
+                    self.core.done(ticket, Verified(asked, tuple(sorted(proved))))
+
+            return answer
+
+        if not asked:
+            self.core.done(ticket, Verified((), ()))
+        for unit in asked:
+            answer = told(unit)
+            if not self._proofs.ask(entry, unit, answer):
+                answer(False)
