@@ -32,6 +32,14 @@ class FileSystem:
         self.trouble = error.what
         self._look_at = core.now + LOOK_AGAIN_S
 
+    @property
+    def why(self) -> str | None:
+        """Why less fits than card.capacity says, for a person; None where all of it fits."""
+        ceiling_bytes = self.core.room.ceiling_bytes
+        if self.trouble is not None or ceiling_bytes is None:
+            return self.trouble
+        return f"the file system has room for {ceiling_bytes // 1000} kB of pictures, less than card.capacity"
+
     def look_now(self) -> None:
         """A shot has come: there may be room again."""
         if self.core.room.ceiling_bytes is not None:

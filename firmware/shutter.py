@@ -193,9 +193,10 @@ class Shutter:
             if press is self._keeping:
                 continue
             if self.core.now >= press.pressed_at + self.core.settings.patience_s or self.hopeless():
-                why = self._dispersals.idle_why or "the other units could not take a picture in time"
-                if self._file_system.trouble is not None:
-                    why = f"{self._file_system.trouble}; {why}"
+                heard = len(self.core.neighbours)
+                default = "the other units could not take a picture in time" if heard else "no other unit is heard"
+                whys = (self._file_system.why, self._dispersals.idle_why or default)
+                why = "; ".join(filter(None, whys))
                 self.core.log("refused", f"a shot was refused: the card is full and {why}")
                 self._give_up(
                     press,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from firmware.determine import Rules
 from firmware.errors import ClonedUnit
 from firmware.events import Counted
-from firmware.lines import size
 from firmware.pictures import PictureId
 from firmware.states import State
 
@@ -32,8 +31,8 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         problems.append(f"the card is full: {why}")
     if unit.peer_errors[ClonedUnit.__name__]:
         problems.append(f"another unit sends as unit {core.unit}: give one of the two another unit.id")
-    if room.ceiling_bytes is not None and unit.file_system.trouble is None:
-        problems.append(f"the file system has room for {size(room.ceiling_bytes)} of pictures, less than card.capacity")
+    if unit.file_system.why is not None and not full:
+        problems.append(unit.file_system.why)
     others = sum(1 for n in core.neighbours if not n.silent(core.now))
     wanted = core.settings.rules.copies
     if 0 < others < wanted:
