@@ -59,7 +59,7 @@ class Adoptions:
         self._proofs = proofs
         self._readouts = readouts
         self._dispersals = dispersals
-        dispersals.adopting = self._under_way
+        dispersals.deciding.adopting = self._under_way
         self._inventoried = set(inventoried)
         self._all: list[Adoption] = []
         self._inventory_at: dict[int, tuple[float, PictureId | None]] = {}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from firmware import handover, own_copy, states
 from firmware import messages as m
 from firmware.core import Core
-from firmware.determine import Disperse, Keep, PictureView, determine, told
+from firmware.deciding import Deciding
+from firmware.determine import Keep
 from firmware.errors import Refused
-from firmware.events import DigestFile, Digests, ReadFile, SaveDecision
+from firmware.events import DigestFile, Digests, ReadFile
 from firmware.handover import Owner, Word
 from firmware.outgoing import Outgoing
 from firmware.pictures import Entry, File, Picture, PictureId
@@ -29,21 +30,9 @@ UNANSWERED_S = 30.0
 """A unit that did not answer a REQUEST is asked again after this long, or at its next sign of life. Guess."""
 NO_PROGRESS_S = 60.0
 """A transfer in which nothing was confirmed for so long has failed (DESIGN §9: `copy` gives up on 60 s)."""
-DECISIONS_REMEMBERED = 256
-"""Pictures whose last decision is not written again while it stays the same: each write costs a sync. More than are
-looked at in one round."""
-CARD_AGAIN_S = 600.0
-"""A picture that the own card or catalogue would not give is tried again after this long. Guess."""
-MAX_RESTING = 64
-"""Such pictures at once; more are tried again and again."""
 NONCES_KEPT = 4
 """ACCEPTs of one attempt whose STORED is still taken, however late it comes; more restarts of the host in one transfer
 cost a repeated END."""
-MAX_CONFLICTS = 256
-"""Pictures remembered with the units that refused them for another content under the id; beyond it the oldest is
-forgotten, and asked for again."""
-JITTER = 0.25
-"""retry_after is stretched or shortened by up to this share, so that refused units do not come back at once."""
 
 
 @dataclass(slots=True, eq=False)
@@ -88,13 +77,8 @@ class Dispersals:
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self.idle_why = ""  # why nothing moves, for `status`
+        self.deciding = Deciding(core)
         self._all: list[Dispersal] = []
-        self.wake_at: float | None = None  # when what was kept may be decided otherwise
-        self._conflicts: dict[PictureId, set[int]] = {}
-        self.adopting: Callable[[PictureId], set[int]] = lambda _: set()  # units whose copies are being adopted (R4)
-        self._resting: dict[PictureId, float] = {}  # until when pictures are left alone that the own card did not give
-        self._decided: OrderedDict[PictureId, str] = OrderedDict()
 
     def __iter__(self) -> Iterator[Dispersal]:
         return iter(self._all)
@@ -118,13 +102,7 @@ class Dispersals:
     @property
     def at_work(self) -> frozenset[PictureId]:
         """Pictures under way, and those that the own card did not give lately: not to be considered now."""
-        resting = {picture for picture, until in self._resting.items() if until > self.core.now}
-        return frozenset({d.id for d in self._all if d.picture is not None} | resting)
-
-    @property
-    def rest_ends(self) -> float | None:
-        """When the first of these may be considered again."""
-        return min((until for until in self._resting.values() if until > self.core.now), default=None)
+        return frozenset(d.id for d in self._all if d.picture is not None) | self.deciding.resting
 
     @property
     def full(self) -> bool:
@@ -154,43 +132,20 @@ class Dispersals:
 
     def _decide(self, dispersal: Dispersal, entry: Entry) -> Keep | None:
         """DECIDE: the one place where what comes next is decided, also after every failure; Keep if it stays."""
-        core = self.core
         busy = {d.host for d in self._all if d is not dispersal and d.host}
-        by_hand = None if dispersal.by_hand is None else dispersal.by_hand.unit
-        view = _view(entry, by_hand, self._conflicts.get(dispersal.id, set()) | self.adopting(dispersal.id))
-        card, neighbours = core.card_view(), core.neighbours.views(core.now, busy)
-        decision = determine(view, card, neighbours, core.settings.rules, core.now)
-        self._note(dispersal.id, decision, told(view, card, neighbours, core.settings.rules, core.now))
+        decision = self.deciding.decide(entry, None if dispersal.by_hand is None else dispersal.by_hand.unit, busy)
         if isinstance(decision, Keep):
             self._keep(dispersal, decision)
             return decision
-        self.idle_why = ""
         dispersal.host = decision.unit
         dispersal.tries = 0
-        dispersal.since = core.now
+        dispersal.since = self.core.now
         states.dispersal.move(dispersal, "disperse")
         self._request(dispersal)
         return None
 
-    def _note(self, picture: PictureId, decision: Keep | Disperse, inputs: dict[str, object]) -> None:
-        """Keep the decision with its inputs for `explain`, unless it is the last one again."""
-        words = decision.why
-        if isinstance(decision, Disperse):
-            words = f"ask unit {decision.unit}: {decision.why}"
-        if self._decided.get(picture) == words:
-            return
-        self._decided[picture] = words
-        while len(self._decided) > DECISIONS_REMEMBERED:
-            self._decided.popitem(last=False)
-        self.core.run(self.core.fetch(SaveDecision(picture, words, inputs)))
-
     def _keep(self, dispersal: Dispersal, keep: Keep) -> None:
-        if dispersal.by_hand is None:
-            refused = [n for n in self.core.neighbours if n.refused_until > self.core.now]
-            refusals = ", ".join(f"unit {n.unit}: {n.refused_why}" for n in refused)
-            self.idle_why = f"{keep.why} ({refusals})" if refusals else keep.why
-        if keep.again_at is not None:
-            self.wake_at = min(self.wake_at or keep.again_at, keep.again_at)
+        self.deciding.kept(keep, by_hand=dispersal.by_hand is not None)
         states.dispersal.move(dispersal, "keep")
         self._all.remove(dispersal)
         if dispersal.by_hand is not None:
@@ -203,16 +158,13 @@ class Dispersals:
 
     def _own_trouble(self, dispersal: Dispersal, error: DandelionError | str) -> None:
         """The own card or catalogue failed: no fault of the host's; the picture rests, others go on."""
-        now, pid = self.core.now, dispersal.id
+        pid = dispersal.id
         self.core.log("card", f"picture {pid} cannot be copied now: {error}", pid)
         self._stop_sending(dispersal)
         if dispersal.state is not State.DECIDE:
             states.dispersal.move(dispersal, "failed" if dispersal.state is State.REQUEST else "refused")
-        self._resting = {picture: until for picture, until in self._resting.items() if until > now}
-        if len(self._resting) < MAX_RESTING:
-            self._resting[pid] = now + CARD_AGAIN_S
-        self.core.changed = True
-        self._keep(dispersal, Keep(f"the own card failed: {error}", now + CARD_AGAIN_S, others_too=False))
+        again_at = self.deciding.rest(pid)
+        self._keep(dispersal, Keep(f"the own card failed: {error}", again_at, others_too=False))
 
     def _place(self, dispersal: Dispersal) -> Step:
         """O1; attempts open elsewhere are abandoned first (O6)."""
@@ -365,9 +317,7 @@ class Dispersals:
         neighbour = self.core.neighbours.heard_before(source)
         neighbour.refused_needing_bytes = refuse.needed_bytes
         if refuse.why is m.RefuseWhy.CONFLICT:
-            if len(self._conflicts) >= MAX_CONFLICTS:
-                del self._conflicts[next(iter(self._conflicts))]
-            self._conflicts.setdefault(refuse.id, set()).add(source)
+            self.deciding.conflict(refuse.id, source)
         words = refuse.why.name.lower().replace("_", " ")
         if refuse.why is m.RefuseWhy.STALE:
             self.core.run(self._stale(dispersal, refuse), refuse.id)
@@ -391,17 +341,10 @@ class Dispersals:
     def _refused(self, dispersal: Dispersal, retry_after_s: float, why: str) -> None:
         host = dispersal.host
         self.core.log("refused", f"unit {host} does not take picture {dispersal.id}: {why}", dispersal.id, host)
-        self._leave_alone(host, retry_after_s, why)
+        self.deciding.leave_alone(host, retry_after_s, why)
         self._stop_sending(dispersal)
         states.dispersal.move(dispersal, "refused")
         self._look_again(dispersal)
-
-    def _leave_alone(self, unit: int, seconds: float, why: str) -> None:
-        neighbour = self.core.neighbours.find(unit)
-        if neighbour is not None:
-            stretch = 1 + JITTER * (2 * self.core.rng.random() - 1)
-            neighbour.refused_until = self.core.now + max(1.0, seconds * stretch)
-            neighbour.refused_why = why
 
     def _look_again(self, dispersal: Dispersal) -> None:
         """From DECIDE, with the picture as it is now."""
@@ -449,7 +392,7 @@ class Dispersals:
         self.core.log(
             "timed_out", f"unit {host} did not answer about picture {dispersal.id}; it stays here", dispersal.id, host
         )
-        self._leave_alone(host, UNANSWERED_S, "it did not answer")
+        self.deciding.leave_alone(host, UNANSWERED_S, "it did not answer")
         self._stop_sending(dispersal)
         states.dispersal.move(dispersal, "timed_out")
         self._look_again(dispersal)
@@ -517,16 +460,3 @@ def _reader(picture: Picture) -> Callable[[int, int], Step]:
         return (yield ReadFile(picture, offset, size_bytes))
 
     return read
-
-
-def _view(entry: Entry, by_hand: int | None, conflicts: set[int]) -> PictureView:
-    holders = {c.unit for c in entry.verified} | conflicts
-    return PictureView(
-        size_bytes=entry.picture.size_bytes,
-        priority=entry.picture.priority,
-        verified=tuple(c.unit for c in entry.verified),
-        holders=tuple(sorted(holders)),
-        suspect_at=tuple(c.unit for c in entry.listed if c.suspect),
-        open_at=tuple(c.unit for c in entry.copies if c.open),
-        by_hand=by_hand,
-    )

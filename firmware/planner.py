@@ -28,22 +28,23 @@ class Planner:
     def tick(self) -> None:
         """Look once when something has changed, or when a host may be asked again."""
         core, dispersals = self.core, self._dispersals
-        due = dispersals.wake_at is not None and core.now >= dispersals.wake_at
+        wake_at = dispersals.deciding.wake_at
+        due = wake_at is not None and core.now >= wake_at
         if self._looking or not (core.changed or due):
             return
         core.changed = False
-        dispersals.wake_at = dispersals.rest_ends
+        dispersals.deciding.looked()
         if core.settings.rules.policy is not Policy.NEVER and not dispersals.full:
             self._looking = True
             core.run(self._look(), on_error=self._failed)
 
     def deadline(self) -> float | None:
         """When a host may be asked again."""
-        return self._dispersals.wake_at
+        return self._dispersals.deciding.wake_at
 
     def _failed(self, error: DandelionError) -> None:
         self._looking = False
-        self._dispersals.wake_at = self.core.now + UNANSWERED_S
+        self._dispersals.deciding.wake_at = self.core.now + UNANSWERED_S
         self.core.log("card", f"cannot look for pictures that lack copies: {error}")
 
     def _look(self) -> Step:

@@ -195,7 +195,7 @@ class Shutter:
             if self.core.now >= press.pressed_at + self.core.settings.patience_s or self.hopeless():
                 heard = len(self.core.neighbours)
                 default = "the other units could not take a picture in time" if heard else "no other unit is heard"
-                whys = (self._file_system.why, self._dispersals.idle_why or default)
+                whys = (self._file_system.why, self._dispersals.deciding.idle_why or default)
                 why = "; ".join(filter(None, whys))
                 self.core.log("refused", f"a shot was refused: the card is full and {why}")
                 self._give_up(

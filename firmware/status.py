@@ -22,7 +22,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
     troubles = radio.problem, service.camera_problem, unit.shutter.camera_trouble
     problems = [text for text in dict.fromkeys(troubles) if text]
     sending = sorted({d.host for d in unit.dispersals if d.host})
-    why = unit.dispersals.idle_why or None
+    why = unit.dispersals.deciding.idle_why or None
     if sending:
         why = f"a copy to unit {', '.join(map(str, sending))} is being made"
     if unit.file_system.trouble is not None:
