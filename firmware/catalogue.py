@@ -97,9 +97,9 @@ class Catalogue(Pictures, Notes):
             for key, value in values.items():
                 self._database.set(key, value)
 
-    def flaws(self, *, quick: bool) -> list[str]:
-        """What SQLite finds wrong in the file, a sentence each; quick leaves out indexes against tables."""
-        return self._database.flaws(quick=quick)
+    def flaws(self) -> list[str]:
+        """What SQLite finds wrong in the file, a sentence each."""
+        return self._database.flaws()
 
     def condemn(self) -> None:
         """Have the next start move this file aside and rebuild it."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
-from firmware.catalogue_rows import Row, signed, unsigned
-from firmware.catalogue_schema import connect, connect_read_only, in_words
+from firmware.catalogue_rows import Row, counter_of, signed
+from firmware.catalogue_schema import connect, connect_read_only, in_words, values_in_words
 
 MAX_FLAWS = 100  # sentences that a check of the file gives
+
+_Made = TypeVar("_Made")
 
 
 class Database:
@@ -22,6 +25,7 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All of what is done inside is durable at the end, or nothing of it is done."""
+        assert not self._connection.in_transaction
         with in_words(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -46,19 +50,23 @@ class Database:
         """The first row, None if there is none."""
         return next(iter(self.all(sql, *values)), None)
 
+    def made(self, make: Callable[..., _Made], *values: object) -> _Made:
+        """What make gives for values that were read; raises CatalogueDamaged where they cannot be."""
+        with values_in_words(self.path):
+            return make(*values)
+
     def counter(self, key: str, default: int) -> int:
         """A durable number."""
         row = self.one("SELECT value FROM meta WHERE key = ?", key)
-        return default if row is None else unsigned(row[0])
+        return default if row is None else self.made(counter_of, key, row[0])
 
     def set(self, key: str, value: int) -> None:
         """Within a transaction: keep a number (unsigned, 64 bit)."""
         self.change("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, signed(value))
 
-    def flaws(self, *, quick: bool) -> list[str]:
-        """What SQLite finds wrong in the file; quick leaves out indexes against tables."""
-        pragma = "quick_check" if quick else "integrity_check"
-        return [str(text) for (text,) in self.all(f"PRAGMA {pragma}({MAX_FLAWS})") if text != "ok"]
+    def flaws(self) -> list[str]:
+        """What SQLite finds wrong in the file: structure, values that the schema forbids, indexes against tables."""
+        return [str(text) for (text,) in self.all(f"PRAGMA integrity_check({MAX_FLAWS})") if text != "ok"]
 
     def close(self) -> None:
         """Give the file back; safe to call twice."""

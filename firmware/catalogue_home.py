@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Protocol
 
@@ -35,15 +36,23 @@ class CatalogueFile:
         self._wall = wall
 
     def open(self) -> Catalogue:
-        """Open and check. Raises CatalogueDamaged, also when damage was found while the unit ran last time."""
+        """Open and check. Raises CatalogueDamaged, also when damage was found while the unit ran last time.
+
+        The check is the whole one, 30 ms for 10,000 pictures: one flipped bit in the id of a row makes its file look as
+        if it never had one, and only the indexes know better.
+        """
         if os.path.exists(self._path + DAMAGE_MARK):
             raise CatalogueDamaged(f"{self._path} was found damaged while the unit ran")
-        catalogue = Catalogue(self._path, self._unit, wall=self._wall)
-        flaws = catalogue.flaws(quick=True)
-        if flaws:
-            catalogue.close()
-            raise CatalogueDamaged(f"{self._path} is damaged: {flaws[0]}")
-        _sync_directory(os.path.dirname(self._path) or ".")  # SQLite syncs the file, not its new name
+        for path in (self._path, self._path + "-wal", self._path + "-shm"):
+            if os.path.lexists(path) and not os.path.isfile(path):
+                raise CatalogueDamaged(f"{path} is not a file")
+        with ExitStack() as unless_sound:
+            catalogue = unless_sound.enter_context(closing(Catalogue(self._path, self._unit, wall=self._wall)))
+            flaws = catalogue.flaws()
+            if flaws:
+                raise CatalogueDamaged(f"{self._path} is damaged: {flaws[0]}")
+            _sync_directory(os.path.dirname(self._path) or ".")  # SQLite syncs the file, not its new name
+            unless_sound.pop_all()
         return catalogue
 
     def set_aside(self) -> str:
@@ -57,7 +66,7 @@ class CatalogueFile:
             Path(self._path + DAMAGE_MARK).touch(mode=0o600)
             _sync_directory(str(folder))
             for suffix in ("", "-wal", "-shm"):
-                if os.path.exists(self._path + suffix):
+                if os.path.lexists(self._path + suffix):
                     os.rename(self._path + suffix, str(aside) + suffix)
             _sync_directory(str(quarantine))
             _sync_directory(str(folder))

@@ -47,12 +47,12 @@ class Notes:
     def look_up_partial(self, request: LookUpPartial) -> Partial | None:
         """The partial row of a picture."""
         row = self._database.one(f"{_PARTIAL} WHERE id = ?", request.picture.encode())
-        return None if row is None else _partial(row)
+        return None if row is None else self._database.made(rows.partial_of, row)
 
     def oldest_partials(self, request: OldestPartials) -> list[Partial]:
         """Which .part goes first when room is wanted."""
         found = self._database.all(f"{_PARTIAL} ORDER BY kept_since, id LIMIT ?", request.limit)
-        return [_partial(row) for row in found]
+        return [self._database.made(rows.partial_of, row) for row in found]
 
     def save_order(self, request: SaveOrder) -> None:
         """A person's order to delete."""
@@ -67,7 +67,7 @@ class Notes:
         after = b"" if request.after is None else request.after.encode()
         select = "SELECT id, sha256 FROM delete_order WHERE id > ? ORDER BY id LIMIT ?"
         found = self._database.all(select, after, request.limit)
-        return [(PictureId.decode(key), sha256) for key, sha256 in found]
+        return [self._database.made(_order, key, sha256) for key, sha256 in found]
 
     def save_decision(self, request: SaveDecision) -> None:
         """One more decision; the oldest goes when there are too many."""
@@ -83,7 +83,7 @@ class Notes:
         found = self._database.all(
             "SELECT text, inputs FROM decision WHERE id = ? ORDER BY number", request.picture.encode()
         )
-        return [SaveDecision(request.picture, text, json.loads(inputs)) for text, inputs in found]
+        return [self._database.made(_decision, request.picture, *row) for row in found]
 
     def save_name(self, request: SaveName) -> None:
         """A neighbour's name; the newest one stays."""
@@ -104,6 +104,9 @@ class Notes:
         return dict(self._database.all("SELECT unit, name FROM name ORDER BY unit"))
 
 
-def _partial(row: rows.Row) -> Partial:
-    key, attempt, sha256, synced_bytes, size_bytes, kept_since = row
-    return Partial(PictureId.decode(key), rows.unsigned(attempt), sha256, synced_bytes, size_bytes, kept_since)
+def _order(key: bytes, sha256: object) -> tuple[PictureId, bytes]:
+    return PictureId.decode(key), rows.digest_of(sha256)
+
+
+def _decision(picture: PictureId, text: str, inputs: str) -> SaveDecision:
+    return SaveDecision(picture, text, json.loads(inputs))

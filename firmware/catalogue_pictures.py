@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from firmware import catalogue_rows as rows
 from firmware.catalogue_database import Database
@@ -47,6 +48,26 @@ class FileHere(NamedTuple):
     name: str
     size_bytes: int
     buried: bool
+
+
+def _rising(low: object, values: list[Any]) -> list[Any]:
+    """The same values; ValueError unless each is above the one before: an index out of order is read in circles."""
+    for before, value in pairwise((low, *values)):
+        if not before < value:
+            raise ValueError(f"{value!r} comes after {before!r}")
+    return values
+
+
+def _id_from(low: PictureId, key: bytes) -> PictureId:
+    picture = PictureId.decode(key)
+    if picture < low:
+        raise ValueError(f"{picture} comes after {low}")
+    return picture
+
+
+def _file_here(key: bytes, sha256: bytes, size_bytes: int, buried: int) -> FileHere:
+    picture = PictureId.decode(key)
+    return FileHere(picture, picture_name(picture, rows.digest_of(sha256)), size_bytes, bool(buried))
 
 
 class Pictures:
@@ -122,6 +143,7 @@ class Pictures:
             )
             if row is None or row[0] is None or row[0] > high:
                 break
+            self._database.made(_rising, verified - 1, [row[0]])
             run = f"SELECT nth, id {_OWN_HERE} AND priority = ? AND verified = ? AND nth > ? ORDER BY nth LIMIT ?"
             found += self._database.all(run, priority, row[0], after, limit)
             verified = row[0] + 1
@@ -157,15 +179,17 @@ class Pictures:
             "WHERE file > 0 AND id >= ? AND id <= ? AND id <> ? ORDER BY id LIMIT ?"
         )
         while found := self._database.all(page, last, high.encode(), key, FILES_PAGE):
+            self._database.made(_rising, key, [row[0] for row in found])
             for key, sha256, size_bytes, buried in found:
-                picture = PictureId.decode(key)
-                yield FileHere(picture, picture_name(picture, sha256), size_bytes, bool(buried))
+                yield self._database.made(_file_here, key, sha256, size_bytes, buried)
             last = key
 
     def first_here(self, low: PictureId) -> PictureId | None:
         """The lowest id, not below low, that should have a file on this card."""
         row = self._database.one("SELECT min(id) FROM picture INDEXED BY here WHERE file > 0 AND id >= ?", low.encode())
-        return PictureId.decode(row[0]) if row and row[0] else None
+        if row is None or row[0] is None:
+            return None
+        return self._database.made(_id_from, low, row[0])
 
     def held_without_file(self) -> list[Entry]:
         """Held pictures whose file was found missing or damaged, of which their origins have not been told."""
@@ -183,7 +207,7 @@ class Pictures:
     def _page_since(self, request: Page, since_unix_s: float) -> list[Entry]:
         """Origin by origin, each in order of time: every row that is read is answered."""
         time_s, key = since_unix_s, _FIRST
-        origin: int | None = request.origin or 0
+        origin = request.origin or 0
         if request.after is not None:
             origin = request.after.unit
             last = self._entry(request.after.encode())
@@ -191,12 +215,15 @@ class Pictures:
                 time_s, key = max((time_s, key), (last.picture.taken_at, last.picture.id.encode()))
         found: list[bytes] = []
         living = "FROM picture INDEXED BY taken WHERE deleted = 0 AND taken_at IS NOT NULL AND origin"
-        while origin is not None and len(found) < request.limit:
-            select = f"SELECT id {living} = ? AND (taken_at, id) > (?, ?) ORDER BY taken_at, id LIMIT ?"
-            found += [k for (k,) in self._database.all(select, origin, time_s, key, request.limit - len(found))]
+        while len(found) < request.limit:
+            select = f"SELECT taken_at, id {living} = ? AND (taken_at, id) > (?, ?) ORDER BY taken_at, id LIMIT ?"
+            rows_found = self._database.all(select, origin, time_s, key, request.limit - len(found))
+            found += [k for _, k in self._database.made(_rising, (time_s, key), rows_found)]
             time_s, key = since_unix_s, _FIRST
             following = self._database.one(f"SELECT min(origin) {living} > ?", origin)
-            origin = following[0] if following and request.origin is None else None
+            if request.origin is not None or following is None or following[0] is None:
+                break
+            (origin,) = self._database.made(_rising, origin, [following[0]])
         return self._entries(found)
 
     def counts(self, request: Counts) -> Counted:
@@ -228,7 +255,7 @@ class Pictures:
         """Of the own pictures of this card number, 0 if there is none."""
         low, high = PictureId(self.unit, card, 0).encode(), PictureId(self.unit, card, MAX_SEQUENCE).encode()
         row = self._database.one("SELECT max(id) FROM picture WHERE id >= ? AND id <= ?", low, high)
-        return PictureId.decode(row[0]).sequence if row and row[0] else 0
+        return self._database.made(PictureId.decode, row[0]).sequence if row and row[0] else 0
 
     def _own_sums(self) -> list[rows.Row]:
         select = f"SELECT priority, verified, count(*), sum(size_bytes) {_OWN_HERE} GROUP BY priority, verified"
@@ -245,11 +272,14 @@ class Pictures:
         """Entries of an index in the order of their ids."""
         low, high = _range(origin, after)
         select = f"SELECT id FROM picture {where} AND id > ? AND id <= ? ORDER BY id LIMIT ?"
-        return self._entries(key for (key,) in self._database.all(select, low, high, limit))
+        keys = [key for (key,) in self._database.all(select, low, high, limit)]
+        return self._entries(self._database.made(_rising, low, keys))
 
     def _entries(self, keys: Iterable[bytes]) -> list[Entry]:
         return [entry for entry in map(self._entry, keys) if entry is not None]
 
     def _entry(self, key: bytes) -> Entry | None:
         row = self._database.one(rows.SELECT_PICTURE, key)
-        return None if row is None else rows.entry_of(key, row, self._database.all(rows.SELECT_COPIES, key))
+        if row is None:
+            return None
+        return self._database.made(rows.entry_of, key, row, self._database.all(rows.SELECT_COPIES, key))

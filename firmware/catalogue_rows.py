@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from firmware.pictures import Copy, Entry, File, Picture, PictureId
+from firmware.events import Partial
+from firmware.pictures import MAX_SEQUENCE, MAX_UNIT, Copy, Entry, File, Picture, PictureId
 from hal.interfaces import TimeQuality
 
 Row = tuple[Any, ...]  # what sqlite3 gives
 
 _WRAP = 1 << 64  # SQLite's integers are signed; attempts and versions are unsigned 64 bit
 _HALF = 1 << 63
+_MAX_BYTES = 0xFFFF_FFFF  # a length on the wire
+
+# Least and most of each counter. The boot number must go up by one once more.
+_COUNTERS = {
+    "unit": (1, MAX_UNIT),
+    "card": (1, 0xFFFF),
+    "boot": (1, 0xFFFF_FFFE),
+    "sequence": (0, MAX_SEQUENCE),
+    "next_attempt": (1, _WRAP - 1),
+    "nth": (0, _HALF - 1),
+    "complete": (0, 1),
+    "fresh": (0, 1),
+}
 
 # The first never change for one id, so an update leaves them and their indexes; the last follow from the others.
 _FIXED = "id, own, origin, nth"
@@ -42,6 +56,40 @@ def signed(number: int) -> int:
 def unsigned(number: int) -> int:
     """Back from signed()."""
     return number % _WRAP
+
+
+def counter_of(key: str, value: object) -> int:
+    """A counter from its row. This and all below that make ours of rows raise ValueError where a value cannot be."""
+    least, most = _COUNTERS[key]
+    return _whole(unsigned(_whole(value, -_HALF, _HALF - 1)), least, most)
+
+
+def _whole(value: object, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{value!r} where {least} to {most} is allowed")
+    return value
+
+
+def _flag(value: object) -> bool:
+    return bool(_whole(value, 0, 1))
+
+
+def _number(value: object) -> int:
+    """An attempt or a version."""
+    return unsigned(_whole(value, -_HALF, _HALF - 1))
+
+
+def _seconds(value: object) -> float:
+    if type(value) is not float:
+        raise ValueError(f"{value!r} where seconds belong")
+    return value
+
+
+def digest_of(value: object) -> bytes:
+    """A sha256."""
+    if type(value) is not bytes or len(value) != 32:
+        raise ValueError(f"{value!r} where a digest belongs")
+    return value
 
 
 def row_of(entry: Entry, *, own: bool) -> Row:
@@ -88,28 +136,50 @@ def copy_row_of(key: bytes, copy: Copy) -> Row:
 def entry_of(key: bytes, row: Row, copies: list[Row]) -> Entry:
     """From what SELECT_PICTURE and SELECT_COPIES gave."""
     size_bytes, sha256, priority, taken_at, quality, file, attempt, kept, version, deleted = row
-    picture = Picture(PictureId.decode(key), size_bytes, sha256, bool(priority), taken_at, TimeQuality(quality))
+    picture = Picture(
+        PictureId.decode(key),
+        _whole(size_bytes, 0, _MAX_BYTES),
+        digest_of(sha256),
+        _flag(priority),
+        None if taken_at is None else _seconds(taken_at),
+        TimeQuality(quality),
+    )
     return Entry(
         picture,
         File(file),
-        attempt=None if attempt is None else unsigned(attempt),
-        kept=bool(kept),
-        version=unsigned(version),
-        deleted=bool(deleted),
+        attempt=None if attempt is None else _number(attempt),
+        kept=_flag(kept),
+        version=_number(version),
+        deleted=_flag(deleted),
         copies=tuple(_copy_of(row) for row in copies),
     )
 
 
 def _copy_of(row: Row) -> Copy:
     unit, opened, listed, suspect, owed, proof, verified_at, boot, monotonic = row
+    if type(proof) is not bytes:
+        raise ValueError(f"{proof!r} where a proof belongs")
     return Copy(
-        unit,
-        open=unsigned(opened),
-        listed=unsigned(listed),
-        suspect=bool(suspect),
-        owed=bool(owed),
+        _whole(unit, 0, 0xFFFF),
+        open=_number(opened),
+        listed=_number(listed),
+        suspect=_flag(suspect),
+        owed=_flag(owed),
         proof=proof,
-        verified_at=verified_at,
-        verified_boot=boot,
-        verified_monotonic=monotonic,
+        verified_at=None if verified_at is None else _seconds(verified_at),
+        verified_boot=_whole(boot, 0, 0xFFFF_FFFF),
+        verified_monotonic=_seconds(monotonic),
+    )
+
+
+def partial_of(row: Row) -> Partial:
+    """From id, attempt, sha256, synced_bytes, size_bytes, kept_since."""
+    key, attempt, sha256, synced_bytes, size_bytes, kept_since = row
+    return Partial(
+        PictureId.decode(key),
+        _number(attempt),
+        digest_of(sha256),
+        _whole(synced_bytes, 0, _MAX_BYTES),
+        _whole(size_bytes, 0, _MAX_BYTES),
+        _seconds(kept_since),
     )

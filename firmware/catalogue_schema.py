@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import sqlite3
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from hal.errors import CardError, CardFull, CardReadOnly
 BUSY_TIMEOUT_MS = 5000  # another process may hold the file for the time of a command; guess
 CACHE_KB = 2000  # pages in memory; SQLite's default, said here because the unit's memory must not grow
 WAL_PAGES = 500  # the WAL is copied back at this length, 2 MB: bounds what a start reads; guess, half of the default
+_FORMATS = frozenset({1, 2})  # of a database file: rollback journal, WAL (sqlite.org/fileformat2.html §1.3.3)
 DAMAGE_MARK = ".damaged"  # file beside the catalogue: damage was found while running, so the next start rebuilds
 
 
@@ -19,23 +23,35 @@ class CatalogueDamaged(CardError):
     """The catalogue file is not a sound database; the unit restarts and rebuilds it from the card's files."""
 
 
-# Steps are never changed once released: a change of the schema is one more step. A file's user_version is the number
-# of steps it has seen. Ids are 8-byte BLOBs (they sort as ids do); 64-bit numbers are kept as signed ones.
-# nth counts the pictures that this catalogue came to know: "oldest first". own, verified, doubt and owed follow from
-# the entry and are kept for the partial indexes, so that no request reads more rows than it answers with.
+# Steps are never changed once released: a change of the schema is one more step, and each step changes the schema. A
+# file's user_version is the number of steps it has seen. Ids are 8-byte BLOBs (they sort as ids do); 64-bit numbers are
+# kept as signed ones. nth counts the pictures that this catalogue came to know: "oldest first". own, verified, doubt
+# and owed follow from the entry and are kept for the partial indexes, so that no request reads more rows than it
+# answers with.
+# STRICT and the CHECKs are for integrity_check: they are how it finds a value that a worn card has changed. They allow
+# what catalogue_rows can read, and what any peer may send.
 STEPS = (
     """
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE meta (
+        key TEXT PRIMARY KEY CHECK (
+            key IN ('unit', 'card', 'boot', 'sequence', 'next_attempt', 'nth', 'complete', 'fresh')
+        ),
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE picture (
         id BLOB PRIMARY KEY CHECK (length(id) = 8),
         nth INTEGER NOT NULL,
-        own INTEGER NOT NULL, origin INTEGER NOT NULL,
-        size_bytes INTEGER NOT NULL, sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
-        priority INTEGER NOT NULL, taken_at REAL, taken_quality INTEGER NOT NULL,
-        file INTEGER NOT NULL, attempt INTEGER, kept INTEGER NOT NULL,
-        version INTEGER NOT NULL, deleted INTEGER NOT NULL,
+        own INTEGER NOT NULL CHECK (own IN (0, 1)),
+        origin INTEGER NOT NULL CHECK (printf('%04X', origin) = hex(substr(id, 1, 2))),
+        size_bytes INTEGER NOT NULL CHECK (size_bytes BETWEEN 0 AND 4294967295),
+        sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+        priority INTEGER NOT NULL CHECK (priority IN (0, 1)),
+        taken_at REAL, taken_quality INTEGER NOT NULL CHECK (taken_quality BETWEEN 0 AND 2),
+        file INTEGER NOT NULL CHECK (file BETWEEN 0 AND 2),
+        attempt INTEGER CHECK (attempt IS NULL OR own = 0), kept INTEGER NOT NULL CHECK (kept IN (0, 1)),
+        version INTEGER NOT NULL, deleted INTEGER NOT NULL CHECK (deleted IN (0, 1)),
         verified INTEGER NOT NULL, doubt INTEGER NOT NULL, owed INTEGER NOT NULL
-    ) WITHOUT ROWID;
+    ) STRICT, WITHOUT ROWID;
     CREATE INDEX own_here ON picture (priority, verified, nth, size_bytes) WHERE own = 1 AND deleted = 0 AND file > 0;
     CREATE INDEX doubt ON picture (id) WHERE doubt = 1;
     CREATE INDEX owed ON picture (id) WHERE owed = 1;
@@ -46,27 +62,35 @@ STEPS = (
     CREATE INDEX living ON picture (id) WHERE deleted = 0;
     CREATE INDEX taken ON picture (origin, taken_at, id) WHERE deleted = 0 AND taken_at IS NOT NULL;
     CREATE TABLE copy (
-        id BLOB NOT NULL, unit INTEGER NOT NULL,
-        open INTEGER NOT NULL, listed INTEGER NOT NULL, suspect INTEGER NOT NULL, owed INTEGER NOT NULL,
-        proof BLOB NOT NULL, verified_at REAL, verified_boot INTEGER NOT NULL, verified_monotonic REAL NOT NULL,
+        id BLOB NOT NULL CHECK (length(id) = 8), unit INTEGER NOT NULL CHECK (unit BETWEEN 0 AND 65535),
+        open INTEGER NOT NULL, listed INTEGER NOT NULL,
+        suspect INTEGER NOT NULL CHECK (suspect IN (0, 1)), owed INTEGER NOT NULL CHECK (owed IN (0, 1)),
+        proof BLOB NOT NULL, verified_at REAL,
+        verified_boot INTEGER NOT NULL CHECK (verified_boot BETWEEN 0 AND 4294967295),
+        verified_monotonic REAL NOT NULL,
         PRIMARY KEY (id, unit)
-    ) WITHOUT ROWID;
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE partial (
-        id BLOB PRIMARY KEY, attempt INTEGER NOT NULL, sha256 BLOB NOT NULL,
-        synced_bytes INTEGER NOT NULL, size_bytes INTEGER NOT NULL, kept_since REAL NOT NULL
-    ) WITHOUT ROWID;
-    CREATE TABLE delete_order (id BLOB PRIMARY KEY, sha256 BLOB NOT NULL) WITHOUT ROWID;
+        id BLOB PRIMARY KEY CHECK (length(id) = 8),
+        attempt INTEGER NOT NULL, sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+        synced_bytes INTEGER NOT NULL CHECK (synced_bytes BETWEEN 0 AND 4294967295),
+        size_bytes INTEGER NOT NULL CHECK (size_bytes BETWEEN 0 AND 4294967295), kept_since REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE delete_order (
+        id BLOB PRIMARY KEY CHECK (length(id) = 8), sha256 BLOB NOT NULL CHECK (length(sha256) = 32)
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE decision (
-        id BLOB NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL, inputs TEXT NOT NULL,
+        id BLOB NOT NULL CHECK (length(id) = 8), number INTEGER NOT NULL,
+        text TEXT NOT NULL, inputs TEXT NOT NULL CHECK (json_valid(inputs)),
         PRIMARY KEY (id, number)
-    ) WITHOUT ROWID;
-    CREATE TABLE name (unit INTEGER PRIMARY KEY, name TEXT NOT NULL);
-    CREATE TABLE inventoried (unit INTEGER PRIMARY KEY);
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE name (unit INTEGER PRIMARY KEY CHECK (unit BETWEEN 0 AND 65535), name TEXT NOT NULL) STRICT;
+    CREATE TABLE inventoried (unit INTEGER PRIMARY KEY CHECK (unit BETWEEN 0 AND 65535)) STRICT;
     """,
 )
-_TABLES = frozenset({"meta", "picture", "copy", "partial", "delete_order", "decision", "name", "inventoried"})
 
 _KINDS: dict[int, type[CardError]] = {
+    sqlite3.SQLITE_ERROR: CatalogueDamaged,  # our questions are fixed and tested: the schema has changed
     sqlite3.SQLITE_CORRUPT: CatalogueDamaged,
     sqlite3.SQLITE_NOTADB: CatalogueDamaged,
     sqlite3.SQLITE_FULL: CardFull,
@@ -85,17 +109,41 @@ _KINDS: dict[int, type[CardError]] = {
 def in_words(path: str) -> Iterator[None]:
     """Turn SQLite's errors into CardError and its kinds; leave a mark for the next start where the file is damaged.
 
-    What only a bug of ours can cause (wrong SQL, broken constraints) passes through.
+    What only a bug of ours can cause (wrong use of the connection, broken constraints) passes through.
     """
     try:
         yield
-    except sqlite3.Error as error:
-        kind = _KINDS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # Python decodes texts of the file, and SQLite's about it
+        kind = _kind(error)
         if kind is None:
             raise
         if kind is CatalogueDamaged:
             mark_damaged(path)
         raise kind(f"the catalogue {path} cannot be used: {error}", can=_ADVICE[kind]) from error
+
+
+def _kind(error: sqlite3.Error | UnicodeDecodeError) -> type[CardError] | None:
+    if isinstance(error, UnicodeDecodeError):
+        return CatalogueDamaged
+    if isinstance(error, sqlite3.OperationalError) and not _code(error):  # Python's own: a text that is no UTF-8
+        return CatalogueDamaged
+    return _KINDS.get(_code(error))
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 for what Python's module itself complains of."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+@contextlib.contextmanager
+def values_in_words(path: str) -> Iterator[None]:
+    """For making ours of the values of rows: values that we never write are damage, as a broken page is."""
+    try:
+        yield
+    except (ValueError, TypeError, struct.error) as error:
+        mark_damaged(path)
+        text = f"the catalogue {path} has a value that cannot be: {error}"
+        raise CatalogueDamaged(text, can=_ADVICE[CatalogueDamaged]) from error
 
 
 _ADVICE: dict[type[CardError], str] = {
@@ -116,21 +164,33 @@ def mark_damaged(path: str) -> None:
 def connect(path: str) -> sqlite3.Connection:
     """Open for writing, with all steps done. Raises CatalogueDamaged, or CardError.
 
+    A format that SQLite does not know it opens for reading only, as if the card took no writes.
+
     WAL needs memory shared between processes; where the file system cannot map any (some FUSE ones), the file is
     held for this connection alone instead.
     """
+    if not _formats_of(path) <= _FORMATS:
+        raise CatalogueDamaged(f"{path} is no database of a format that SQLite writes")
     with in_words(path):
         try:
             return _connected(path, "NORMAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+            if _code(error) not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
                 raise
         return _connected(path, "EXCLUSIVE")
 
 
+def _formats_of(path: str) -> frozenset[int]:
+    """Bytes 18 and 19 of the header; none where there is no file yet."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return frozenset(file.read(20)[18:])
+    return frozenset()
+
+
 def _connected(path: str, locking: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
+    with contextlib.ExitStack() as unless_done:
+        unless_done.callback(connection.close)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute(f"PRAGMA locking_mode = {locking}")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -139,35 +199,45 @@ def _connected(path: str, locking: str) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         assert_pragmas(connection, path)
         _do_steps(connection, path)
-    except (sqlite3.Error, CardError):
-        connection.close()
-        raise
+        unless_done.pop_all()
     return connection
 
 
 def connect_read_only(path: str) -> sqlite3.Connection:
-    """Open for commands while nobody runs; changes no row. Raises CardError where there is no catalogue."""
+    """Open for commands while nobody runs; changes no row. Raises CardError where there is no catalogue.
+
+    Even to read, SQLite needs its -shm file written, but where nothing can change: a card mounted read-only.
+    """
     with in_words(path):
+        if _is_fixed(path):
+            return _connected_read_only(path, "ro&immutable=1", "NORMAL")
         try:
             return _connected_read_only(path, "ro", "NORMAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+            if _code(error) not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
                 raise
         return _connected_read_only(path, "rw", "EXCLUSIVE")  # SQLite locks a file for one only if it may write
+
+
+def _is_fixed(path: str) -> bool:
+    """The file system takes no writes, and no WAL holds what the file does not have yet."""
+    with contextlib.suppress(OSError):
+        wal = Path(path + "-wal")
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY) and not (wal.exists() and wal.stat().st_size)
+    return False
 
 
 def _connected_read_only(path: str, mode: str, locking: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{Path(path).absolute().as_uri()}?mode={mode}", isolation_level=None, check_same_thread=False, uri=True
     )
-    try:
+    with contextlib.ExitStack() as unless_done:
+        unless_done.callback(connection.close)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute(f"PRAGMA locking_mode = {locking}")
         connection.execute("PRAGMA query_only = ON")
         assert_schema(connection, path)
-    except (sqlite3.Error, CardError):
-        connection.close()
-        raise
+        unless_done.pop_all()
     return connection
 
 
@@ -181,24 +251,36 @@ def assert_pragmas(connection: sqlite3.Connection, path: str) -> None:
 
 
 def assert_schema(connection: sqlite3.Connection, path: str) -> None:
-    """All tables of the newest step are there."""
+    """Tables and indexes are those of the newest step, to the letter: a flipped bit in their text changes questions."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(STEPS):
+    ours = _schema(connection) == _newest_schema()
+    if version > len(STEPS) and not ours:
         can = "install the newer software again; or remove the catalogue, it is rebuilt from the pictures"
         raise CardError(f"the catalogue {path} has schema {version}, this software knows {len(STEPS)}", can=can)
-    found = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if version < len(STEPS) or not found >= _TABLES:
+    if version != len(STEPS) or not ours:
         raise CatalogueDamaged(f"{path} is a database, but not a whole catalogue", can=_ADVICE[CatalogueDamaged])
+
+
+def _schema(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    return set(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+@functools.cache
+def _newest_schema() -> set[tuple[str, str]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for step in STEPS:
+            connection.executescript(step)
+        return _schema(connection)
 
 
 def _do_steps(connection: sqlite3.Connection, path: str) -> None:
     """Bring the schema up, each step in a transaction of its own that also counts it."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    for number in range(version, len(STEPS)):
+    for number in range(max(version, 0), len(STEPS)):
         try:
             connection.executescript(f"BEGIN IMMEDIATE; {STEPS[number]}; PRAGMA user_version = {number + 1}; COMMIT;")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            if _code(error) != sqlite3.SQLITE_ERROR:
                 raise
             raise CatalogueDamaged(f"{path} has other tables than a catalogue: {error}") from error
     assert_schema(connection, path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from firmware.errors import WrongArgument
-from firmware.pictures import Picture, PictureId
+from firmware.pictures import MAX_UNIT, Picture, PictureId
 
 OWN, HELD, PREVIEW, TMP, QUARANTINE = "own", "held", "preview", "tmp", "quarantine"
 IDENTITY = "identity"
@@ -52,6 +52,11 @@ def preview_path(picture: PictureId) -> str:
     return f"{PREVIEW}/{picture}.jpg"
 
 
+def printable(text: str) -> str:
+    """The same text where every character can be shown; names on a card are any bytes that somebody put there."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def parent_of(path: str) -> str:
     """The directory that a path is in; `` is the top."""
     return path.rpartition("/")[0]
@@ -82,4 +87,4 @@ def own_directory_of(name: str) -> tuple[int, int] | None:
 
 def origin_of(name: str) -> int | None:
     """The origin of a directory in held/; None where it is not one."""
-    return int(name) if _HELD_NAME.fullmatch(name) else None
+    return int(name) if _HELD_NAME.fullmatch(name) and 1 <= int(name) <= MAX_UNIT else None

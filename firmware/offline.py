@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ from firmware.pictures import PictureId
 if TYPE_CHECKING:
     from firmware.fsck import Finding
 
+_AS_WHO = "run the command as the user that the unit runs as"
 PAGE = 500  # entries in memory at once, about 1 MB
 
 
@@ -70,9 +73,26 @@ def _catalogue(config: Config) -> Catalogue:
 
 
 def _must_exist(config: Config) -> None:
-    path = config.card.catalogue_path
-    if not path.exists():
-        raise Refused(f"there is no catalogue at {path}", can="`dandelion run` makes it, from the pictures there")
+    """A catalogue that can be read; else Refused says why not."""
+    card, path = config.card.path, config.card.catalogue_path
+    try:
+        if os.path.islink(card) and not os.path.exists(card):
+            raise Refused(
+                f"card.path, {card}, is a link that leads nowhere", can="mount what it leads to, or correct it"
+            )
+        is_file = stat.S_ISREG(os.stat(path).st_mode)
+        readable = os.access(path, os.R_OK, effective_ids=True)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        text = f"there is no catalogue at {path}"
+        raise Refused(text, can="`dandelion run` makes it, from the pictures there") from error
+    except OSError as error:
+        raise Refused(f"{card} cannot be looked into: {error.strerror}", can=_AS_WHO) from error
+    if not is_file:
+        raise Refused(
+            f"{path} is not a file", can="`dandelion run` sets it aside, and makes a catalogue from the pictures"
+        )
+    if not readable:
+        raise Refused(f"the catalogue {path} may not be read", can=_AS_WHO)
 
 
 def _number(catalogue: Catalogue, config: Config, unit: int | str | None) -> int | None:

@@ -2,7 +2,8 @@
 
 Names and sizes only; a digest is reckoned just for files without a row, because only the whole file gives it. While
 the catalogue is being rebuilt (not complete) the same table holds, but nothing is unlinked and every file with the
-right digest is adopted.
+right digest is adopted. What goes wrong with one file only is told, and the file left alone: a start must not hang on
+it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from dataclasses import dataclass, field, replace
 
 from firmware.catalogue import Catalogue
 from firmware.events import LookUp, OldestPartials, Partial, Save, SavePartial
-from firmware.layout import PART_SUFFIX, TMP, part_of, picture_of
-from firmware.pictures import MAX_PICTURE_BYTES, UNKNOWN_ATTEMPT, Entry, File, Picture, PictureId
+from firmware.layout import HELD, PART_SUFFIX, TMP, part_of, picture_of, printable
+from firmware.pictures import UNKNOWN_ATTEMPT, Entry, File, Picture, PictureId
 from firmware.store import Store
-from firmware.survey import Directory, directories, strangers, survey
-from hal.errors import CardError
+from firmware.survey import Directory, directories, measured, strangers, survey
+from hal.errors import CardError, CardFull, CardReadOnly
 from hal.interfaces import CardEntry
 
 MAX_NOTICES = 100  # sentences kept for a person; the rest is counted
@@ -33,6 +34,7 @@ class Notices:
 
     def add(self, text: str) -> None:
         """One whole sentence."""
+        text = printable(text)
         if len(self.texts) < MAX_NOTICES:
             self.texts.append(text)
         else:
@@ -43,6 +45,46 @@ class Notices:
         return self.texts + ([f"and {self.more} more such notices"] if self.more else [])
 
 
+class _Hands:
+    """Moves and removes single files. What fails for one file is told, and the file left alone; a card that takes no
+    writes at all (CardReadOnly, CardFull) is raised."""
+
+    def __init__(self, store: Store, notices: Notices) -> None:
+        self._store = store
+        self._notices = notices
+        self._left: list[str] = []
+
+    def left_in(self, directory: str) -> bool:
+        """Whether anything below it was left alone."""
+        return any(path.startswith(f"{directory}/") for path in self._left)
+
+    def put_aside(self, path: str, why: str) -> None:
+        """Into quarantine/."""
+        try:
+            self._notices.add(f"{path} {why}; it was moved to {self._store.put_aside(path)}")
+        except (CardFull, CardReadOnly):
+            raise
+        except CardError as error:
+            self._left.append(path)
+            self._notices.add(f"{path} {why}; it cannot be moved and was left alone ({error.what})")
+
+    def unlink(self, path: str) -> bool:
+        """True: it is gone, durably once its directory is synced."""
+        try:
+            self._store.card.unlink(path)
+        except (CardFull, CardReadOnly):
+            raise
+        except CardError as error:
+            self._notices.add(f"{path} is not needed any more; it cannot be removed and was left alone ({error.what})")
+            return False
+        return True
+
+    def leave(self, path: str) -> None:
+        """It may be a sound file that the card gives back another time."""
+        self._left.append(path)
+        self._notices.add(f"{path} cannot be looked at: it was left alone, and its picture may not be readable")
+
+
 class Reconciliation:
     """One pass over card and catalogue."""
 
@@ -50,23 +92,30 @@ class Reconciliation:
         self._store = store
         self._catalogue = catalogue
         self._notices = notices
+        self._hands = _Hands(store, notices)
         self._complete = bool(catalogue.counter("complete", 0))
+        self._corrected: set[PictureId] = set()  # in the directory at hand: their files are there
         self._changed: dict[PictureId, Entry] = {}
         self._removed: dict[PictureId, Entry] = {}
         self._lost: list[Entry] = []
         self._adopted = 0
 
     def run(self) -> tuple[Entry, ...]:
-        """Make files and rows fit. Afterwards the catalogue is complete. Returns the held entries that are lost."""
-        for path in strangers(self._store.card, self._store.unit):
-            self._put_aside(path, "is nothing of this unit's")
+        """Make files and rows fit. Returns the held entries that are lost. Afterwards the catalogue is complete, unless a
+        held file had to be left alone while it was rebuilt: no start must take that one for never stored.
+        """
+        for path, stranger in strangers(self._store.card, self._store.unit):
+            if stranger.is_unreadable:
+                self._hands.leave(path)
+            else:
+                self._hands.put_aside(path, "is nothing of this unit's")
         for directory in directories(self._store.card, self._catalogue):
             self._directory(directory)
             self._save()
         for entry in self._catalogue.held_without_file():
             self._lose(entry)
         self._save()
-        if not self._complete:
+        if not self._complete and not self._hands.left_in(HELD):
             self._catalogue.set_counters(complete=1)
         if self._adopted:
             self._notices.add(f"pictures on the card that the catalogue did not know, taken into it: {self._adopted}")
@@ -78,60 +127,80 @@ class Reconciliation:
         found = survey(self._store.card, self._catalogue, directory)
         if found.unmatched:
             self._store.sync_place(f"{directory.path}/{found.unmatched[0].name}")  # names before rows
-        unlinked = 0
+        self._corrected.clear()
+        unlinked, missing = False, frozenset(found.missing)
         for file in found.unmatched:
-            unlinked += self._file(directory, file)
+            unlinked |= self._file(directory, file, missing=missing)
             if len(self._changed) >= SAVE_ENTRIES:
                 self._save()
         if unlinked:
             self._store.card.sync_directory(directory.path)
         for picture in found.missing:
-            self._missing(picture)
+            if picture not in self._corrected:
+                self._missing(picture)
 
-    def _file(self, directory: Directory, file: CardEntry) -> int:
-        """A file that no row explains by itself: the first line that fits counts. Returns the files unlinked."""
+    def _file(self, directory: Directory, file: CardEntry, *, missing: frozenset[PictureId]) -> bool:
+        """A file that no row explains by itself: the first line that fits counts. True: it was unlinked."""
         path = f"{directory.path}/{file.name}"
         named = None if file.is_directory else picture_of(file.name)
+        if file.is_unreadable:
+            self._hands.leave(path)
+            return False
         if named is None or not directory.low <= named[0] <= directory.high:
-            self._put_aside(path, "does not belong there")
-            return 0
+            self._hands.put_aside(path, "does not belong there")
+            return False
         picture, digits = named
         entry = self._catalogue.look_up(LookUp(picture))
         if entry is None or (entry.attempt is None and not directory.own):
             return self._without_row(directory, path, picture, digits)
         if entry.picture.sha256.hex()[:16] != digits:
-            self._put_aside(path, "has a name of other content than its picture")
+            wanted = picture in missing and not entry.deleted  # a tombstone is of its content only
+            if not wanted or not self._correct(entry, path, digits):
+                self._hands.put_aside(path, "has a name of other content than its picture")
         elif directory.own and entry.deleted:
-            self._store.card.unlink(path)
-            self._changed[picture] = replace(entry, file=File.GONE)
-            return 1
-        elif entry.picture.size_bytes != file.size_bytes:
-            self._put_aside(path, f"has {file.size_bytes} bytes instead of {entry.picture.size_bytes}")
-            self._missing(picture)
-        else:
+            return self._buried(entry, path)
+        elif entry.picture.size_bytes == file.size_bytes:
             self._changed[picture] = replace(entry, file=File.UNCHECKED)
-        return 0
+        elif not self._correct(entry, path, digits):
+            self._hands.put_aside(path, f"has {file.size_bytes} bytes instead of {entry.picture.size_bytes}")
+            self._missing(picture)
+        return False
 
-    def _without_row(self, directory: Directory, path: str, picture: PictureId, digits: str) -> int:
-        if not directory.own and self._complete:
-            self._store.card.unlink(path)  # STORED is only said after the row
-            return 1
+    def _buried(self, entry: Entry, path: str) -> bool:
+        if not self._hands.unlink(path):
+            return False
+        self._changed[entry.picture.id] = replace(entry, file=File.GONE)
+        return True
+
+    def _correct(self, entry: Entry, path: str, digits: str) -> bool:
+        """False unless the file is whole by its own name: then its row is what is damaged, and is put right."""
         try:
-            size_bytes, sha256 = self._store.measure(path)
+            found = measured(self._store, path, digits)
+        except CardError:
+            found = None
+        if found is None:
+            return False
+        picture = replace(entry.picture, size_bytes=found[0], sha256=found[1])
+        self._changed[picture.id] = replace(entry, picture=picture, file=File.WHOLE)
+        self._corrected.add(picture.id)
+        self._notices.add(f"{path} is whole, but the catalogue had another length or digest for it: put right there")
+        return True
+
+    def _without_row(self, directory: Directory, path: str, picture: PictureId, digits: str) -> bool:
+        if not directory.own and self._complete:
+            return self._hands.unlink(path)  # STORED is only said after the row
+        try:
+            found = measured(self._store, path, digits)
         except CardError as error:
-            self._put_aside(path, f"cannot be read ({error.what})")
-            return 0
-        if sha256.hex()[:16] != digits or not 0 < size_bytes <= MAX_PICTURE_BYTES:
-            self._put_aside(path, "is torn or damaged: its digest is not the one in its name")
-            return 0
+            self._hands.put_aside(path, f"cannot be read ({error.what})")
+            return False
+        if found is None:
+            self._hands.put_aside(path, "is torn or damaged: its digest is not the one in its name")
+            return False
         self._adopted += 1
         attempt = None if directory.own else UNKNOWN_ATTEMPT
-        self._changed[picture] = Entry(Picture(picture, size_bytes, sha256), File.WHOLE, attempt=attempt)
-        return 0
-
-    def _put_aside(self, path: str, why: str) -> None:
-        aside = self._store.put_aside(path)
-        self._notices.add(f"{path} {why}; it was moved to {aside}")
+        self._changed[picture] = Entry(Picture(picture, *found), File.WHOLE, attempt=attempt)
+        return False
 
     # ------------------------------------------------------------ rows without files
 
@@ -167,10 +236,12 @@ class Reconciliation:
 def tidy_parts(store: Store, catalogue: Catalogue, now_unix_s: float, notices: Notices) -> int:
     """Keep each .part that can be resumed, for a day; unlink the others. Returns the bytes kept.
 
-    Only once the catalogue is complete. A clock that was set back keeps a .part longer, never shorter.
+    Nothing is done until the catalogue is complete. A clock that was set back keeps a .part longer, never shorter.
     """
+    if not catalogue.counter("complete", 0):
+        return 0
     rows = {row.picture: row for row in catalogue.oldest_partials(OldestPartials(MAX_PARTIALS))}
-    kept_bytes = 0
+    kept_bytes, hands = 0, _Hands(store, notices)
     for file in store.card.entries(TMP):
         path = f"{TMP}/{file.name}"
         picture = None if file.is_directory else part_of(file.name)
@@ -180,10 +251,12 @@ def tidy_parts(store: Store, catalogue: Catalogue, now_unix_s: float, notices: N
             kept_bytes += file.size_bytes
             if row.size_bytes != file.size_bytes:
                 catalogue.save_partial(_partial_row(row, row.synced_bytes, file.size_bytes))
+        elif file.is_unreadable:
+            hands.leave(path)
         elif not file.is_directory and file.name.endswith(PART_SUFFIX):
-            store.card.unlink(path)
+            hands.unlink(path)
         else:
-            notices.add(f"{path} does not belong there; it was moved to {store.put_aside(path)}")
+            hands.put_aside(path, "does not belong there")
     for row in rows.values():
         catalogue.save_partial(_partial_row(row, 0, 0))
     return kept_bytes

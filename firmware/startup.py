@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import re
 import time
@@ -17,7 +16,7 @@ from firmware.layout import HELD, IDENTITY, OWN, PART_SUFFIX, PREVIEW, QUARANTIN
 from firmware.pictures import Entry
 from firmware.reconcile import Notices, Reconciliation, tidy_parts
 from firmware.store import Store
-from hal.errors import CardError
+from hal.errors import CardError, CardFull, CardReadOnly
 from hal.interfaces import Card
 
 MAX_IDENTITY_BYTES = 200  # the file has two short lines
@@ -59,24 +58,30 @@ def start_up(
     """
     notices = Notices()
     store = Store(card, unit)
-    for directory in (OWN, HELD, PREVIEW, TMP, QUARANTINE):
-        card.make_directory(directory)
+    _make_directories(store, notices)
     identity = _read_identity(store, notices)
     if identity is not None and identity.unit != unit:
         text = f"the card was unit {identity.unit}'s; its own pictures stay untouched in own/"
         notices.add(f"{text}, and this unit takes a new card number")
-    catalogue, lost = _catalogue_that_fits(store, home, identity, rng, notices)
+
+    def fitted() -> tuple[Catalogue, Memory]:
+        catalogue = home.open()
+        try:
+            lost = _fit(catalogue, store, identity, rng, notices)
+            partial_bytes = tidy_parts(store, catalogue, wall(), notices)
+            memory = _memory(catalogue, copies, priority_copies)
+        except CardError:
+            catalogue.close()
+            raise
+        return catalogue, replace(memory, partial_bytes=partial_bytes, lost_held=lost)
+
     try:
-        number = catalogue.counter("card", 0)
-        if identity != Identity(number, unit):
-            _write_identity(card, Identity(number, unit))
-        partial_bytes = tidy_parts(store, catalogue, wall(), notices)
-        memory = _memory(catalogue, copies, priority_copies)
-    except CardError:
-        catalogue.close()
-        raise
+        catalogue, memory = fitted()
+    except CatalogueDamaged as error:  # it may show when it is opened, or only when a row is read
+        notices.add(f"{error.what}; it was moved to {home.set_aside()} and was rebuilt from the pictures on the card")
+        catalogue, memory = fitted()
     store.saw(memory.largest_bytes)
-    return Started(store, catalogue, replace(memory, partial_bytes=partial_bytes, lost_held=lost), notices.all())
+    return Started(store, catalogue, memory, notices.all())
 
 
 def _memory(catalogue: Catalogue, copies: int, priority_copies: int) -> Memory:
@@ -102,38 +107,47 @@ def _memory(catalogue: Catalogue, copies: int, priority_copies: int) -> Memory:
     )
 
 
+def _make_directories(store: Store, notices: Notices) -> None:
+    """The card's directories; what stands in the place of one, a file or a link to nothing, is put aside."""
+    for directory in (QUARANTINE, OWN, HELD, PREVIEW, TMP):
+        try:
+            store.card.make_directory(directory)
+        except (CardFull, CardReadOnly):
+            raise
+        except CardError:
+            if not any(entry.name == directory and not entry.is_directory for entry in store.card.entries("")):
+                raise
+            notices.add(f"{directory} was no directory; it was moved to {_clear_the_way(store, directory)}")
+            store.card.make_directory(directory)
+
+
+def _clear_the_way(store: Store, name: str) -> str:
+    """Where it is now. What stands in the place of quarantine/ goes beside it first."""
+    if name == QUARANTINE:
+        there = {entry.name for entry in store.card.entries("")}
+        name = next(free for n in range(1, len(there) + 2) if (free := f"{QUARANTINE}.{n}") not in there)
+        store.card.rename(QUARANTINE, name)
+    return store.put_aside(name)
+
+
 # ---------------------------------------------------------------- catalogue
 
 
-def _catalogue_that_fits(
-    store: Store, home: CatalogueHome, identity: Identity | None, rng: random.Random, notices: Notices
-) -> tuple[Catalogue, tuple[Entry, ...]]:
-    """Opened, of this unit, and made to fit the files; and the held entries that are lost.
-
-    Damage may show while it is opened or only when its rows are read: it is moved aside and rebuilt, once.
-    """
-    try:
-        return _fitted(store, home, identity, rng, notices)
-    except CatalogueDamaged as error:
-        notices.add(f"{error.what}; it was moved to {home.set_aside()} and was rebuilt from the pictures on the card")
-        return _fitted(store, home, identity, rng, notices)
-
-
-def _fitted(
-    store: Store, home: CatalogueHome, identity: Identity | None, rng: random.Random, notices: Notices
-) -> tuple[Catalogue, tuple[Entry, ...]]:
-    catalogue = home.open()
-    try:
-        owner = catalogue.counter("unit", store.unit)
-        if owner != store.unit:
-            raise CatalogueDamaged(f"the catalogue is unit {owner}'s")
-        if not catalogue.counter("card", 0):
-            card, boot = _new_card_number(store, identity, rng), rng.randrange(1, FIRST_BOOTS)
-            catalogue.set_counters(unit=store.unit, card=card, boot=boot, next_attempt=1, complete=0, fresh=1)
-        return catalogue, Reconciliation(store, catalogue, notices).run()
-    except CardError:
-        catalogue.close()
-        raise
+def _fit(
+    catalogue: Catalogue, store: Store, identity: Identity | None, rng: random.Random, notices: Notices
+) -> tuple[Entry, ...]:
+    """Catalogue, files and identity made to fit one another; the held entries that are lost."""
+    owner = catalogue.counter("unit", store.unit)
+    if owner != store.unit:
+        raise CatalogueDamaged(f"the catalogue is unit {owner}'s")
+    if not catalogue.counter("card", 0):
+        card, boot = _new_card_number(store, identity, rng), rng.randrange(1, FIRST_BOOTS)
+        catalogue.set_counters(unit=store.unit, card=card, boot=boot, next_attempt=1, complete=0, fresh=1)
+    lost = Reconciliation(store, catalogue, notices).run()
+    named = Identity(catalogue.counter("card", 0), store.unit)
+    if identity != named:
+        _write_identity(store, named)
+    return lost
 
 
 def _new_card_number(store: Store, identity: Identity | None, rng: random.Random) -> int:
@@ -152,27 +166,36 @@ def _new_card_number(store: Store, identity: Identity | None, rng: random.Random
 
 
 def _read_identity(store: Store, notices: Notices) -> Identity | None:
-    """None on a new card; a file that is not an identity is put aside."""
+    """None on a new card; what is not an identity is put aside."""
     try:
-        file = store.card.open(IDENTITY)
+        found = _IDENTITY.fullmatch(_text_of(store.card, IDENTITY))
     except FileNotFoundError:
         return None
-    try:
-        text = file.read(0, MAX_IDENTITY_BYTES).decode("ascii", "replace")
-    finally:
-        file.close()
-    found = _IDENTITY.fullmatch(text)
+    except CardError:
+        found = None  # a directory, a link, or beyond reading
     if found is None:
         notices.add(f"the card's identity file is damaged; it was moved to {store.put_aside(IDENTITY)}")
         return None
     return Identity(int(found[1], 16), int(found[2]))
 
 
-def _write_identity(card: Card, identity: Identity) -> None:
+def _text_of(card: Card, path: str) -> str:
+    file = card.open(path)
+    try:
+        return file.read(0, MAX_IDENTITY_BYTES).decode("ascii", "replace")
+    finally:
+        file.close()
+
+
+def _write_identity(store: Store, identity: Identity) -> None:
     """The recipe of HANDOVER §1: whole or not at all."""
-    text = f"card {identity.card:04x}\nunit {identity.unit}\n".encode("ascii")
-    with contextlib.suppress(FileNotFoundError):
+    card, text = store.card, f"card {identity.card:04x}\nunit {identity.unit}\n".encode("ascii")
+    try:
         card.unlink(_IDENTITY_PART)
+    except FileNotFoundError:
+        pass
+    except CardError:
+        store.put_aside(_IDENTITY_PART)  # a directory
     file = card.create(_IDENTITY_PART, len(text))
     try:
         file.write(0, text)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from firmware.events import (
@@ -64,6 +64,7 @@ class Store:
         self._shots = 0
         self._parts: dict[PictureId, _Part] = {}
         self._made: set[str] = set()  # directories that this process knows to be durable
+        self._aside: dict[str, int] | None = None  # names in quarantine/, each with the next number to try for it
         self._methods: dict[type, Callable[..., object]] = {
             KeepShot: self.keep_shot,
             BeginPart: self.begin_part,
@@ -81,7 +82,8 @@ class Store:
 
     def carry_out(self, request: CardRequest) -> object:
         """Do what the request says; its docstring names result and errors."""
-        return self._methods[type(request)](request)
+        with self._in_words():
+            return self._methods[type(request)](request)
 
     def path(self, picture: Picture) -> str:
         """Place of an own or held file."""
@@ -146,7 +148,7 @@ class Store:
             self._discard(path)
             return
         assert len(preview) <= MAX_PREVIEW_BYTES
-        with contextlib.suppress(CardError):
+        with contextlib.suppress(CardError), self._in_words():
             file = self._new_file(path, len(preview))
             try:
                 file.write(0, preview)
@@ -288,16 +290,37 @@ class Store:
     def put_aside(self, path: str) -> str:
         """Move any file or directory into quarantine/, durably, under a name that is free there: its new path."""
         self._make(QUARANTINE)
-        taken = {entry.name for entry in self.card.entries(QUARANTINE)}
         name = path.rpartition("/")[2]
-        names = (name, *(f"{name}.{number}" for number in range(1, MAX_QUARANTINE_NAMES)))
-        free = next((f"{QUARANTINE}/{n}" for n in names if n not in taken), None)
-        if free is None:
-            raise CardError(f"quarantine/ is full of {name}", can="look at the files there and remove them")
+        free = self._free_aside(name)
+        if self.is_there(free):  # a person has put it there, or the catalogue was moved there
+            self._aside = None
+            free = self._free_aside(name)
         self.card.rename(path, free)
         self.card.sync_directory(QUARANTINE)
         self.card.sync_directory(parent_of(path))
         return free
+
+    def _free_aside(self, name: str) -> str:
+        """A path in quarantine/, which is listed once only: a spoilt card has thousands of files to put there."""
+        if self._aside is None:
+            self._aside = dict.fromkeys((entry.name for entry in self.card.entries(QUARANTINE)), 1)
+        for number in range(self._aside.get(name, 0), MAX_QUARANTINE_NAMES):
+            free = f"{name}.{number}" if number else name
+            if free not in self._aside:
+                self._aside[name] = number + 1
+                self._aside.setdefault(free, 1)
+                return f"{QUARANTINE}/{free}"
+        raise CardError(f"quarantine/ is full of {name}", can="look at the files there and remove them")
+
+    def is_there(self, path: str) -> bool:
+        """Whether anything has this path."""
+        try:
+            self.card.open(path).close()
+        except FileNotFoundError:
+            return False
+        except CardError:  # a directory, or a file that cannot be read
+            return True
+        return True
 
     def sync_place(self, path: str) -> None:
         """Make the name of a file durable, up to the top: it may stand in a directory that was never synced."""
@@ -314,23 +337,36 @@ class Store:
         if free - size_bytes < floor:
             text = f"the card's file system has {free} bytes left; {floor} stay free and {size_bytes} are needed"
             raise CardFull(text, did="nothing was written", can="make room on the card")
-        self._make(parent_of(path))
-        return self.card.create(path, size_bytes)
+        with self._in_words():
+            self._make(parent_of(path))
+            return self.card.create(path, size_bytes)
 
     def _put_in_place(self, picture: Picture) -> None:
         """Rename the .part and sync the directory; after an error neither name is left."""
         part, path = part_path(picture.id), self.path(picture)
         try:
-            self._make(parent_of(path))
-            self.card.rename(part, path)
+            with self._in_words():
+                self._make(parent_of(path))
+                self.card.rename(part, path)
         except CardError:
             self._discard(part)
             raise
         try:
-            self.card.sync_directory(parent_of(path))
+            with self._in_words():
+                self.card.sync_directory(parent_of(path))
         except CardError:
             self._discard(path)
             raise
+
+    @contextlib.contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """A name that is gone, or there already, says here that somebody else has a hand in the card."""
+        try:
+            yield
+        except (FileNotFoundError, FileExistsError) as error:
+            self._made.clear()
+            can = "look who else changes files on the card; the next start puts aside what is in the way"
+            raise CardError(f"the card's files are not as this unit left them: {error}", can=can) from error
 
     def _make(self, directory: str) -> None:
         if directory not in self._made:

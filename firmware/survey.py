@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from firmware.catalogue import Catalogue
 from firmware.layout import HELD, OWN, held_directory, origin_of, own_directory, own_directory_of
-from firmware.pictures import MAX_SEQUENCE, MAX_UNIT, PictureId
+from firmware.pictures import MAX_PICTURE_BYTES, MAX_SEQUENCE, MAX_UNIT, PictureId
+from firmware.store import Store
 from hal.interfaces import Card, CardEntry
 
 MAX_CARD = 0xFFFF
@@ -26,7 +27,7 @@ class Directory:
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What does not fit in one directory. missing: rows without their file. unmatched: names without a row of that
-    name and size that wants the file there."""
+    name and size that wants the file there; also a directory in the place of a file, whose row is missing it too."""
 
     directory: Directory
     missing: tuple[PictureId, ...]
@@ -45,11 +46,11 @@ def held_pictures(origin: int) -> Directory:
     return Directory(held_directory(origin), False, low, high)
 
 
-def strangers(card: Card, unit: int) -> list[str]:
-    """Paths right in own/ and held/ that are no directories of pictures; nobody holds pictures for itself."""
-    own = [f"{OWN}/{e.name}" for e in card.entries(OWN) if not (e.is_directory and own_directory_of(e.name))]
-    held = [f"{HELD}/{e.name}" for e in card.entries(HELD) if not (e.is_directory and _is_origin(e.name, unit))]
-    return own + held
+def strangers(card: Card, unit: int) -> list[tuple[str, CardEntry]]:
+    """What is right in own/ and held/ and no directory of pictures, with its path; nobody holds pictures for itself."""
+    own = [(OWN, e) for e in card.entries(OWN) if not (e.is_directory and own_directory_of(e.name))]
+    held = [(HELD, e) for e in card.entries(HELD) if not (e.is_directory and _is_origin(e.name, unit))]
+    return [(f"{place}/{entry.name}", entry) for place, entry in own + held]
 
 
 def directories(card: Card, catalogue: Catalogue) -> list[Directory]:
@@ -66,11 +67,11 @@ def directories(card: Card, catalogue: Catalogue) -> list[Directory]:
 
 
 def _is_origin(name: str, unit: int) -> bool:
-    return origin_of(name) not in (None, 0, unit)
+    return origin_of(name) not in (None, unit)
 
 
 def _names(card: Card, path: str) -> list[str]:
-    return [entry.name for entry in card.entries(path)]
+    return [entry.name for entry in card.entries(path) if entry.is_directory]
 
 
 def _of_rows(catalogue: Catalogue) -> Iterator[Directory]:
@@ -91,8 +92,18 @@ def survey(card: Card, catalogue: Catalogue, directory: Directory) -> Survey:
     missing = []
     for file in catalogue.files_here(directory.low, directory.high):
         entry = listing.get(file.name)
-        if entry is None:
+        if entry is None or entry.is_directory:
             missing.append(file.picture)
-        elif entry.size_bytes == file.size_bytes and not entry.is_directory and not file.buried:
+        elif entry.size_bytes == file.size_bytes and not file.buried:
             del listing[file.name]
     return Survey(directory, tuple(missing), tuple(listing.values()))
+
+
+def measured(store: Store, path: str, digits: str) -> tuple[int, bytes] | None:
+    """Length and sha256 of a file that is whole by the digest digits in its name, None: it is not.
+
+    Raises CardError where it cannot be read, FileNotFoundError where it is gone.
+    """
+    size_bytes, sha256 = store.measure(path)
+    whole = sha256.hex()[:16] == digits and 0 < size_bytes <= MAX_PICTURE_BYTES
+    return (size_bytes, sha256) if whole else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def _in_words(doing: str, path: str) -> Iterator[None]:
             can = "look at the kernel log, then replace the card"
             raise CardReadOnly(f"{where}: the card takes no more writes", can=can) from error
         can = "look at the kernel log; the card may be worn out"
+        if error.errno in (errno.EACCES, errno.EPERM):
+            can = "look whose it is: the unit needs to run as the user whom the card's files belong to"
         raise CardError(f"{where}: {os.strerror(error.errno or errno.EIO)}", can=can) from error
 
 
@@ -100,12 +103,19 @@ class DirectoryCard:
 
     def __init__(self, path: str) -> None:
         self._root = Path(path).absolute()
-        with _in_words("open", path):
-            missing = [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
-            for folder in reversed(missing):
-                folder.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
-                _sync(str(folder))
-                _sync(str(folder.parent))
+        try:
+            with _in_words("open", path):
+                missing = [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
+                for folder in reversed(missing):
+                    folder.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+                    _sync(str(folder))
+                    _sync(str(folder.parent))
+                is_directory = self._root.is_dir()
+        except FileExistsError:  # of what is not there: a link
+            is_directory = False
+        if not is_directory:
+            can = "set card.path to a directory, or mount what the link leads to"
+            raise CardError(f"{path}, the card's directory, is a file or a link that leads nowhere", can=can)
 
     def _real(self, path: str) -> str:
         """Absolute path; what comes from the air or from config can never leave the card."""
@@ -128,10 +138,14 @@ class DirectoryCard:
         return DirectoryFile(descriptor, path)
 
     def open(self, path: str, *, writable: bool = False) -> DirectoryFile:
-        """An existing file."""
-        flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW
+        """An existing file. O_NONBLOCK: opening a FIFO would wait for its other end; it is nothing to files."""
+        flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         with _in_words("open", path):
-            return DirectoryFile(os.open(self._real(path), flags), path)
+            descriptor = os.open(self._real(path), flags)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise CardError(f"{path} on the card is not a file")
+        return DirectoryFile(descriptor, path)
 
     def rename(self, old: str, new: str) -> None:
         """Move within the card; the caller has checked that nothing else stands at the new place."""
@@ -151,7 +165,10 @@ class DirectoryCard:
             step = "/".join(parts[:depth])
             with _in_words("make", step), contextlib.suppress(FileExistsError):
                 os.mkdir(self._real(step), DIRECTORY_MODE)
-            self.sync_directory(step)
+            try:
+                self.sync_directory(step)
+            except FileNotFoundError as error:
+                raise CardError(f"{step} on the card is a link that leads nowhere") from error
             self.sync_directory("/".join(parts[: depth - 1]))
 
     def sync_directory(self, path: str) -> None:
@@ -170,9 +187,7 @@ class DirectoryCard:
             with names:
                 for name in names:
                     with contextlib.suppress(FileNotFoundError):  # removed while we looked
-                        status = name.stat(follow_symlinks=False)
-                        is_directory = name.is_dir(follow_symlinks=False)
-                        found.append(CardEntry(name.name, status.st_size, is_directory))
+                        found.append(_entry(name))
         return sorted(found, key=lambda entry: entry.name)
 
     def free_bytes(self) -> int:
@@ -186,6 +201,24 @@ class DirectoryCard:
         with _in_words("measure", ""):
             status = os.statvfs(self._root)
         return status.f_blocks * status.f_frsize
+
+
+def _entry(name: os.DirEntry[str]) -> CardEntry:
+    try:
+        status = name.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        raise
+    except OSError:  # one spoilt inode (EIO, EUCLEAN) must not hide all that is beside it
+        return CardEntry(name.name, -1, _is_directory(name))
+    return CardEntry(name.name, status.st_size, stat.S_ISDIR(status.st_mode))
+
+
+def _is_directory(name: os.DirEntry[str]) -> bool:
+    """Most file systems say it beside the name."""
+    try:
+        return name.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _sync(directory: str) -> None:

@@ -110,11 +110,16 @@ class Camera(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CardEntry:
-    """One name in a directory of the card."""
+    """One name in a directory of the card. size_bytes: -1 where the card cannot even say what is behind the name."""
 
     name: str
     size_bytes: int
     is_directory: bool
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Nothing is known of it but its name; it may be a sound file that the card gives back another time."""
+        return self.size_bytes < 0
 
 
 class CardFile(Protocol):
@@ -148,7 +153,7 @@ class Card(Protocol):
         """A new file (O_CREAT|O_EXCL, mode 0600) with size_bytes really reserved; CardFull leaves nothing behind."""
 
     def open(self, path: str, *, writable: bool = False) -> CardFile:
-        """An existing file."""
+        """An existing file; CardError where the name is of anything else. Never waits for another process."""
 
     def rename(self, old: str, new: str) -> None:
         """Move within the card, replacing nothing that exists under another content: the caller has checked."""
@@ -157,7 +162,8 @@ class Card(Protocol):
         """Remove a file."""
 
     def make_directory(self, path: str) -> None:
-        """Make a directory and its missing parents, durable in their parents; fine if it is there."""
+        """Make a directory and its missing parents, durable in their parents; fine if it is there; CardError if
+        something else is."""
 
     def sync_directory(self, path: str) -> None:
         """Make the names in this directory durable."""

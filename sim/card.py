@@ -36,13 +36,15 @@ class CardOptions:
     """Size and faults; tests and the world change it while the card is in use.
 
     at: fault by number of the call (the first is 1, see SimCard.calls). below: fault for every call on a path that
-    begins so. cut_after: the number of the last call that still works. FULL hits calls that take room, READ_ONLY
-    those that change something, IO all, ROT reads; at other calls a fault passes unused.
+    begins so. unreadable: paths of which the card gives nothing but the name. cut_after: the number of the last call
+    that still works. FULL hits calls that take room, READ_ONLY those that change something, IO all, ROT reads; at other
+    calls a fault passes unused.
     """
 
     size_bytes: int = 64_000_000
     at: dict[int, Fault] = field(default_factory=dict)
     below: dict[str, Fault] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
     read_only: bool = False
     cut_after: int | None = None
 
@@ -161,7 +163,8 @@ class SimCard:
         self.step(old, Fault.IO, Fault.READ_ONLY)
         if old_name not in source.live:
             raise FileNotFoundError(old)
-        assert new_name not in target.live or isinstance(target.live[new_name], _Node), f"{new} is a directory"
+        if isinstance(target.live.get(new_name), _Directory):
+            raise CardError(f"{new}: Is a directory")
         replaced = target.live.get(new_name)
         target.live[new_name] = source.live.pop(old_name)
         self._used_bytes -= _used(replaced)
@@ -179,7 +182,8 @@ class SimCard:
         for depth, name in enumerate(parts, 1):
             parent = self._directory(parts[: depth - 1])
             self.step(path, Fault.IO, Fault.READ_ONLY)
-            parent.live.setdefault(name, _Directory())
+            if isinstance(parent.live.setdefault(name, _Directory()), _Node):
+                raise CardError(f"{path}: Not a directory")
             self.sync_directory("/".join(parts[: depth - 1]))
 
     def sync_directory(self, path: str) -> None:
@@ -196,7 +200,15 @@ class SimCard:
             directory = self._directory(_parts(path))
         except FileNotFoundError:
             return []
-        return [_entry(name, node) for name, node in sorted(directory.live.items())]
+        start = f"{path}/" if path else ""
+        return [self._entry(start + name, name, node) for name, node in sorted(directory.live.items())]
+
+    def _entry(self, path: str, name: str, node: _Node | _Directory) -> CardEntry:
+        if path in self.options.unreadable:
+            return CardEntry(name, -1, isinstance(node, _Directory))
+        if isinstance(node, _Directory):
+            return CardEntry(name, BLOCK_BYTES, True)
+        return CardEntry(name, len(node.live), False)
 
     def free_bytes(self) -> int:
         """What whole blocks leave free."""
@@ -233,7 +245,7 @@ class SimCard:
         if self.options.cut_after is not None and self.calls >= self.options.cut_after:
             raise PowerCut(f"the power went after call {self.calls}")
         self.calls += 1
-        fault = self.options.at.get(self.calls)
+        fault = Fault.IO if path in self.options.unreadable else self.options.at.get(self.calls)
         if fault is None:
             fault = next((f for start, f in self.options.below.items() if path.startswith(start)), None)
         if self.options.read_only and Fault.READ_ONLY in may:
@@ -287,12 +299,6 @@ def _parts(path: str) -> list[str]:
 def _blocks(size_bytes: int) -> int:
     """Bytes of the whole blocks that a file of this size takes."""
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
-
-
-def _entry(name: str, node: _Node | _Directory) -> CardEntry:
-    if isinstance(node, _Directory):
-        return CardEntry(name, BLOCK_BYTES, True)
-    return CardEntry(name, len(node.live), False)
 
 
 def _used(node: _Node | _Directory | None) -> int:

@@ -1,6 +1,22 @@
 """Fixtures of more than one test file."""
 
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
+from unprivileged import NOBODY
+
+
+@pytest.fixture
+def public():
+    """A directory that is nobody's, in the sense of the user of that name; pytest's own are closed to him."""
+    folder = Path(tempfile.mkdtemp())
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def test_each_step_of_the_schema_is_counted_and_done_once(tmp_path: Path) -> Non
 def test_a_catalogue_of_newer_software_is_left_alone(tmp_path: Path) -> None:
     path = str(tmp_path / "c")
     with closing(schema.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {len(schema.STEPS) + 1}")
+        connection.executescript(f"CREATE TABLE more (x); PRAGMA user_version = {len(schema.STEPS) + 1}")
     with pytest.raises(CardError, match="this software knows") as raised:
         Catalogue(path, UNIT)
     assert not isinstance(raised.value, CatalogueDamaged)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +13,14 @@ from card_scene import UNIT, bytes_of, content, files, held, picture, put, put_p
 
 from firmware.catalogue import Catalogue, CatalogueDamaged
 from firmware.catalogue_home import CatalogueFile
+from firmware.errors import Refused
 from firmware.events import LookUp, Save, SavePartial
 from firmware.fsck import Finding, Kind, check
 from firmware.layout import CATALOGUE
 from firmware.pictures import Copy, Entry, File
 from firmware.store import Store
-from sim.card import Fault, SimCard
+from hal.interfaces import CardEntry
+from sim.card import Fault, SimCard, SimFile
 
 
 @pytest.fixture
@@ -170,16 +172,16 @@ def test_a_damaged_index_is_found_and_repair_has_the_next_start_rebuild(tmp_path
     with closing(home.open()) as catalogue:
         catalogue.set_counters(complete=1)
         catalogue.save(Save(entries=(own(1, Copy(2, listed=1), file=File.GONE),)))
-    with closing(sqlite3.connect(tmp_path / "c")) as other:
-        other.executescript(
-            "PRAGMA writable_schema = ON; "
-            "UPDATE sqlite_master SET sql = replace(sql, 'deleted = 0', 'deleted = 1') WHERE name = 'living'"
-        )
-    with closing(home.open()) as catalogue:
-        assert [f.kind for f in found(SimCard(), catalogue)] == [Kind.CATALOGUE]
-    with closing(home.open()) as catalogue:
-        assert [f.kind for f in found(SimCard(), catalogue, repair=True)] == [Kind.CATALOGUE]
-    with pytest.raises(CatalogueDamaged):
+    for there, here, then in (("deleted = 0", "deleted = 1", "REINDEX living"), ("deleted = 1", "deleted = 0", "")):
+        change = f"UPDATE sqlite_master SET sql = replace(sql, '{there}', '{here}') WHERE name = 'living'"
+        with closing(sqlite3.connect(tmp_path / "c")) as other:
+            other.executescript(f"PRAGMA writable_schema = ON; {change}")
+        with closing(sqlite3.connect(tmp_path / "c")) as other:
+            other.executescript(then)
+    for repair in (False, True):
+        with closing(Catalogue(str(tmp_path / "c"), UNIT, wall=wall)) as catalogue:
+            assert {f.kind for f in found(SimCard(), catalogue, repair=repair)} == {Kind.CATALOGUE}
+    with pytest.raises(CatalogueDamaged, match="while the unit ran"):
         home.open()
 
 
@@ -209,3 +211,128 @@ def test_looking_changes_nothing(card: SimCard, catalogue: Catalogue) -> None:
     assert files(card) == before
     assert rows == [catalogue.look_up(LookUp(r.id)) for r in (picture(1), held(2).picture, picture(3))]
     assert catalogue.look_up(LookUp(picture(4).id)) is None
+
+
+# ------------------------------------------------------------ whose card, and which of file and row is damaged
+
+
+def test_a_catalogue_of_another_unit_is_not_looked_at(card: SimCard) -> None:
+    with closing(Catalogue(":memory:", 5, wall=wall)) as catalogue:
+        catalogue.set_counters(unit=UNIT, card=0x3FA7, complete=1)
+        (path,) = fill(card, catalogue, own(1))
+        for repair in (False, True):
+            with pytest.raises(Refused, match=f"unit {UNIT}'s, and this config says unit.id = 5"):
+                list(check(card, catalogue, 5, repair=repair))
+        assert bytes_of(card, path) == content(1)
+
+
+@pytest.mark.parametrize("row", [own(1, Copy(2, listed=3)), held(1)])
+@pytest.mark.parametrize("flip", ["size", "first", "last"])
+def test_a_file_that_fits_its_own_name_is_not_what_is_damaged(
+    card: SimCard, catalogue: Catalogue, row: Entry, flip: str
+) -> None:
+    of, path = row.picture, put_picture(card, row.picture)
+    spoilt = {
+        "size": replace(of, size_bytes=of.size_bytes ^ 64),
+        "first": replace(of, sha256=bytes([of.sha256[0] ^ 1]) + of.sha256[1:]),
+        "last": replace(of, sha256=of.sha256[:-1] + bytes([of.sha256[-1] ^ 1])),
+    }
+    catalogue.save(Save(entries=(replace(row, picture=spoilt[flip]),)))
+    (finding,) = found(card, catalogue)
+    assert (finding.kind, finding.path, finding.repaired, finding.harmless) == (Kind.CATALOGUE, path, False, False)
+    (finding,) = found(card, catalogue, repair=True)
+    assert finding.repaired
+    assert catalogue.look_up(LookUp(of.id)) == row
+    assert files(card) == {path: content(1)}
+    assert found(card, catalogue) == []
+
+
+def test_what_the_card_gives_only_the_name_of_is_left_alone(card: SimCard, catalogue: Catalogue) -> None:
+    strange = fill(card, catalogue, own(1), held(2))
+    strange += ["own/x", f"tmp/{picture(3, unit=2).id}.part"]
+    for path in strange[2:]:
+        put(card, path, b"odd")
+    before = files(card)
+    card.options.unreadable.update(strange)
+    findings = found(card, catalogue, repair=True)
+    assert sorted(f.path for f in findings) == sorted(strange)
+    assert not any(f.repaired or f.harmless for f in findings)
+    card.options.unreadable.clear()
+    assert files(card) == before
+    assert [f.path for f in found(card, catalogue) if not f.harmless] == ["own/x"]
+
+
+def test_a_repair_that_fails_for_one_file_goes_on_with_the_others(card: SimCard, catalogue: Catalogue) -> None:
+    for path in ("own/x", "own/y"):
+        put(card, path, b"odd")
+    card.options.below["own/x"] = Fault.IO
+    findings = found(card, catalogue, repair=True)
+    assert [(f.path, f.repaired) for f in findings] == [("own/x", False), ("own/y", True)]
+    assert "left alone" in findings[0].text
+
+
+# ------------------------------------------------------------ beside a unit that runs
+
+
+class Busy(SimCard):
+    """Something happens on the card right after a directory was listed, or before a file is opened, the first time."""
+
+    def __init__(self, after: str, happens: Callable[[], None]) -> None:
+        super().__init__()
+        self.after, self.happens = after, happens
+        self.armed = False
+
+    def entries(self, path: str) -> list[CardEntry]:
+        found = super().entries(path)
+        self._let(path)
+        return found
+
+    def open(self, path: str, *, writable: bool = False) -> SimFile:
+        self._let(path)
+        return super().open(path, writable=writable)
+
+    def _let(self, path: str) -> None:
+        if self.armed and path == self.after:
+            self.armed = False
+            self.happens()
+
+
+def findings_while(catalogue: Catalogue, after: str, happens: Callable[[SimCard], None], *rows: Entry) -> list[Finding]:
+    card = Busy(after, lambda: happens(card))
+    put_picture(card, rows[0].picture)
+    catalogue.save(Save(entries=rows[1:]))
+    card.armed = True
+    findings = found(card, catalogue)
+    assert not card.armed
+    return findings
+
+
+@pytest.mark.parametrize("after", ["directory", "file"])
+@pytest.mark.parametrize("row", [own(1, Copy(2, listed=3)), held(1)])
+def test_a_picture_that_is_dropped_while_fsck_looks_is_not_damaged(
+    catalogue: Catalogue, row: Entry, after: str
+) -> None:
+    path = Store(SimCard(), UNIT).path(row.picture)
+
+    def drop(card: SimCard) -> None:
+        gone = Save(removed=(row.picture.id,)) if row.attempt else Save(entries=(replace(row, file=File.GONE),))
+        catalogue.save(gone)
+        card.unlink(path)
+
+    place = path if after == "file" else path.rpartition("/")[0]
+    assert findings_while(catalogue, place, drop, row, row) == []
+
+
+@pytest.mark.parametrize("row", [None, own(1, Copy(2, listed=3), file=File.GONE)])
+def test_a_file_that_goes_while_fsck_looks_is_no_finding(catalogue: Catalogue, row: Entry | None) -> None:
+    """A held one whose row went before, and an own one that was dropped: the row is committed, the unlink follows."""
+    of = picture(1) if row else picture(1, unit=2)
+    path = Store(SimCard(), UNIT).path(of)
+    rows = () if row is None else (row,)
+    first = Entry(of, File.WHOLE)
+    assert findings_while(catalogue, path.rpartition("/")[0], lambda card: card.unlink(path), first, *rows) == []
+
+
+def test_a_picture_that_is_stored_while_fsck_looks_is_no_finding(catalogue: Catalogue) -> None:
+    path = Store(SimCard(), UNIT).path(held(1).picture)
+    assert findings_while(catalogue, path, lambda _: catalogue.save(Save(entries=(held(1),))), held(1)) == []

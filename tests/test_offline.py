@@ -1,18 +1,23 @@
 """Commands where no unit runs."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from commands import FILE, ID, OTHER, SHA256
 from control_server import WAIT_S
+from unprivileged import nobody
 
-from firmware import cli
+from firmware import cli, offline
 from firmware.catalogue import Catalogue
 from firmware.client import Client
+from firmware.config import Config, load
 from firmware.control import hold
+from firmware.errors import Refused
 from firmware.events import Save, SaveDecision, SaveName
 from firmware.pictures import Copy, Entry, File, Picture, PictureId
 
@@ -174,3 +179,75 @@ def test_list_without_a_unit_loads_the_catalogue_and_no_more(place):
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "sqlite3" in loaded
     assert not loaded & {"asyncio", "rich", "PIL", "transitions", "serial", "firmware.core", "firmware.fsck"}
+
+
+# ------------------------------------------------------------ cards that cannot be read, or only be read
+
+
+def config_of(folder: Path) -> Config:
+    path = folder / "config.toml"
+    path.write_text(
+        f"""
+        unit = {{ id = 1, name = "north-gate", runtime_dir = "{folder}/run" }}
+        card = {{ path = "{folder}/card" }}
+        camera = {{ driver = "none" }}
+        radio = {{ driver = "none" }}
+        security = {{ insecure = true }}
+        """
+    )
+    return load(path)
+
+
+ASKING: list[Callable[[Config], object]] = [
+    lambda config: list(offline.list_rows(config, None, None)),
+    lambda config: offline.whereis_row(config, PictureId.parse(OTHER)),
+    lambda config: list(offline.fsck_findings(config, repair=False)),
+]
+
+
+@pytest.mark.parametrize("closed", ["card", "card/catalogue.sqlite3"])
+@pytest.mark.parametrize("ask", ASKING)
+def test_a_card_that_may_not_be_read_is_said_to_be(public: Path, closed: str, ask: Callable[[Config], object]) -> None:
+    config = config_of(public)
+    fill_catalogue(public, 1)
+    (public / closed).chmod(0)
+    with nobody(), pytest.raises(Refused, match=r"may not be read|cannot be looked into") as raised:
+        ask(config)
+    assert "as the user that the unit runs as" in str(raised.value)
+
+
+@pytest.mark.parametrize("ask", ASKING)
+def test_a_card_path_that_leads_nowhere_is_said_to(tmp_path: Path, ask: Callable[[Config], object]) -> None:
+    (tmp_path / "card").symlink_to("/nowhere/at/all")
+    with pytest.raises(Refused, match="a link that leads nowhere"):
+        ask(config_of(tmp_path))
+
+
+@pytest.mark.parametrize("ask", ASKING)
+def test_a_directory_in_place_of_the_catalogue_is_said_to_be(tmp_path: Path, ask: Callable[[Config], object]) -> None:
+    (tmp_path / "card" / "catalogue.sqlite3").mkdir(parents=True)
+    with pytest.raises(Refused, match="is not a file"):
+        ask(config_of(tmp_path))
+
+
+def test_a_name_of_any_bytes_is_printable_in_what_fsck_finds(place, capsys):
+    stored_card(place)
+    with open(os.fsencode(place) + b"/card/own/caf\xe9\n", "xb"):
+        pass
+    assert cli.main(["fsck", "--json"]) == 1
+    assert [row["path"] for row in json_rows(capsys)] == [r"own/caf\udce9\n"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_card_that_is_mounted_read_only_can_be_read(place, capsys):
+    file = stored_card(place)
+    if subprocess.run(["mount", "--bind", place / "card", place / "card"], check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", place / "card"], check=True)
+        name = file.name[:19]
+        for arguments in (["list"], ["whereis", name], ["fsck"]):
+            assert cli.main(arguments) == 0
+        assert capsys.readouterr().out.count(name) == 2
+    finally:
+        subprocess.run(["umount", place / "card"], check=True)

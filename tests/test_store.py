@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -348,3 +349,47 @@ def test_a_shot_without_preview_removes_one_that_was_left() -> None:
     request = shot(1)
     Store(card, UNIT).keep_shot(type(request)(request.picture, MemoryShot(content(1), b"")))
     assert files(card, "preview") == {}
+
+
+@pytest.mark.parametrize("kind", ["directory", "sim"])
+def test_a_directory_in_place_of_the_preview_does_not_cost_the_picture(kind: str, tmp_path: Path) -> None:
+    card = DirectoryCard(str(tmp_path / "card")) if kind == "directory" else SimCard()
+    card.make_directory(f"preview/{picture(1).id}.jpg")
+    store = Store(card, UNIT)
+    store.carry_out(shot(1))
+    assert files(card) == {store.path(picture(1)): content(1)}
+    with pytest.raises(CardError):
+        store.carry_out(ReadPreview(picture(1).id))
+
+
+@pytest.mark.parametrize("place", ["tmp", "held/00002"])
+def test_a_directory_where_a_picture_is_to_be_written_is_a_card_error(place: str) -> None:
+    card = SimCard()
+    of = picture(7, unit=2)
+    name = f"{of.id}.part" if place == "tmp" else of.file_name
+    put(card, f"{place}/{name}/x", b"x")
+    with pytest.raises(CardError):
+        receive(Store(card, UNIT), of, content(7))
+    assert files(card) == {f"{place}/{name}/x": b"x"}
+
+
+def test_directories_that_somebody_took_away_are_a_card_error_and_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "card"
+    store = Store(DirectoryCard(str(folder)), UNIT)
+    store.carry_out(shot(1))
+    store.carry_out(BeginPart(picture(7, unit=2), 0))
+    shutil.rmtree(folder)
+    folder.mkdir()
+    with pytest.raises(CardError, match="not as this unit left them"):
+        store.carry_out(SyncPart(picture(7, unit=2).id))
+    store.carry_out(shot(2))
+    assert bytes_of(store.card, store.path(picture(2))) == content(2)
+
+
+def test_a_directory_in_place_of_a_file_is_read_as_a_card_error(tmp_path: Path) -> None:
+    for card in (SimCard(), DirectoryCard(str(tmp_path / "card"))):
+        store = Store(card, UNIT)
+        card.make_directory(store.path(picture(1)))
+        for request in (ReadFile(picture(1), 0, 5), DigestFile(picture(1)), RemoveFile(picture(1), keep_preview=True)):
+            with pytest.raises(CardError):
+                store.carry_out(request)

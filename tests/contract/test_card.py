@@ -8,8 +8,9 @@ import stat
 from pathlib import Path
 
 import pytest
+from unprivileged import nobody
 
-from hal.directory_card import DirectoryCard
+from hal.directory_card import DirectoryCard, DirectoryFile
 from hal.errors import CardError, CardFull, CardReadOnly
 from hal.interfaces import Card, CardEntry
 from sim.card import CardOptions, Fault, PowerCut, SimCard
@@ -135,13 +136,65 @@ def test_too_large_a_file_is_refused_and_leaves_nothing(card: Card) -> None:
     assert card.entries("") == []
 
 
+def test_a_file_does_not_take_the_place_of_a_directory(card: Card) -> None:
+    put(card, "a", b"data")
+    card.make_directory("b")
+    with pytest.raises(CardError):
+        card.rename("a", "b")
+    assert bytes_of(card, "a") == b"data"
+
+
 def test_a_file_where_a_directory_should_be_is_a_card_error(card: Card) -> None:
     put(card, "own", b"")
     with pytest.raises(CardError):
         card.create("own/a", 1)
 
 
+def test_what_is_no_file_is_not_opened_and_what_is_no_directory_not_made(card: Card) -> None:
+    card.make_directory("own")
+    put(card, "tmp", b"")
+    with pytest.raises(CardError):
+        card.open("own")
+    with pytest.raises(CardError):
+        card.make_directory("tmp")
+    with pytest.raises(CardError):
+        card.make_directory("tmp/below")
+
+
 # ------------------------------------------------------------ the real one
+
+
+def test_real_fifos_are_not_waited_for_and_links_to_nothing_are_no_directories(tmp_path: Path) -> None:
+    card = DirectoryCard(str(tmp_path / "card"))
+    os.mkfifo(tmp_path / "card" / "fifo")
+    os.symlink("/nowhere/at/all", tmp_path / "card" / "own")
+    for writable in (False, True):
+        with pytest.raises(CardError, match="not a file"):
+            card.open("fifo", writable=writable)
+    with pytest.raises(CardError, match="leads nowhere"):
+        card.make_directory("own")
+
+
+def test_a_card_whose_directory_is_a_file_or_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    os.symlink("/nowhere/at/all", tmp_path / "link")
+    for path in ("file", "link", "link/below", "file/below"):
+        with pytest.raises(CardError):
+            DirectoryCard(str(tmp_path / path))
+    assert not Path("/nowhere").exists()
+
+
+def test_names_that_the_card_says_nothing_of_do_not_hide_the_others(public: Path) -> None:
+    """A directory that may be listed and not searched: lstat of what is in it fails, as it does on a spoilt inode."""
+    with nobody():
+        card = DirectoryCard(str(public))
+        card.make_directory("held/below")
+        put(card, "held/a", b"data")
+        (public / "held").chmod(0o400)
+        found = card.entries("held")
+        (public / "held").chmod(0o700)
+    assert [(e.name, e.is_unreadable, e.is_directory) for e in found] == [("a", True, False), ("below", True, True)]
+    assert card.entries("held")[0] == CardEntry("a", 4, False)
 
 
 def test_real_files_are_private_and_links_are_not_followed(tmp_path: Path) -> None:
@@ -153,15 +206,28 @@ def test_real_files_are_private_and_links_are_not_followed(tmp_path: Path) -> No
         card.open("link")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a device that is always full")
-def test_a_full_file_system_is_told_in_words(tmp_path: Path) -> None:
-    card = DirectoryCard(str(tmp_path / "card"))
-    os.mknod(tmp_path / "card" / "full", 0o600 | stat.S_IFCHR, os.makedev(1, 7))  # what /dev/full is
+def test_a_full_file_system_is_told_in_words() -> None:
+    file = DirectoryFile(os.open("/dev/full", os.O_RDWR), "full")
     with pytest.raises(CardFull, match="could not write full on the card: the file system is full"):
-        card.open("full", writable=True).write(0, b"x")
+        file.write(0, b"x")
+    file.close()
 
 
 # ------------------------------------------------------------ the simulated one: power cuts and faults
+
+
+def test_a_name_of_which_the_card_gives_nothing_else() -> None:
+    card = SimCard()
+    card.make_directory("d/b")
+    for path in ("d/a", "d/c"):
+        put(card, path, b"data")
+    card.options.unreadable |= {"d/a", "d/b"}
+    found = card.entries("d")
+    assert [(e.is_unreadable, e.is_directory) for e in found] == [(True, False), (True, True), (False, False)]
+    with pytest.raises(CardError):
+        card.open("d/a")
+    with pytest.raises(CardError):
+        card.rename("d/a", "d/e")
 
 
 def test_a_cut_takes_what_was_not_synced() -> None:
