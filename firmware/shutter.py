@@ -51,6 +51,7 @@ class Shutter:
         self._keeping: Press | None = None
         self.may_make_room: Callable[[], bool] = lambda: False  # whether a file may be dropped for a shot that waits
         self.camera_trouble: str | None = None
+        self.card_trouble: str | None = None  # why the last picture could not be put on the card
 
     @property
     def waiting(self) -> int:
@@ -126,6 +127,7 @@ class Shutter:
             press.on_card = picture
         entry = Entry(picture, File.WHOLE, version=1)
         yield Save(entries=(entry,), sequence=core.sequence)
+        self.card_trouble = None
         self._end(press)
         core.account(picture, None, entry)
         core.log("shot", f"picture {picture.id} is taken and on the card", picture.id)
@@ -150,6 +152,7 @@ class Shutter:
         did = "the picture is lost; older pictures are untouched"
         if press.on_card is not None:
             did = f"its file, of picture {press.on_card.id}, is on the card; the next start takes it in"
+        self.card_trouble = f"a picture could not be put on the card: {error.what}"
         self.core.log("alarm", f"a picture could not be put on the card: {error}; {did}")
         self._give_up(press, Refused(error.what, did=did, can=error.can))
 

@@ -19,7 +19,8 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
     unit, config, radio = service.unit, service.config, service.radio
     core, room = unit.core, unit.core.room
     full = room.free_bytes < max(1, room.recent_bytes)
-    troubles = radio.problem, service.camera_problem, unit.shutter.camera_trouble
+    shutter = unit.shutter
+    troubles = radio.problem, service.camera_problem, shutter.camera_trouble, shutter.card_trouble
     problems = [text for text in dict.fromkeys(troubles) if text]
     sending = sorted({d.host for d in unit.dispersals if d.host})
     why = unit.dispersals.deciding.idle_why or None
@@ -52,7 +53,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         "full": full,
         "why": why,
         "pictures": {"own": counted.own, "held": counted.held, "lacking": counted.lacking},
-        "waiting_shots": unit.shutter.waiting,
+        "waiting_shots": shutter.waiting,
         "camera": config.camera.driver,
         "radio": {
             "driver": config.radio.driver,

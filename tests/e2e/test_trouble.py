@@ -176,6 +176,22 @@ def test_a_camera_works_again_once_there_are_pictures(
     assert one.status()["problems"] == []
 
 
+def test_a_card_that_vanishes_is_said_and_the_unit_goes_on_and_takes_it_back(
+    make_unit: MakeUnit, line: LineProcess, tiny_pictures: Path
+) -> None:
+    one, two = two_units(make_unit, line.ports, tiny_pictures, capacity="50 MB", policy="always")
+    stored_by(one, two, one.mark())
+    away = one.card.with_name("away")
+    one.card.rename(away)
+    refused = one.command("shoot")
+    assert refused.code == 1
+    assert "not as this unit left them" in refused.err
+    assert any("put on the card" in problem for problem in one.status()["problems"])
+    away.rename(one.card)
+    stored_by(one, two, one.mark())
+    assert one.status()["problems"] == []
+
+
 # --- file system -----------------------------------------------------------------------------------------------
 
 FLOOR_BYTES = 1 << 24  # stay free for the catalogue (HANDOVER §1, Floor)
