@@ -200,7 +200,7 @@ class Answers:
     async def _whereis_row(self, picture: PictureId) -> dict[str, object]:
         entry = await self.service.ask(LookUp(picture))
         if not isinstance(entry, Entry) or entry.deleted:
-            raise Refused(f"picture {picture} is not known here", can=f"ask unit {picture.unit}, which took it")
+            raise rows.not_known(picture, entry if isinstance(entry, Entry) else None, self.service.config.unit.id)
         return rows.whereis_row(entry, self.service.config.unit.id)
 
     async def _explain(self, arguments: Arguments, reply: Reply) -> None:
@@ -208,7 +208,7 @@ class Answers:
         decisions = await self.service.ask(Decisions(picture))
         assert isinstance(decisions, list)
         if not decisions:
-            raise Refused(f"nothing was decided here about picture {picture}", can="ask the unit that took it")
+            raise rows.nothing_decided(picture, self.service.config.unit.id)
         for decision in decisions:
             assert isinstance(decision, SaveDecision)
             await reply.row(rows.explain_row(picture, decision.text, decision.inputs))

@@ -229,6 +229,7 @@ def _build(path: Path, tables: Mapping[str, object]) -> Config:
             "security.insecure is not true: a credential is needed, and credentials are not in this version",
             can="allowed: [security] insecure = true, which runs on a virtual line (pty) only",
         )
+    _resolve(found, path.absolute().parent)
     config = Config(
         file=path,
         unit=Unit(**found["unit"]),
@@ -241,6 +242,15 @@ def _build(path: Path, tables: Mapping[str, object]) -> Config:
     )
     _check_together(config)
     return config
+
+
+def _resolve(found: dict[str, dict[str, Any]], folder: Path) -> None:
+    """Relative paths are relative to the config file: the same unit wherever a command is given."""
+    for table, attribute in (("unit", "runtime_dir"), ("card", "path"), ("camera", "folder")):
+        if attribute in found[table]:
+            found[table][attribute] = folder / found[table][attribute]
+    if "port" in found["radio"]:
+        found["radio"]["port"] = str(folder / found["radio"]["port"])
 
 
 def _read_table(table: str, given: object) -> dict[str, Any]:

@@ -86,6 +86,8 @@ class PartFile:
 
     def __enter__(self) -> Self:
         with _plainly(self._path):
+            if self._path.parent.exists() and not self._path.parent.is_dir():
+                raise Refused(f"{self._path.parent} is not a directory", can="name one with -o; it is made if missing")
             self._path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._fd = os.open(self._path, flags, 0o666)

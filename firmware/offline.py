@@ -38,7 +38,7 @@ def whereis_row(config: Config, picture: PictureId) -> dict[str, object]:
     with closing(_catalogue(config)) as catalogue:
         entry = catalogue.look_up(LookUp(picture))
     if entry is None or entry.deleted:
-        raise Refused(f"picture {picture} is not known here", can=f"ask unit {picture.unit}, which took it")
+        raise rows.not_known(picture, entry, config.unit.id)
     return rows.whereis_row(entry, config.unit.id)
 
 
@@ -47,7 +47,7 @@ def explain_rows(config: Config, picture: PictureId) -> list[dict[str, object]]:
     with closing(_catalogue(config)) as catalogue:
         decisions = catalogue.decisions(Decisions(picture))
     if not decisions:
-        raise Refused(f"nothing was decided here about picture {picture}", can="ask the unit that took it")
+        raise rows.nothing_decided(picture, config.unit.id)
     return [rows.explain_row(picture, decision.text, decision.inputs) for decision in decisions]
 
 

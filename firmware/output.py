@@ -83,6 +83,7 @@ class Output:
     """Of one command. as_json: rows as JSON lines; otherwise as `human` makes them."""
 
     def __init__(self, *, as_json: bool, human: Callable[[lines.Fields], str]) -> None:
+        self.rows = 0  # results printed
         self._line: Callable[[lines.Fields], str] = json.dumps if as_json else human
         self._make_bar: Callable[[str, int], Bar]
         if sys.stderr.isatty():
@@ -109,6 +110,7 @@ class Output:
 
     def row(self, fields: lines.Fields) -> None:
         """A result."""
+        self.rows += 1
         self._close_bar()
         try:
             print(self._line(fields), flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from firmware.errors import WrongArgument
+from firmware.errors import Refused, WrongArgument
 from firmware.pictures import Copy, Entry, File, Picture, PictureId
 
 _AGO = re.compile(r"(\d{1,6}) ?(s|min|h|d)(?: ago)?", re.ASCII)
@@ -32,6 +32,21 @@ def whereis_row(entry: Entry, unit: int) -> dict[str, object]:
     """Who holds a picture and when each last proved it; unit is the unit that tells."""
     row = list_row(entry, unit)
     return {key: row[key] for key in ("picture", "origin", "size_bytes", "sha256", "local", "copies")}
+
+
+def not_known(picture: PictureId, entry: Entry | None, unit: int) -> Refused:
+    """Why there is no row of it."""
+    if entry is not None and entry.deleted:
+        return Refused(f"picture {picture} was deleted")
+    if picture.unit == unit:
+        return Refused(f"picture {picture} is not known here", can="see `list` for those that there are")
+    return Refused(f"picture {picture} is not known here", can=f"ask unit {picture.unit}, which took it")
+
+
+def nothing_decided(picture: PictureId, unit: int) -> Refused:
+    """Only the unit that took a picture decides about it."""
+    can = f"ask unit {picture.unit}, which took it" if picture.unit != unit else "see `list` for those that there are"
+    return Refused(f"nothing was decided here about picture {picture}", can=can)
 
 
 def shoot_row(picture: Picture) -> dict[str, object]:

@@ -33,6 +33,7 @@ def run(config: Config, *, card: Card | None = None) -> int:
             printer.print("warning: this unit runs without credentials (security.insecure = true)")
         try:
             asyncio.run(_run(config, printer, card))
+            printer.print(f"ended: unit {config.unit.id} ({config.unit.name}), as it was told")
         finally:
             printer.close(LAST_LINES_S)
     return 0

@@ -99,7 +99,7 @@ class Shutter:
     def _capture_failed(self, press: Press, error: DandelionError) -> None:
         self._capturing = None
         self.camera_trouble = str(error)
-        self.core.log("captured_failed", f"no picture was taken: {error}")
+        self.core.log("captured_failed", f"no picture was taken: {'; '.join(filter(None, (error.what, error.can)))}")
         states.dispersal.move(press.dispersal, "failed")
         self.core.failed(press.ticket, Refused(error.what, did=error.did, can=error.can))
         self._capture_next()

@@ -45,7 +45,7 @@ def text(value: object) -> str:
 
 
 def path(value: object) -> Path:
-    """A path; a relative one is relative to where the command is started."""
+    """A path."""
     try:
         return Path(text(value))
     except NotAllowed as error:

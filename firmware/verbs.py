@@ -42,11 +42,14 @@ def list_(options: Options, config: Config, output: Output) -> int:
     since_s = None if options.since is None else parse_time(options.since, time.time())
     client = Client(config.unit.socket_path)
     if client.runs():
-        return _tell(client, output, "list", silence_s=PROMPT_S, unit=options.unit, since_s=since_s)
-    from firmware import offline
+        _tell(client, output, "list", silence_s=PROMPT_S, unit=options.unit, since_s=since_s)
+    else:
+        from firmware import offline
 
-    for row in offline.list_rows(config, options.unit, since_s):
-        output.row(row)
+        for row in offline.list_rows(config, options.unit, since_s):
+            output.row(row)
+    if not output.rows:
+        output.note("no such picture is known here (yet)")
     return 0
 
 

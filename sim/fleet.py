@@ -10,12 +10,13 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from firmware.client import Client
-from firmware.errors import Refused, WrongArgument
+from firmware.control import hold
+from firmware.errors import Refused, UnitRuns, WrongArgument
 from sim.children import DANDELION, Child, Ending, end_all
 from sim.fleet_config import Place, config_text, read_options
 from sim.line import LineProcess
@@ -33,7 +34,7 @@ READY_TICK_S = 0.05
 def main(argv: Sequence[str]) -> int:
     """Run a fleet until a signal or --for. Raises DandelionError for what the command line tells a person."""
     options = read_options(argv)
-    with Ending() as ending, _work_directory(options.dir) as directory:
+    with Ending() as ending, _work_directory(options.dir) as directory, _only_fleet(directory):
         folder = options.folder or _pictures(directory, ending)
         if ending.asked:
             return 0
@@ -145,6 +146,17 @@ def _work_directory(wanted: Path | None) -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def _only_fleet(directory: Path) -> Iterator[None]:
+    """Nobody else's fleet lives there: its units would be taken for ours."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold(directory))
+        except UnitRuns as error:
+            raise WrongArgument(f"--dir {directory}: another fleet runs there", can="use another directory") from error
+        yield
 
 
 def _pictures(directory: Path, ending: Ending) -> Path:

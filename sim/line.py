@@ -62,6 +62,7 @@ class Line:
         self.model = LineModel(count, baud=baud, options=options, rng=rng)
         self._masters: list[int] = []
         self._slaves: list[int] = []
+        self._links: list[tuple[Path, str]] = []  # and where each leads
         self.ports: list[str] = []
         if links is not None:
             links.mkdir(parents=True, exist_ok=True)
@@ -77,8 +78,13 @@ class Line:
         self._slaves.append(slave)
         path = os.ttyname(slave)
         if link is not None:
+            if link.exists():  # not so after a kill -9, unless the kernel has given the number out again
+                raise ValueError(
+                    f"{link} leads to {link.resolve()}: another line runs here; end it, or remove the link"
+                )
             link.unlink(missing_ok=True)
             link.symlink_to(path)
+            self._links.append((link, path))
         self.ports.append(path if link is None else str(link))
 
     def step(self, *, patience_s: float, watch: tuple[int, ...] = ()) -> list[int]:
@@ -128,7 +134,11 @@ class Line:
         return {"cut": self.model.cut, "ports": [asdict(counts) for counts in self.model.counts]}
 
     def close(self) -> None:
-        """Give the ptys back."""
+        """Give the ptys back, and take the links away before somebody else gets what they lead to."""
+        for link, path in self._links:
+            if link.is_symlink() and os.readlink(link) == path:
+                link.unlink()
+        self._links.clear()
         for fd in (*self._masters, *self._slaves):
             os.close(fd)
         self._masters.clear()
@@ -272,7 +282,10 @@ def _say(**answer: object) -> None:
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m sim.line", description="join ptys to one serial line")
+    parser = argparse.ArgumentParser(
+        prog="python -m sim.line",
+        description="join ptys to one serial line, until SIGTERM, Ctrl-C or the end of standard input",
+    )
     parser.add_argument("--units", type=int, default=2, metavar="N")
     parser.add_argument("--baud", type=int, default=115_200)
     parser.add_argument("--loss", type=float, default=0.0, metavar="P", help="probability to lose a chunk")

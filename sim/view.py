@@ -15,6 +15,7 @@ from rich.text import Text
 from sim.watch import FleetEvent, FleetState, PictureState, Transfer, UnitState
 
 CARD_CELLS = 20  # width of a card's bar
+WIDE_COLUMNS = 106  # below, a bar and the id of each picture under way do not fit beside the rest
 TRANSFER_CELLS = 12  # width of a transfer's bar
 MAX_TRANSFERS = 3  # shown of one unit
 PICTURES = 10  # shown where the terminal is high enough
@@ -57,7 +58,7 @@ def render(state: FleetState, *, lines: int, columns: int) -> RenderableType:
     pictures, events = share_lines(lines - used)
     return Group(
         head,
-        _units(state),
+        _units(state, wide=columns >= WIDE_COLUMNS),
         _legend(),
         *complaints,
         Rule(f"pictures: {len(state.pictures)}, newest first", style="bright_black", align="left"),
@@ -94,7 +95,7 @@ def megabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1_000_000 else f"{size_bytes / 1e3:.0f} kB"
 
 
-def _units(state: FleetState) -> Table:
+def _units(state: FleetState, *, wide: bool) -> Table:
     table = Table(box=None, expand=True, pad_edge=False, header_style="bright_black")
     table.add_column("unit", no_wrap=True)
     table.add_column("card", no_wrap=True)
@@ -104,14 +105,14 @@ def _units(state: FleetState) -> Table:
     table.add_column("sends", no_wrap=True)
     table.add_column("under way", ratio=1, no_wrap=True, overflow="ellipsis")
     for unit in state.units:
-        table.add_row(*_unit(unit, state))
+        table.add_row(*_unit(unit, state), _under_way(unit, wide=wide))
     return table
 
 
 def _unit(unit: UnitState, state: FleetState) -> list[RenderableType]:
     if not unit.answering:
         silent: list[RenderableType] = [Text(unit.name, "bold"), Text("not answering", "bold red")]
-        return [*silent, "", "", "", "", ""]
+        return [*silent, "", "", "", ""]
     used_bytes = unit.own_bytes + unit.held_bytes + unit.reserved_bytes
     card = Text("\n").join(
         [card_bar(unit), Text(f"{megabytes(used_bytes)} of {megabytes(unit.capacity_bytes)}", "bright_black")]
@@ -119,11 +120,11 @@ def _unit(unit: UnitState, state: FleetState) -> list[RenderableType]:
     share = min(1.0, unit.sent_bps / state.line_bytes_per_s)  # what the port has taken may run ahead of the line
     line = Text(f"{unit.sent_bps / 1e3:5.1f} kB/s\n{share:5.0%} of line", "bold" if share > 0.05 else "")
     waiting = Text(str(unit.lacking), "yellow" if unit.lacking else "")
-    return [Text(unit.name, "bold"), card, str(unit.own), str(unit.held), waiting, line, _under_way(unit)]
+    return [Text(unit.name, "bold"), card, str(unit.own), str(unit.held), waiting, line]
 
 
-def _under_way(unit: UnitState) -> Text:
-    rows = [_transfer(one) for one in islice(unit.transfers, MAX_TRANSFERS)]
+def _under_way(unit: UnitState, *, wide: bool) -> Text:
+    rows = [_transfer(one, wide=wide) for one in islice(unit.transfers, MAX_TRANSFERS)]
     return Text("\n").join(rows + [Text()] * (_height(unit) - len(rows)))
 
 
@@ -142,13 +143,16 @@ def _complaints(state: FleetState) -> list[Text]:
     return told
 
 
-def _transfer(transfer: Transfer) -> Text:
+def _transfer(transfer: Transfer, *, wide: bool) -> Text:
+    """Where to or from, and how far; on a wide terminal a bar and which picture, too."""
     share = min(1.0, transfer.done_bytes / max(1, transfer.total_bytes))
     filled = round(share * TRANSFER_CELLS)
     style = "cyan" if transfer.outwards else "magenta"
+    direction = Text.assemble(("→ " if transfer.outwards else "← ", style), f"unit {transfer.unit} ")
+    if not wide:
+        return direction.append(f"{share:4.0%}")
     return Text.assemble(
-        ("→ " if transfer.outwards else "← ", style),
-        f"unit {transfer.unit} ",
+        direction,
         ("━" * filled, style),
         ("─" * (TRANSFER_CELLS - filled), "bright_black"),
         f" {share:4.0%} {transfer.picture}",
@@ -172,7 +176,7 @@ def _picture(shown: PictureState, names: dict[int, str]) -> Text:
     row = Text(f"{shown.picture}  {megabytes(shown.size_bytes):>8}  ", no_wrap=True, overflow="ellipsis")
     if not shown.holders:
         row.append("nobody has it", "bold red")
-    for number, holds in shown.holders.items():
+    for number, holds in sorted(shown.holders.items(), key=lambda held: (held[0] != shown.origin, held[0])):
         row.append(f"{names.get(number, f'unit {number}')} ").append(holds, HOLDER_STYLES.get(holds, ""))
         row.append("   ")
     return row
