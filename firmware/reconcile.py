@@ -101,8 +101,8 @@ class Reconciliation:
         self._adopted = 0
 
     def run(self) -> tuple[Entry, ...]:
-        """Make files and rows fit. Returns the held entries that are lost. Afterwards the catalogue is complete, unless
-        a held file had to be left alone while it was rebuilt: no start must take that one for never stored.
+        """Make files and rows fit; the held entries that are lost. Afterwards the catalogue is complete, unless a
+        held file had to be left alone while it was rebuilt: no start must take that one for never stored.
         """
         for path, stranger in strangers(self._store.card, self._store.unit):
             if stranger.is_unreadable:

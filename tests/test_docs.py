@@ -322,6 +322,17 @@ def defined(path: Path) -> set[str]:
 PLAIN_WORDS = {"bench", "explain", "firmware", "hal", "sim", "verified", "yield"}  # in backticks, and no names of code
 
 
+RULE = re.compile(r"\b[OHRI]\d{1,2}\b")
+
+
+def test_every_rule_that_code_and_docs_name_is_explained() -> None:
+    explained = set(RULE.findall((ROOT / "docs" / "rules.md").read_text()))
+    sources = [path for folder in ("firmware", "hal", "sim", "docs") for path in (ROOT / folder).glob("*.[pm]*")]
+    named = {rule for path in sources for rule in RULE.findall(path.read_text())}
+    assert len(named) > 20
+    assert named <= explained
+
+
 def test_every_file_and_name_of_the_architecture_exists() -> None:
     named = 0
     for each in ARCHITECTURE.splitlines():
