@@ -11,6 +11,7 @@ from firmware import rows
 from firmware.control import Reply
 from firmware.errors import Refused, WrongArgument
 from firmware.events import Counted, Counts, Decisions, LookUp, Names, Page, SaveDecision
+from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import MAX_UNIT, Entry, Picture, PictureId
 from firmware.status import status_row
 
@@ -21,8 +22,6 @@ PAGE = 200
 """Entries of `list` looked up at once; the radio goes on between two pages."""
 MAX_SHOTS = 1000
 """Pictures that one `shoot -n` may ask for."""
-FIRST_NEIGHBOUR_S = 15.0
-"""After the start, how long a command waits for a neighbour or a name that it needs (DESIGN §9)."""
 FARTHEST_UNIX_S = 1e12
 """A time farther from 1970 is a mistake of whoever asks; NaN and infinity are, too."""
 PROGRESS_EVERY_S = 0.25
@@ -267,8 +266,10 @@ class Answers:
             if not arguments.get("follow"):
                 return
             async with self.service.news:
-                while journal.count <= said:
+                while journal.count <= said and not self.service.ending:
                     await self.service.news.wait()
+            if self.service.ending:
+                return
 
     async def _end(self, arguments: Arguments, reply: Reply) -> None:  # noqa: ARG002 - every verb's
         if not self.service.temporary:

@@ -39,11 +39,13 @@ class Client:
 
         Raises NobodyRuns, also where the unit ends before it has begun the command; Refused and WrongArgument for
         what the unit's End tells, and Refused when the unit breaks off or says nothing for silence_s (None: waits for
-        ever). Closing the iterator early cancels the command at the unit.
+        ever). Closing the iterator early cancels the command at the unit; a copy on its way arrives.
         """
         with self._connect(silence_s) as connection, connection.makefile("rb") as stream:
             try:
                 yield from _answers(_asked(connection, stream, encode_request(verb, arguments)))
+            except NobodyRuns:
+                raise  # an OSError too
             except TimeoutError as error:
                 raise Refused(
                     f"the unit has said nothing for {silence_s:.0f} s",

@@ -111,22 +111,22 @@ class Server:
             why = f"the control socket {self._path} cannot be made: {error.strerror}"
             raise Refused(why, can="look at what is there, or set unit.runtime_dir") from error
 
-    async def drain(self) -> None:
-        """Take the socket away, and wait until all commands that came have been answered."""
-        assert self._server is not None
-        self._server.close()
-        with suppress(FileNotFoundError):
-            if self._path.stat().st_ino == self._inode:
-                self._path.unlink()
+    async def idle(self) -> None:
+        """Wait until no command is being answered."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
         """Take the socket away, tell every client that the unit ends, and wait until all have been left."""
+        assert self._server is not None
         self._closing = True
+        self._server.close()
+        with suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
         for task in self._tasks:
             task.cancel()
-        await self.drain()
+        await self.idle()
         self._open.close()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -8,6 +8,7 @@ from firmware.commands import PlaceCopy
 from firmware.core import Core
 from firmware.dispersal import ByHand, Dispersals
 from firmware.errors import Refused
+from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import Entry, File, PictureId
 from firmware.readout import ReadOuts
 from firmware.steps import Step
@@ -15,8 +16,6 @@ from hal.errors import DandelionError
 
 MAX_ORDERS = 16
 """Copies asked for by people at once."""
-FIRST_NEIGHBOUR_S = 15.0
-"""A unit that is not heard is waited for so long (DESIGN §9)."""
 AGAIN_S = 0.5
 """An order that could not begin is looked at again after this long."""
 
@@ -59,7 +58,7 @@ class Copies:
             core.done(command.ticket)
         elif len(self._orders) + len(self._unheard) >= MAX_ORDERS:
             core.failed(command.ticket, Refused("too many copies are asked for at once", can="try again later"))
-        elif not self._is_heard(unit):
+        elif not core.neighbours.is_heard(unit, core.now):
             self._unheard.append((command, core.now + min(command.timeout_s, FIRST_NEIGHBOUR_S)))
         elif entry.file is File.GONE:
             self._read_outs.recall(entry, lambda right, why: self._recalled(command, right, why))
@@ -77,11 +76,16 @@ class Copies:
     def _failed(self, command: PlaceCopy, error: DandelionError) -> None:
         self.core.failed(command.ticket, Refused(error.what, did=error.did, can=error.can))
 
+    def cancel(self, ticket: int) -> None:
+        """The person has gone: what has not begun is forgotten; a copy on its way arrives."""
+        self._unheard = [(command, until) for command, until in self._unheard if command.ticket != ticket]
+        self._orders = [o for o in self._orders if o.by_hand.ticket != ticket or self._dispersals.runs(o.by_hand)]
+
     def tick(self) -> None:
         """Begin what can be begun; give up what cannot."""
         waiting, self._unheard = self._unheard, []
         for command, until in waiting:
-            if self._is_heard(command.unit):
+            if self.core.neighbours.is_heard(command.unit, self.core.now):
                 self.copy(command)
             elif self.core.now < until:
                 self._unheard.append((command, until))
@@ -107,10 +111,6 @@ class Copies:
             self._dispersals.consider(order.entry, by_hand)
         if now >= order.again_at:
             order.again_at = now + AGAIN_S
-
-    def _is_heard(self, unit: int) -> bool:
-        neighbour = self.core.neighbours.find(unit)
-        return neighbour is not None and not neighbour.silent(self.core.now)
 
     def _give_up(self, order: Order) -> None:
         unit, kept = order.by_hand.unit, order.by_hand.kept

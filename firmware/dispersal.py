@@ -95,6 +95,10 @@ class Dispersals:
         """Whether a copy of this picture is being made."""
         return self.find(picture) is not None
 
+    def runs(self, by_hand: ByHand) -> bool:
+        """Whether this copy is on its way."""
+        return any(d.by_hand is by_hand for d in self._all)
+
     def find(self, picture: PictureId) -> Dispersal | None:
         """The dispersal of this picture, if one is under way."""
         return next((d for d in self._all if d.picture is not None and d.id == picture), None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from firmware.commands import DropOwn
 from firmware.core import Core
 from firmware.errors import Refused
@@ -36,39 +34,27 @@ class DropByHand:
             core.done(ticket)
             return
         if self._evictions.in_use(picture):
-            self._refuse(ticket, picture, "it is being sent to another unit now")
+            self._refuse(ticket, picture, "it is being sent or read out now")
             return
         if len(self._evictions.proved(entry)) >= needed:
             self._evict(ticket, entry.picture, needed)
             return
-        waiting = {c.unit for c in entry.listed}
-        if len(waiting) < needed:
-            self._refuse(ticket, picture, f"{len(waiting)} other units hold it and {needed} are needed")
+        holders = {c.unit for c in entry.listed}
+        if len(holders) < needed:
+            self._refuse(ticket, picture, f"{len(holders)} other units hold it and {needed} are needed")
             return
-        self._ask_then_drop(ticket, entry, needed, waiting)
+        self._ask_then_drop(ticket, entry, needed, holders)
 
-    def _ask_then_drop(self, ticket: int, entry: Entry, needed: int, waiting: set[int]) -> None:
+    def _ask_then_drop(self, ticket: int, entry: Entry, needed: int, holders: set[int]) -> None:
         picture = entry.picture
-        proved: set[int] = set()
 
-        def told(unit: int) -> Callable[[bool], None]:
-            def answer(right: bool) -> None:
-                waiting.discard(unit)
-                if right:
-                    proved.add(unit)
-                if waiting:
-                    return
-                if len(proved) >= needed:
-                    self._evict(ticket, picture, needed)
-                else:
-                    self._refuse(ticket, picture.id, f"{len(proved)} units have proved it now and {needed} are needed")
+        def done(proved: frozenset[int]) -> None:
+            if len(proved) >= needed:
+                self._evict(ticket, picture, needed)
+            else:
+                self._refuse(ticket, picture.id, f"{len(proved)} units have proved it now and {needed} are needed")
 
-            return answer
-
-        for unit in sorted(waiting):
-            answer = told(unit)
-            if not self._proofs.ask(entry, unit, answer):
-                answer(False)
+        self._proofs.ask_all(entry, holders, done, enough=needed)
 
     def _evict(self, ticket: int, picture: Picture, needed: int) -> None:
         def told(gone: bool) -> None:

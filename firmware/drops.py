@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from firmware.core import Core
 from firmware.determine import PICTURES_AHEAD, PROOFS_AHEAD
 from firmware.events import Cached
@@ -42,11 +40,13 @@ class Drops:
         self._looking = False
         self._seen: tuple[int, int, int] | None = None
         self._again_at: float | None = None
+        self._rests_until = core.now  # after a drop that came to nothing
         self._pressed = False
         self._after: PictureId | None = None  # the last picture of the pages passed
         self._asked: set[PictureId] = set()  # pictures whose holders are being asked
         self._unproved: set[PictureId] = set()  # of this page, those whose holders did not prove them
-        self._exhausted = False  # looked through to the end: nothing can be dropped now
+        self._ended = False  # looked through to the end; the next look is from the oldest on
+        self._exhausted = False  # and nothing there can be dropped now
         shutter.may_make_room = self._may_make_room
 
     @property
@@ -80,13 +80,13 @@ class Drops:
             self._from_the_oldest()
             self._again_at = None
             return
-        if self._looking:
+        if self._looking or self.core.now < self._rests_until:
             return
         seen = (self._free_bytes, room.cache_bytes, self._needed_bytes)
         due = self._again_at is not None and self.core.now >= self._again_at
         if seen == self._seen and not due:
             return
-        if self._exhausted:
+        if self._ended or (self._pressed and not self._is_pressed()):
             self._from_the_oldest()
         self._seen = seen
         self._again_at = None
@@ -94,7 +94,7 @@ class Drops:
         self.core.run(self._look(), on_error=self._failed)
 
     def _from_the_oldest(self) -> None:
-        self._pressed = self._exhausted = False
+        self._pressed = self._ended = self._exhausted = False
         self._after = self._seen = None
         self._unproved.clear()
 
@@ -149,7 +149,7 @@ class Drops:
     def _dropped(self, gone: bool) -> None:
         self._seen = None
         if not gone:
-            self._again_at = self.core.now + AGAIN_S
+            self._again_at = self._rests_until = self.core.now + AGAIN_S
 
     def _next_page(self, found: list[Entry]) -> None:
         """Nothing of this one can go: on, at the end once more from the oldest with fewer copies, or wait."""
@@ -160,41 +160,28 @@ class Drops:
         elif not self._pressed and self._is_pressed():
             self._pressed, self._after = True, None
         else:
-            self._exhausted = True
+            self._ended = True
+            self._exhausted = self._again_at is None  # else some are being sent, and may go when that has ended
             self._seen = (self._free_bytes, self.core.room.cache_bytes, self._needed_bytes)
             self._again_at = self._again_at or self.core.now + UNPROVED_S
 
     def _ask(self, entry: Entry) -> bool:
         """Ask its holders for proofs; pressed, the file goes once enough have come. False: too few are heard."""
         picture, pressed, needed = entry.picture, self._pressed, self._needed(entry)
-        proved = set() if pressed else set(self._evictions.proved(entry))
-        waiting = {c.unit for c in entry.verified if c.unit not in proved and self._is_heard(c.unit)}
-        if len(proved) + len(waiting) < needed:
+        fresh = frozenset[int]() if pressed else self._evictions.proved(entry)
+        neighbours, now = self.core.neighbours, self.core.now
+        heard = {c.unit for c in entry.verified if c.unit not in fresh and neighbours.is_heard(c.unit, now)}
+        if len(fresh) + len(heard) < needed:
             return False
         self._asked.add(picture.id)
 
-        def told(unit: int) -> Callable[[bool], None]:
-            def answer(right: bool) -> None:
-                waiting.discard(unit)
-                if right:
-                    proved.add(unit)
-                if picture.id not in self._asked or (waiting and len(proved) < needed):
-                    return
-                self._asked.discard(picture.id)
-                self._seen = None
-                if len(proved) < needed:
-                    self._unproved.add(picture.id)
-                elif pressed:
-                    self._evictions.begin(picture, needed, self._dropped, self._is_pressed)
+        def done(proved: frozenset[int]) -> None:
+            self._asked.discard(picture.id)
+            self._seen = None
+            if len(fresh) + len(proved) < needed:
+                self._unproved.add(picture.id)
+            elif pressed and self._is_pressed():
+                self._evictions.begin(picture, needed, self._dropped)
 
-            return answer
-
-        for unit in sorted(waiting):
-            answer = told(unit)
-            if not self._proofs.ask(entry, unit, answer):
-                answer(False)
+        self._proofs.ask_all(entry, heard, done, enough=needed - len(fresh))
         return picture.id in self._asked
-
-    def _is_heard(self, unit: int) -> bool:
-        neighbour = self.core.neighbours.find(unit)
-        return neighbour is not None and not neighbour.silent(self.core.now)

@@ -15,10 +15,6 @@ from hal.errors import DandelionError
 Told = Callable[[bool], None]
 
 
-def _always() -> bool:
-    return True
-
-
 class Evictions:
     """Files that are being dropped."""
 
@@ -26,35 +22,35 @@ class Evictions:
         """in_use: whether a picture's bytes are being sent somewhere."""
         self.core = core
         self.in_use = in_use
-        self._under_way: dict[PictureId, int] = {}
+        self._under_way: dict[PictureId, tuple[int, list[Told]]] = {}  # its size, and who is told the end
 
     @property
     def size_bytes(self) -> int:
         """What will be free once those under way have ended."""
-        return sum(self._under_way.values())
+        return sum(size_bytes for size_bytes, _ in self._under_way.values())
 
     def proved(self, entry: Entry) -> frozenset[int]:
         """Units whose proof may be used now."""
         return frozenset(c.unit for c in entry.copies if fresh(c, self.core.boot, self.core.now))
 
-    def begin(self, picture: Picture, needed: int, told: Told, still_wanted: Callable[[], bool] = _always) -> None:
+    def begin(self, picture: Picture, needed: int, told: Told) -> None:
         """Drop its own file if so many proofs are fresh and nobody is being given it. told: is it gone?"""
         if picture.id in self._under_way:
-            told(False)
+            self._under_way[picture.id][1].append(told)
             return
-        self._under_way[picture.id] = picture.size_bytes
+        self._under_way[picture.id] = picture.size_bytes, [told]
 
         def failed(error: DandelionError) -> None:
-            self._ended(picture, told, gone=False)
             self.core.log("card", f"the file of picture {picture.id} could not be dropped: {error}", picture.id)
+            self._ended(picture, gone=False)
 
-        self.core.run(self._evict(picture, needed, told, still_wanted), picture.id, failed)
+        self.core.run(self._evict(picture, needed), picture.id, failed)
 
-    def _evict(self, picture: Picture, needed: int, told: Told, still_wanted: Callable[[], bool]) -> Step:
+    def _evict(self, picture: Picture, needed: int) -> Step:
         core = self.core
         entry = yield from core.look_up(picture.id)
-        if entry is None or entry.file is not File.WHOLE or self.in_use(picture.id) or not still_wanted():
-            self._ended(picture, told, gone=entry is not None and entry.file is File.GONE)
+        if entry is None or entry.file is not File.WHOLE or self.in_use(picture.id):
+            self._ended(picture, gone=entry is not None and entry.file is File.GONE)
             return
         proved = self.proved(entry)
         effects = handover.owner(Owner(entry, core.next_attempt), handover.Evict(needed, proved))
@@ -63,8 +59,9 @@ class Evictions:
             units = ", ".join(str(u) for u in sorted(proved))
             text = f"the own file of picture {picture.id} was dropped; unit {units} holds it"
             core.log("dropped", text, picture.id)
-        self._ended(picture, told, gone=bool(effects))
+        self._ended(picture, gone=bool(effects))
 
-    def _ended(self, picture: Picture, told: Told, *, gone: bool) -> None:
-        self._under_way.pop(picture.id, None)
-        told(gone)
+    def _ended(self, picture: Picture, *, gone: bool) -> None:
+        _, all_told = self._under_way.pop(picture.id)
+        for told in all_told:
+            told(gone)

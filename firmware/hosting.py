@@ -27,7 +27,7 @@ from firmware.handles import Handles
 from firmware.held import HeldCopies
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.ranges import RangeSet
-from firmware.spacing import AtMostEvery
+from firmware.spacing import EXPIRED_EVERY_S, AtMostEvery
 from firmware.states import State
 from firmware.steps import Step
 from firmware.transfer import Receiver, report_of
@@ -54,8 +54,6 @@ FULL_RETRY_S = 60
 FAILED_RETRY_S = 300
 NOT_HOSTING_RETRY_S = 3600
 """When a refused unit may ask again (±25 % there); a beacon with more room ends the wait. Guesses."""
-EXPIRED_EVERY_S = 1.0
-"""Parts that nobody reserved are answered at most this often per unit (O3)."""
 
 
 @dataclass(slots=True, eq=False)

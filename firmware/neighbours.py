@@ -13,6 +13,8 @@ MAX_NEIGHBOURS = 256
 """Units remembered; five times the largest fleet this is for (DESIGN, "for whom")."""
 SILENT_AFTER_S = 120.0
 """A unit is silent once nothing was heard of it for this long and for three of its beacon intervals (DESIGN §1)."""
+FIRST_NEIGHBOUR_S = 15.0
+"""How long whatever needs another unit waits for one to be heard (DESIGN §5, §9)."""
 FIRST_INTERVAL_S = 60.0
 """Beacon interval assumed of a unit whose beacon has not come yet; guess, our own usual interval."""
 
@@ -54,6 +56,11 @@ class Neighbours:
     def find(self, unit: int) -> Neighbour | None:
         """The unit, if it was ever heard."""
         return self._by_unit.get(unit)
+
+    def is_heard(self, unit: int, now: float) -> bool:
+        """Whether it may be asked for something now."""
+        neighbour = self.find(unit)
+        return neighbour is not None and not neighbour.silent(now)
 
     def heard_before(self, unit: int) -> Neighbour:
         """A unit that is known to have been heard, or a blank one: its estimate serves until it is heard again."""

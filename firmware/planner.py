@@ -40,7 +40,7 @@ class Planner:
 
     def deadline(self) -> float | None:
         """When a host may be asked again."""
-        return self._dispersals.deciding.wake_at
+        return None if self._looking else self._dispersals.deciding.wake_at
 
     def _failed(self, error: DandelionError) -> None:
         self._looking = False

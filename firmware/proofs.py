@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -74,6 +74,30 @@ class Proofs:
         self._all.append(proving)
         self._say(proving)
         return True
+
+    def ask_all(
+        self, entry: Entry, units: Iterable[int], done: Callable[[frozenset[int]], None], *, enough: int | None = None
+    ) -> None:
+        """Ask these holders. done(those that have proved it) is called once: when so many have, else when all have
+        answered or time is over."""
+        waiting, proved, told = set(units), set[int](), False
+
+        def look() -> None:
+            nonlocal told
+            if not told and (not waiting or (enough is not None and len(proved) >= enough)):
+                told = True
+                done(frozenset(proved))
+
+        def answer(unit: int, right: bool) -> None:
+            waiting.discard(unit)
+            if right:
+                proved.add(unit)
+            look()
+
+        for unit in sorted(waiting):
+            if not self.ask(entry, unit, partial(answer, unit)):
+                waiting.discard(unit)
+        look()
 
     def _say(self, proving: Proving) -> None:
         self.core.say(proving.unit, m.Prove(proving.picture.id, proving.attempt, proving.nonce))

@@ -18,7 +18,7 @@ from firmware.handover import Audited, Owner, owner
 from firmware.pictures import Entry, Picture, PictureId
 from firmware.searching import Search
 from firmware.sinks import DigestOnly, Done, Sink, ToOwnCard, ToPerson
-from firmware.spacing import AtMostEvery
+from firmware.spacing import EXPIRED_EVERY_S, AtMostEvery
 from firmware.states import State
 from firmware.steps import Step
 from hal.errors import DandelionError
@@ -29,8 +29,6 @@ MAX_RECALLS = 2
 """Of these, onto the own card: with four hostings they stay within the card's open .part files."""
 PATIENCE_S = 60.0
 """A read-out of the unit itself is given up after so long without progress; a person's command says its own."""
-EXPIRED_EVERY_S = 1.0
-"""Parts that nobody asked for are answered at most this often per unit (HANDOVER O3)."""
 
 
 class ReadOuts:

@@ -96,8 +96,8 @@ def temporary(config: Config) -> Iterator[None]:
     with hold(config.unit.runtime_dir), _sole_card(config):
         thread = _Temporary(config)
         thread.start()
-        thread.ready.wait()
         try:
+            thread.ready.wait()
             if thread.error is not None:
                 raise thread.error
             yield

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from firmware import messages as m
 from firmware.core import Core
+from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import PictureId
 
 SEARCH_S = 8.0
 """How long answers are waited for. Guess: five questions of a link that loses every second packet."""
 ORIGIN_ALONE_S = 3.0
 """The origin is asked alone for so long, for it knows best; then it may be gone, and everyone else is asked too."""
-FIRST_NEIGHBOUR_S = 15.0
-"""How long a unit that hears nobody waits for somebody to ask (DESIGN §9)."""
 ANSWER_WITHIN_S = 18.0
 """A first search never takes longer, whatever it waits for: an unknown id is answered within 20 s (DESIGN §9)."""
 MOST_DOUBLINGS = 1

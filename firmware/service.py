@@ -59,6 +59,7 @@ class Service:
         self._root = card if card is not None else DirectoryCard(str(config.card.path))
         self.clock = SystemClock()
         self.stop = asyncio.Event()
+        self.ending = False  # as soon as no command needs this temporary unit
         self.news = asyncio.Condition()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -93,8 +94,10 @@ class Service:
             raise self._broken
 
     async def end_when_idle(self) -> None:
-        """Take no more commands, and end once those that came have been answered."""
-        await self._server.drain()
+        """End once all commands that came, and come meanwhile, have been answered; who follows the log is let go."""
+        self.ending = True
+        await self._wake_followers()
+        await self._server.idle()
         self.stop.set()
 
     def _read_card(self) -> Started:

@@ -12,6 +12,7 @@ from firmware.dispersal import Dispersal, Dispersals
 from firmware.errors import Refused
 from firmware.events import KeepShot, Save, TakePicture
 from firmware.file_system import FileSystem
+from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import MAX_SEQUENCE, Entry, File, Picture, PictureId
 from firmware.steps import Step
 from hal.errors import CardFull, DandelionError
@@ -21,8 +22,6 @@ SHOTS_HELD = 2
 """Pictures held in memory while room is made (DESIGN §5)."""
 PRESSES_WAITING = 8
 """Presses that may wait for the camera; beyond it they are refused. Guess: a finger on the button."""
-FIRST_NEIGHBOUR_S = 15.0
-"""While no other unit was heard, a shot is not refused sooner than this after the start (DESIGN §5)."""
 
 
 @dataclass(slots=True, eq=False)

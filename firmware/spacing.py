@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+EXPIRED_EVERY_S = 1.0
+"""Parts that nobody reserved or asked for are answered by EXPIRED at most this often per unit (HANDOVER O3)."""
 MAX_UNITS = 64
 """Units of which the last time is remembered; beyond it the one told longest ago is forgotten."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware.determine import Rules
-from firmware.errors import ClonedUnit
 from firmware.events import Counted
 from firmware.pictures import PictureId
 from firmware.states import State
@@ -30,7 +29,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         full, why = True, f"{unit.file_system.trouble}; {why or 'nothing is to be copied'}"
     if full and why is not None:
         problems.append(f"the card is full: {why}")
-    if unit.peer_errors[ClonedUnit.__name__]:
+    if unit.hears_a_clone:
         problems.append(f"another unit sends as unit {core.unit}: give one of the two another unit.id")
     if unit.file_system.why is not None and not full:
         problems.append(unit.file_system.why)

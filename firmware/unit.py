@@ -39,6 +39,8 @@ from firmware.serving import Serving
 from firmware.shutter import Shutter
 from firmware.verifying import Verifying
 
+CLONE_S = 600.0
+"""So long after it was heard last a clone is a problem in `status`; beacons come each minute."""
 PEER_ERROR_LOG_S = 60.0
 """A cause of bad packets is logged at most this often."""
 
@@ -139,6 +141,12 @@ class Unit:
         except PeerError as error:
             self._peer_error(error)
 
+    @property
+    def hears_a_clone(self) -> bool:
+        """Whether another unit has sent under our number lately."""
+        heard_at = self._peer_error_logged.get(ClonedUnit.__name__)
+        return heard_at is not None and self.core.now < heard_at + CLONE_S
+
     def _peer_error(self, error: PeerError) -> None:
         cause = type(error).__name__
         self.peer_errors[cause] += 1
@@ -228,6 +236,7 @@ class Unit:
                 self.verifying.verify(command)
             case c.Cancel(ticket):
                 self.read_outs.cancel(ticket)
+                self.copies.cancel(ticket)
 
     # ------------------------------------------------------------ time
 

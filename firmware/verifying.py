@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any
 
 from firmware.commands import Verified, Verify
@@ -57,21 +57,8 @@ class Verifying:
 
     def _ask_holders(self, ticket: int, entry: Entry) -> None:
         asked = tuple(sorted(copy.unit for copy in entry.listed))
-        waiting, proved = set(asked), set[int]()
 
-        def told(unit: int) -> Callable[[bool], None]:
-            def answer(right: bool) -> None:
-                waiting.discard(unit)
-                if right:
-                    proved.add(unit)
-                if not waiting:
-                    self.core.done(ticket, Verified(asked, tuple(sorted(proved))))
+        def done(proved: frozenset[int]) -> None:
+            self.core.done(ticket, Verified(asked, tuple(sorted(proved))))
 
-            return answer
-
-        if not asked:
-            self.core.done(ticket, Verified((), ()))
-        for unit in asked:
-            answer = told(unit)
-            if not self._proofs.ask(entry, unit, answer):
-                answer(False)
+        self._proofs.ask_all(entry, asked, done)

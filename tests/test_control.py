@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import select
 import socket
 import threading
 
@@ -17,6 +18,7 @@ from firmware.client import Client
 from firmware.control_lines import (
     MAX_DATA_BYTES,
     MAX_REQUEST_BYTES,
+    NOT_BEGUN,
     Coming,
     Data,
     End,
@@ -313,6 +315,43 @@ def test_a_unit_that_breaks_off_or_talks_nonsense_is_an_error_in_words(tmp_path,
         thread.join(WAIT_S)
 
 
+def test_a_command_that_the_unit_has_not_begun_when_it_ends_is_told_so(tmp_path):
+    async def answer(_request, reply):
+        await reply.row({"ok": True})
+
+    with serving(tmp_path / "control.sock", answer) as server, socket.socket(socket.AF_UNIX) as waiting:
+        waiting.settimeout(WAIT_S)
+        waiting.connect(str(server.path))
+        assert [row.fields for row in server.client.ask("status")] == [{"ok": True}]  # so ours was accepted, too
+        server.do(server.server.close())
+        assert json.loads(waiting.makefile().readline())["end"] == NOT_BEGUN
+
+
+@pytest.mark.parametrize("said", [encode(End(NOT_BEGUN, "the unit was told to end")), None])
+def test_a_command_that_was_not_begun_can_be_told_from_one_that_failed(tmp_path, said):
+    """None: the connection was never accepted."""
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def unit():
+            if said is None:
+                select.select([listener], [], [], WAIT_S)
+                listener.close()
+                return
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(MAX_REQUEST_BYTES)
+                connection.sendall(said)
+
+        thread = threading.Thread(target=unit)
+        thread.start()
+        with pytest.raises(NobodyRuns):
+            list(Client(path).ask("shoot"))
+        thread.join(WAIT_S)
+
+
 def test_a_unit_that_hangs_is_given_up(tmp_path):
     path = tmp_path / "control.sock"
     with socket.socket(socket.AF_UNIX) as listener:
@@ -344,11 +383,12 @@ def test_connections_that_say_nothing_are_closed_when_there_are_too_many(tmp_pat
 
 def asked_again(path):
     """The answer, as soon as the unit has noticed that the others have gone."""
-    while True:
+    for _ in range(1000):
         try:
             return list(Client(path).ask("status"))
         except Refused:
             continue
+    raise AssertionError("the unit never noticed")
 
 
 def test_only_one_holds_a_runtime_directory(tmp_path):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from firmware import config
+from firmware.client import Client
 from firmware.control import hold
-from firmware.errors import Refused, UnitRuns
+from firmware.errors import NobodyRuns, Refused, UnitRuns
 from firmware.running import temporary
 from firmware.service import Service
 from hal.interfaces import CardEntry
@@ -71,8 +72,6 @@ def test_a_unit_told_to_end_while_it_reads_its_card_ends_at_once_and_was_never_r
 
 
 def test_what_a_start_up_raises_reaches_whoever_started_it(loaded: config.Config) -> None:
-    (loaded.card.path / "own").write_text("no directory")
-    (loaded.card.path / "own").chmod(0)
     card = SimCard()
     card.options.read_only = True
 
@@ -81,6 +80,23 @@ def test_what_a_start_up_raises_reaches_whoever_started_it(loaded: config.Config
 
     with pytest.raises(OSError, match="no more writes"):
         asyncio.run(run())
+
+
+def test_a_temporary_unit_waits_for_other_commands_but_not_for_who_follows_its_log(loaded: config.Config) -> None:
+    followed, ended = threading.Event(), threading.Event()
+
+    def follow() -> None:
+        for _line in Client(loaded.unit.socket_path).ask("log", follow=True):
+            followed.set()
+        ended.set()
+
+    with temporary(loaded):
+        threading.Thread(target=follow, daemon=True).start()
+        assert followed.wait(PATIENCE_S)
+        assert not ended.is_set()
+    assert ended.wait(PATIENCE_S)
+    with pytest.raises(NobodyRuns):
+        list(Client(loaded.unit.socket_path).ask("status"))
 
 
 def test_a_lock_that_somebody_holds_is_no_unit_that_cannot_be_opened(loaded: config.Config) -> None:

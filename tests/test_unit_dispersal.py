@@ -9,6 +9,7 @@ from firmware import commands as c
 from firmware import messages as m
 from firmware.determine import Rules
 from firmware.events import SaveDecision, TakePicture
+from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.states import State
 from hal.framing import frame
 from sim.machine import Machine, Options
@@ -153,7 +154,7 @@ def test_a_copy_by_hand_to_a_unit_that_is_not_there_fails_in_time():
     ticket = origin.command(lambda ticket: c.PlaceCopy(ticket, picture.id, 9, 60.0))
     rig.run_until(lambda: origin.outcome(ticket) is not None, 90)
     assert "unit 9 is not heard" in str(origin.outcome(ticket).error)
-    assert rig.now - started <= 61
+    assert FIRST_NEIGHBOUR_S <= rig.now - started <= FIRST_NEIGHBOUR_S + 1
 
 
 # ---------------------------------------------------------------- messages lost, doubled, late

@@ -8,6 +8,7 @@ from rig_scene import a_pair, carry_out, check, copies, held, own, place, press,
 from firmware import commands as c
 from firmware import messages as m
 from firmware.determine import Policy, Rules
+from firmware.drops import AGAIN_S, UNPROVED_S
 from firmware.events import (
     DigestFile,
     FinishPart,
@@ -246,7 +247,88 @@ def test_a_beacon_offers_no_more_than_the_file_system_has():
     assert origin.on.core.neighbours.find(2).room_bytes <= left < 2_000_000
 
 
+class DropsFail:
+    """No commit that drops an own file goes through; how often it was tried."""
+
+    def __init__(self, machine):
+        self.tried = 0
+        self._save = machine.catalogue.save
+        machine.catalogue._methods[Save] = self.save
+
+    def save(self, request):
+        if any(entry.file is File.GONE for entry in request.entries):
+            self.tried += 1
+            raise CardError("an I/O error")
+        return self._save(request)
+
+
+def test_a_drop_that_the_catalogue_does_not_take_is_tried_now_and_then_only():
+    rig, origin, _ = a_pair(origin=one_size(6))
+    failing = DropsFail(origin)
+    for _ in range(6):
+        shoot(origin)
+        rig.run_for(15)
+    before = failing.tried
+    rig.run_for(60)
+    assert 0 < failing.tried - before <= 2 * 60 / AGAIN_S
+
+
+def test_a_proof_asked_for_again_while_the_card_is_slow_is_read_back_once():
+    rig, origin, host = a_pair()
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    host.latency_s[DigestFile] = 10.0
+    read = []
+    rig.watch = lambda machine, request: read.append(request) if machine is host else None
+    assert carry_out(origin, lambda ticket: c.Verify(ticket, picture.id)) == c.Done(c.Verified((2,), (2,)))
+    assert len([request for request in read if isinstance(request, DigestFile)]) == 1
+    assert len(origin.said(m.Prove)) > 2
+
+
+def test_what_could_not_be_proved_is_asked_for_again_later():
+    rig, origin, host = a_pair(origin=one_size(10))
+    pictures = []
+    for _ in range(8):
+        pictures.append(shoot(origin))
+        rig.run_for(10)
+    origin.power_cut()
+    host.card.options.below["held"] = Fault.IO
+    origin.restart()
+    shoot(origin)
+    rig.run_for(100)
+    asked = len(origin.said(m.Prove))
+    assert asked
+    assert all(entry.file is File.WHOLE for entry in own(origin))
+    host.card.options.below.clear()
+    rig.run_for(1.1 * UNPROVED_S)
+    assert len(origin.said(m.Prove)) > asked
+
+
 # ---------------------------------------------------------------- pressed, and not pressed
+
+
+def test_a_card_that_is_one_picture_short_asks_for_one_proof_and_drops_one_file():
+    rig, origin, _ = a_pair(origin=one_size(10, rules=Rules(copies=2, copies_min=1)))
+    for shots in range(1, 15):
+        shoot(origin)
+        rig.run_for(30)
+        gone = sum(entry.file is File.GONE for entry in own(origin))
+        assert gone == max(0, shots - 8)
+    assert len(origin.said(m.Prove)) <= 2 * gone
+
+
+def test_a_drop_by_hand_and_one_by_itself_of_the_same_picture_are_one():
+    rig, origin, host = a_pair(origin=one_size(10, rules=Rules(copies=2, copies_min=1)))
+    pictures = []
+    for _ in range(8):
+        pictures.append(shoot(origin))
+        rig.run_for(15)
+    host.latency_s[DigestFile] = 2.0
+    origin.latency_s[RemoveFile] = 2.0
+    shoot(origin)
+    rig.run_until(lambda: origin.said(m.Prove), 10)
+    assert carry_out(origin, lambda ticket: c.DropOwn(ticket, pictures[0].id)) == c.Done(None)
+    assert origin.entry(pictures[0].id).file is File.GONE
 
 
 def test_pressed_proofs_that_come_when_there_is_room_again_drop_nothing():
