@@ -137,6 +137,7 @@ def normal(text: str) -> str:
         (r"\d+(\.\d+)? (B|kB|MB|GB)\b", "SIZE"),
         (r"\d+\.\d+(?= s\b)|\d+(?= s ago)", "SECONDS"),
         (r"(?<=boot )\d+", "BOOT"),
+        (r"/\S+(?=/line/port-)", "PLACE"),
         (r"\d+\.\d+%", "SHARE"),
         (r"\d+\.\d+(?= kbit/s)", "RATE"),
         (r" \(\d+ bytes of it were sent again\)", ""),  # a busy machine loses bytes
