@@ -3,10 +3,16 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from card_scene import Unit
 from unprivileged import NOBODY
+
+from hal.directory_card import DirectoryCard
+from hal.interfaces import Card
+from sim.card import SimCard
 
 
 @pytest.fixture
@@ -41,3 +47,13 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     monkeypatch.setenv("DANDELION_CONFIG", str(tmp_path / "config.toml"))
     return tmp_path
+
+
+@pytest.fixture(params=["directory", "sim"])
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Unit]:
+    """The storage of a unit that has just started, on a real directory and on the simulated card."""
+    card: Card = DirectoryCard(str(tmp_path / "card")) if request.param == "directory" else SimCard()
+    made = Unit(card, tmp_path / "catalogue.sqlite3")
+    made.start()
+    yield made
+    made.stop()

@@ -7,6 +7,9 @@ import os
 import select
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from control_server import WAIT_S, serving
@@ -286,6 +289,29 @@ def test_nobody_runs_is_an_error_of_its_own(tmp_path, name):
         list(Client(tmp_path / name).ask("status"))
 
 
+@contextmanager
+def a_unit_that_says(said: bytes | None, path: Path) -> Iterator[Client]:
+    """One that takes a request and answers with these bytes, whatever they are; with None it ends before it accepts."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def unit() -> None:
+            if said is None:
+                select.select([listener], [], [], WAIT_S)
+                listener.close()
+                return
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(MAX_REQUEST_BYTES)
+                connection.sendall(said)
+
+        thread = threading.Thread(target=unit)
+        thread.start()
+        yield Client(path)
+        thread.join(WAIT_S)
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
@@ -297,22 +323,8 @@ def test_nobody_runs_is_an_error_of_its_own(tmp_path, name):
     ],
 )
 def test_a_unit_that_breaks_off_or_talks_nonsense_is_an_error_in_words(tmp_path, said, why):
-    path = tmp_path / "control.sock"
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-
-        def unit():
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(MAX_REQUEST_BYTES)
-                connection.sendall(said)
-
-        thread = threading.Thread(target=unit)
-        thread.start()
-        with pytest.raises(Refused, match=why):
-            list(Client(path).ask("get"))
-        thread.join(WAIT_S)
+    with a_unit_that_says(said, tmp_path / "control.sock") as client, pytest.raises(Refused, match=why):
+        list(client.ask("get"))
 
 
 def test_a_command_that_the_unit_has_not_begun_when_it_ends_is_told_so(tmp_path):
@@ -330,26 +342,8 @@ def test_a_command_that_the_unit_has_not_begun_when_it_ends_is_told_so(tmp_path)
 @pytest.mark.parametrize("said", [encode(End(NOT_BEGUN, "the unit was told to end")), None])
 def test_a_command_that_was_not_begun_can_be_told_from_one_that_failed(tmp_path, said):
     """None: the connection was never accepted."""
-    path = tmp_path / "control.sock"
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-
-        def unit():
-            if said is None:
-                select.select([listener], [], [], WAIT_S)
-                listener.close()
-                return
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(MAX_REQUEST_BYTES)
-                connection.sendall(said)
-
-        thread = threading.Thread(target=unit)
-        thread.start()
-        with pytest.raises(NobodyRuns):
-            list(Client(path).ask("shoot"))
-        thread.join(WAIT_S)
+    with a_unit_that_says(said, tmp_path / "control.sock") as client, pytest.raises(NobodyRuns):
+        list(client.ask("shoot"))
 
 
 def test_a_unit_that_hangs_is_given_up(tmp_path):

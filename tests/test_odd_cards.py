@@ -15,22 +15,17 @@ from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File
 from firmware.store import Store
 from hal.directory_card import DirectoryCard
 from hal.errors import CardError, CardReadOnly
-from hal.interfaces import Card, CardEntry
+from hal.interfaces import CardEntry
 from sim.card import Fault, SimCard
 
 
-@pytest.fixture(params=["directory", "sim"])
-def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Unit]:
-    card: Card = SimCard()
-    if request.param == "directory":
-        card = DirectoryCard(str(tmp_path / "card"))
-    made = Unit(card, tmp_path / "catalogue.sqlite3")
-    made.start()
-    made.save(own(1))
-    put_picture(card, picture(1))
-    yield made
-    made.stop()
-    assert content(1) in pictures_on(card).values()
+@pytest.fixture
+def unit(unit: Unit) -> Iterator[Unit]:
+    """One with a picture, which is still there after whatever is done to the card."""
+    unit.save(own(1))
+    put_picture(unit.card, picture(1))
+    yield unit
+    assert content(1) in pictures_on(unit.card).values()
 
 
 @pytest.fixture

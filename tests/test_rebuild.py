@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,20 +23,7 @@ from card_scene import (
 
 from firmware.pictures import UNKNOWN_ATTEMPT, Entry, File
 from firmware.store import Store
-from hal.directory_card import DirectoryCard
-from hal.interfaces import Card
 from sim.card import Fault, PowerCut, SimCard
-
-
-@pytest.fixture(params=["directory", "sim"])
-def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Unit]:
-    card: Card = SimCard()
-    if request.param == "directory":
-        card = DirectoryCard(str(tmp_path / "card"))
-    made = Unit(card, tmp_path / "catalogue.sqlite3")
-    made.start()
-    yield made
-    made.stop()
 
 
 def spoil(path: Path) -> None:

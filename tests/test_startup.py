@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,22 +32,8 @@ from firmware.events import (
 from firmware.pictures import Copy, Entry, File, Picture, PictureId
 from firmware.reconcile import MAX_NOTICES, PART_KEPT_S
 from firmware.store import Store
-from hal.directory_card import DirectoryCard
 from hal.errors import CardError
-from hal.interfaces import Card
 from sim.card import Fault, SimCard
-
-
-@pytest.fixture(params=["directory", "sim"])
-def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Unit]:
-    card: Card = SimCard()
-    if request.param == "directory":
-        card = DirectoryCard(str(tmp_path / "card"))
-    made = Unit(card, tmp_path / "catalogue.sqlite3")
-    made.start()
-    yield made
-    made.stop()
-
 
 # ------------------------------------------------------------ identity and counters
 

@@ -53,6 +53,14 @@ def failure(machine, ticket):
     return str(outcome.error)
 
 
+def assert_refused_at_once(rig, machine):
+    started = rig.now
+    ticket = press(machine)
+    rig.run_until(lambda: machine.outcome(ticket) is not None, 150)
+    assert rig.now - started < 1
+    assert "the card is full" in failure(machine, ticket)
+
+
 # ---------------------------------------------------------------- copied pictures make room for new ones
 
 
@@ -225,11 +233,7 @@ def test_with_every_holder_of_the_cache_silent_a_shot_is_refused_at_once():
     rig.run_for(FIRST_NEIGHBOUR_S + 1)
     for _ in range(4):
         shoot(origin)
-    started = rig.now
-    ticket = press(origin)
-    rig.run_until(lambda: origin.outcome(ticket) is not None, 150)
-    assert rig.now - started < 1
-    assert "full" in failure(origin, ticket)
+    assert_refused_at_once(rig, origin)
     assert not gone_here(origin)
 
 
@@ -257,11 +261,7 @@ def test_with_every_unit_silent_a_shot_is_refused_at_once():
     rig.run_for(250)
     for _ in range(10):
         shoot(origin)
-    started = rig.now
-    ticket = press(origin)
-    rig.run_until(lambda: origin.outcome(ticket) is not None, 150)
-    assert rig.now - started < 1
-    assert "the card is full" in failure(origin, ticket)
+    assert_refused_at_once(rig, origin)
     assert len(own(origin)) == 10
 
 
