@@ -101,6 +101,11 @@ def _read_header(packet: bytes) -> _Header:
     return _Header(at, kind, source, destination, airtime_ms, count, index, number)
 
 
+def _wire_bytes(packet_bytes: int) -> int:
+    coded_bytes = packet_bytes + _CRC_BYTES
+    return coded_bytes + -(-coded_bytes // _COBS_RUN_BYTES) + _DELIMITER_BYTES
+
+
 class Link:
     """Makes packets of messages and messages of packets, for one unit on one radio."""
 
@@ -123,9 +128,12 @@ class Link:
     @property
     def part_overhead_bytes(self) -> int:
         """Bytes that the line carries, at most, besides the data of the longest Part."""
-        packet_bytes = _HEADER.size + self.seal.overhead_bytes + Part.FIXED_BYTES + self.part_room_bytes
-        coded_bytes = packet_bytes + _CRC_BYTES
-        return coded_bytes + -(-coded_bytes // _COBS_RUN_BYTES) + _DELIMITER_BYTES - self.part_room_bytes
+        packet_bytes = _HEADER.size + _AIRTIME.size + self.seal.overhead_bytes + Part.FIXED_BYTES + self.part_room_bytes
+        return _wire_bytes(packet_bytes) - self.part_room_bytes
+
+    def wire_bytes(self, packet: bytes) -> int:
+        """What a packet takes on a serial line."""
+        return _wire_bytes(len(packet))
 
     @property
     def message_room_bytes(self) -> int:

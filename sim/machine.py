@@ -157,7 +157,7 @@ class Machine:
             patience_s=options.patience_s,
             temporary=options.temporary,
         )
-        self.running = Unit(settings, memory, self._link, rng, self.radio.line_bytes_per_s, rig.now)
+        self.running = Unit(settings, memory, self._link, rng, self.radio.line_bytes_per_s, self.radio.duplex, rig.now)
         for notice in notices:
             self.running.core.log("card", notice)
         self._free_at = {"card": rig.now, "catalogue": rig.now, "camera": rig.now}
@@ -250,7 +250,7 @@ class Machine:
         for told in unit.told():
             self.told[told.ticket].append(told.what)
         while radio.room > 0:
-            packet = unit.next_packet(self.rig.now)
+            packet = unit.next_packet(self.rig.now, radio.heard_at)
             if packet is None:
                 break
             self._send(packet, radio)

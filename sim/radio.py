@@ -130,6 +130,7 @@ class SimRadio:
         self.duplex = line.options.duplex
         self.counts = RadioCounts()
         self.problem: str | None = None
+        self.heard_at = float("-inf")
         self._line = line
         self._plugged = True
         self._reopening = Reopening()
@@ -162,6 +163,7 @@ class SimRadio:
         """Called by the line: these bytes arrive now."""
         if self.problem is not None:
             return
+        self.heard_at = self._line.clock.monotonic()
         self._unread += data[: UNREAD_BYTES - len(self._unread)]
         if self._wake_fd is not None:
             os.eventfd_write(self._wake_fd, 1)
