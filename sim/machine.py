@@ -38,7 +38,7 @@ from hal.interfaces import Protection
 from sim.camera import SimCamera
 from sim.card import CardOptions, PowerCut, SimCard
 from sim.clock import SimClock
-from sim.radio import LineOptions, SimRadio
+from sim.radio import SimRadio
 from sim.rig import Rig, Said
 
 SYNC_S = 0.010
@@ -146,7 +146,7 @@ class Machine:
             priority_copies=rules.wanted(True),
             wall=lambda: rig.clock.wall()[0],
         )
-        self.radio = SimRadio(rig.line)
+        self.radio = SimRadio(rig.line, unit=self.unit)
         self._link = _TappedLink(self.unit, memory.boot, self.radio.mtu_bytes)
         settings = Settings(
             unit=self.unit,
@@ -266,11 +266,8 @@ class Machine:
         if rig.loses_it(said):
             said = Said(rig.now, self.unit, destination, message, packet, True)
         rig.said.append(said)
-        options = rig.line.options
-        if said.lost:
-            rig.line.options = LineOptions(frame_loss=1.0)
+        radio.muted = said.lost
         radio.send(packet, Protection.NONE)
-        rig.line.options = options
         rig.carried()
 
     def _dispatch(self, token: int, request: e.Request) -> None:
