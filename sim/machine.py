@@ -68,6 +68,7 @@ class Options:
     rules: Rules = field(default_factory=Rules)
     capacity_bytes: int = 10_000_000
     hosting_share: float = 0.5
+    beacon_s: float = 60.0
     patience_s: float = 120.0
     temporary: bool = False
     size_bytes: tuple[int, int] = (20_000, 60_000)
@@ -156,6 +157,7 @@ class Machine:
             hosting_share=options.hosting_share,
             patience_s=options.patience_s,
             temporary=options.temporary,
+            beacon_s=options.beacon_s,
         )
         self.running = Unit(settings, memory, self._link, rng, self.radio.line_bytes_per_s, rig.now)
         for notice in notices:

@@ -82,7 +82,7 @@ class Rig:
         self._machines: dict[int, OnRig] = {}
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
-        self._line_at: float | None = None
+        self._line_at: list[float] = []  # when the line is looked at; each is earlier than the one before
 
     @property
     def now(self) -> float:
@@ -131,12 +131,12 @@ class Rig:
     def carried(self) -> None:
         """Something was put on the line: be there when it arrives."""
         when = self.line.deadline()
-        if when is not None and (self._line_at is None or when < self._line_at):
-            self._line_at = when
+        if when is not None and (not self._line_at or when < self._line_at[-1]):
+            self._line_at.append(when)
             self.at(when, self._arrived)
 
     def _arrived(self) -> None:
-        self._line_at = None
+        self._line_at.pop()
         for radio in self.line.service():
             self._machines[radio.unit].receive()
         self.carried()
