@@ -40,7 +40,8 @@ MAX_OUTBOX = 256
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the config says to the core. temporary: up for one command only, hosts nothing."""
+    """What the config says to the core. temporary: up for one command only, hosts nothing. beacon_s: between beacons;
+    where many share a slow channel they must come more seldom."""
 
     unit: int
     name: str
@@ -49,6 +50,7 @@ class Settings:
     hosting_share: float
     patience_s: float
     temporary: bool = False
+    beacon_s: float = 60.0  # 40 bytes a minute cost no link of a few units anything
 
 
 class Core:

@@ -38,7 +38,7 @@ from hal.interfaces import Protection
 from sim.camera import SimCamera
 from sim.card import CardOptions, PowerCut, SimCard
 from sim.clock import SimClock
-from sim.radio import LineOptions, SimRadio
+from sim.radio import SimRadio
 from sim.rig import Rig, Said
 
 SYNC_S = 0.010
@@ -68,6 +68,7 @@ class Options:
     rules: Rules = field(default_factory=Rules)
     capacity_bytes: int = 10_000_000
     hosting_share: float = 0.5
+    beacon_s: float = 60.0
     patience_s: float = 120.0
     temporary: bool = False
     size_bytes: tuple[int, int] = (20_000, 60_000)
@@ -146,7 +147,7 @@ class Machine:
             priority_copies=rules.wanted(True),
             wall=lambda: rig.clock.wall()[0],
         )
-        self.radio = SimRadio(rig.line)
+        self.radio = SimRadio(rig.line, unit=self.unit)
         self._link = _TappedLink(self.unit, memory.boot, self.radio.mtu_bytes)
         settings = Settings(
             unit=self.unit,
@@ -156,6 +157,7 @@ class Machine:
             hosting_share=options.hosting_share,
             patience_s=options.patience_s,
             temporary=options.temporary,
+            beacon_s=options.beacon_s,
         )
         self.running = Unit(settings, memory, self._link, rng, self.radio.line_bytes_per_s, self.radio.duplex, rig.now)
         for notice in notices:
@@ -266,11 +268,8 @@ class Machine:
         if rig.loses_it(said):
             said = Said(rig.now, self.unit, destination, message, packet, True)
         rig.said.append(said)
-        options = rig.line.options
-        if said.lost:
-            rig.line.options = LineOptions(frame_loss=1.0)
+        radio.muted = said.lost
         radio.send(packet, Protection.NONE)
-        rig.line.options = options
         rig.carried()
 
     def _dispatch(self, token: int, request: e.Request) -> None:
