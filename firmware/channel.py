@@ -9,7 +9,8 @@ window they are drawn from doubles each time that an expected answer does not co
 A turn is some short messages, or the parts of one burst. A burst among others that contend begins with a question, one
 short part: the REPORT that answers it shows that the other side hears us, gives us the channel for the burst, and
 silences those that only the other side reaches (hidden stations), before the long one is risked. Short messages draw
-from slots before all bursts. Who has just sent a burst lets the others go first, which is what makes shares equal.
+from earlier slots. A back-off that was interrupted goes on where it stood, so that who has waited longest comes first:
+that is what makes shares equal.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from dataclasses import dataclass
 
 SLOT_S = 0.010
 """One slot: bytes on the air are known everywhere within this. Guess: 4 ms in a driver, a turn of a loop."""
-URGENT_SLOTS = 4
-"""Short messages draw from so many slots; bursts from those behind them."""
-FEWEST_SLOTS, MOST_SLOTS = 8, 64
-"""The window for a burst, doubled by each answer that does not come (802.11: 16 to 1024, of much shorter slots)."""
+URGENT_SLOTS = 8
+"""Short messages draw from so many slots. Where others contend, bursts draw from those behind them."""
+SLOTS_PER_UNIT = 5
+"""The window for a burst, for each unit that contends. A collision of questions costs about 12 slots; the best window
+for n units is then near 2 n sqrt(12 / 2) (Bianchi 2000)."""
+MOST_DOUBLINGS = 1
+"""Both windows are doubled where an answer did not come, so often at most (802.11: 6 times): the number of units is
+known from what is heard, and whoever doubles without end is starved by those who do not."""
 BURST_S = 1.2
 """Line time of one burst: an announced turn costs about 0.1 s, and nobody waits for long. With transfer's limit of what
 may be in flight, 13.8 kB at 115200."""
@@ -36,8 +41,10 @@ SILENCE_S = 0.100
 answering unit has announced holds all the same: the one that it answers may be out of our range."""
 LONGEST_HOLD_S = 4.0
 """An announcement is believed for no longer: twice a burst with its question. The clear header proves nothing."""
-OTHERS_S = 10.0
-"""So long after another unit's burst was heard the channel counts as contended: a round of eight units' bursts."""
+OTHERS_S = 15.0
+"""So long after its last exchange was heard another unit counts as contending: a round of ten units' bursts."""
+MAX_OTHERS = 64
+"""Units counted as contending; more would not make the window longer."""
 
 
 class Turn(enum.Enum):
@@ -70,16 +77,17 @@ class Channel:
         self._turn = Turn.NONE
         self._sent_until = float("-inf")  # the line is taking what we have sent
         self._sender_until = float("-inf")  # others' exchanges, as their senders have announced
+        self._exchange: tuple[int, int] | None = None  # from whom to whom that was
         self._answer_until = float("-inf")  # and as those have who answer them
         self._grant: Grant | None = None
         self._awaited_until: float | None = None  # when the answer to us must have come
         self._failures = 0  # answers in a row that did not come
-        self._others_at = float("-inf")  # another's exchange was heard
+        self._others: dict[int, float] = {}  # unit -> when an exchange that it announced was heard
         self._left_s: float | None = None  # of the back-off; None: not drawn
         self._left_urgent = False
         self._idle_from = float("-inf")  # the back-off runs from here on
+        self._ran_from: float | None = None  # it ran from here on, until a time that is not known yet
         self._looked_at = float("-inf")
-        self._had_burst = False  # our last turn was one
 
     @property
     def answer_s(self) -> float:
@@ -95,18 +103,25 @@ class Channel:
 
     def turn(self, now: float, heard_at: float, *, urgent: bool) -> Turn:
         """What may be said now. urgent: a short message waits, or what a grant is for; else only a burst."""
-        grant = self._grant
-        if self._turn is Turn.NONE and grant is not None and urgent and grant.begins <= now < grant.ends:
+        if self._turn is Turn.NONE and urgent and self._is_granted(now):
             self._turn = Turn.SHORT
         if self._turn is Turn.NONE:
             self._look(now, heard_at)
             if self._left_s is None or (urgent and not self._left_urgent):
                 drawn_s = self._draw(urgent=urgent)
-                self._left_s = drawn_s if self._left_s is None else min(drawn_s, self._left_s)
+                if self._left_s is None:
+                    self._left_s, self._idle_from = drawn_s, max(self._idle_from, now)  # whatever woke us woke others
+                else:
+                    self._left_s = min(drawn_s, self._left_s)
                 self._left_urgent = urgent
             if now >= self._idle_from + self._left_s:
                 self._turn = Turn.SHORT if self._left_urgent else Turn.ANY
         return self._turn
+
+    def _is_granted(self, now: float) -> bool:
+        """Whether we may answer now, and do not wait for an answer ourselves."""
+        grant = self._grant
+        return grant is not None and grant.begins <= now < grant.ends and self._awaited_until is None
 
     def is_granted_by(self, unit: int, now: float) -> bool:
         """Whether this unit has given us the channel, now or soon."""
@@ -114,7 +129,13 @@ class Channel:
 
     def is_contended(self, now: float) -> bool:
         """Whether others have exchanged something lately."""
-        return now < self._others_at + OTHERS_S
+        return self._contending(now) > 0
+
+    def _contending(self, now: float) -> int:
+        """Others that have exchanged something lately."""
+        if self._others and min(self._others.values()) < now - OTHERS_S:
+            self._others = {unit: at for unit, at in self._others.items() if at >= now - OTHERS_S}
+        return len(self._others)
 
     def deadline(self) -> float | None:
         """When turn() may have another answer; None while it is ours, or nothing was to be said."""
@@ -125,11 +146,10 @@ class Channel:
         return backed_off_at if grant is None or grant.begins <= self._looked_at else min(backed_off_at, grant.begins)
 
     def _draw(self, *, urgent: bool) -> float:
-        window = min(MOST_SLOTS, FEWEST_SLOTS << min(self._failures, 8))
-        if urgent:
-            return SLOT_S * self._rng.randrange(max(URGENT_SLOTS, window // 2 if self._failures else 0))
-        after_us = window if self._had_burst and self.is_contended(self._looked_at) else 0
-        return SLOT_S * (URGENT_SLOTS + after_us + self._rng.randrange(window))
+        others = self._contending(self._looked_at)
+        window = URGENT_SLOTS if urgent else SLOTS_PER_UNIT * (1 + others)
+        window <<= min(self._failures, MOST_DOUBLINGS)
+        return SLOT_S * (self._rng.randrange(window) + (URGENT_SLOTS if others and not urgent else 0))
 
     def _look(self, now: float, heard_at: float) -> None:
         """Since when the channel is idle. Where it was busy since the last look, the back-off stood still."""
@@ -141,11 +161,25 @@ class Channel:
         if self._awaited_until is not None:
             held_until = max(held_until, min(self._awaited_until, silent_at))
         idle_from = max(heard_at + SLOT_S, self._sent_until + SLOT_S, held_until)
-        if idle_from > self._idle_from:
-            if self._left_s is not None:
-                self._left_s = max(0.0, self._left_s - max(0.0, self._looked_at - self._idle_from))
-            self._idle_from = idle_from
+        if now < self._idle_from:  # a hold-off that was to last longer may be over
+            self._idle_from = max(idle_from, min(now, self._idle_from))
+        self._stand_still(idle_from)
+        if now >= self._idle_from:
+            self._ran_from = None
         self._looked_at = now
+
+    def _stand_still(self, idle_from: float) -> None:
+        """The channel is busy until then. How long it was idle before is known once a packet tells when it began."""
+        if idle_from > self._idle_from:
+            if self._ran_from is None:
+                self._ran_from = self._idle_from
+            self._idle_from = idle_from
+
+    def _count(self, busy_from: float) -> None:
+        """What of the back-off ran until this time counts."""
+        if self._ran_from is not None and self._left_s is not None:
+            self._left_s = max(0.0, self._left_s - max(0.0, busy_from - self._ran_from))
+        self._ran_from = None
 
     # ------------------------------------------------------------ what was said
 
@@ -157,14 +191,24 @@ class Channel:
             self._grant = None
         self._left_s = None
 
-    def over(self, *, burst: bool) -> None:
-        """Nothing is left to be said in this turn. burst: it was one."""
-        if self._turn is not Turn.NONE:
-            self._turn = Turn.NONE
-            self._had_burst = burst
+    def over(self) -> None:
+        """Nothing is left to be said in this turn."""
+        self._turn = Turn.NONE
 
-    def heard(self, source: int, *, to_us: bool, airtime_s: float, is_answer: bool, now: float) -> float:
+    def heard(
+        self,
+        source: int,
+        destination: int,
+        wire_bytes: int,
+        *,
+        to_us: bool,
+        airtime_s: float,
+        is_answer: bool,
+        now: float,
+    ) -> float:
         """A packet came, or was overheard; airtime_s: 0 where it announces nothing. When we may answer at once."""
+        self._stand_still(now + SLOT_S)
+        self._count(now - wire_bytes / self._line_bytes_per_s)
         ends = now + min(airtime_s, LONGEST_HOLD_S)
         if to_us:
             self._awaited_until = None
@@ -173,10 +217,14 @@ class Channel:
                 return now
             self._grant = Grant(source, now if is_answer else max(now, ends - self.answer_s), ends)
             return self._grant.begins
+        if self._exchange == (destination, source):  # the answer: what was announced for it is over
+            self._exchange, self._sender_until = None, float("-inf")
         if airtime_s > 0:
-            self._others_at = now
+            if len(self._others) < MAX_OTHERS:
+                self._others[source] = now
             if is_answer:
                 self._answer_until = max(self._answer_until, ends)
             else:
+                self._exchange = (source, destination)
                 self._sender_until = max(self._sender_until, ends)
         return now

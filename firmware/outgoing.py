@@ -72,7 +72,7 @@ class Outgoing:
         if cut is not None and question:
             cut = self.sender.next_question() or cut
         if cut is not None:
-            return self._part(*cut, overhead)
+            return self._part(*cut, overhead, question=question)
         return self._end() if self._end_is_due() else None
 
     def is_ready(self, longest_part: int, overhead: int) -> bool:
@@ -115,7 +115,7 @@ class Outgoing:
         self._closed = True
         self._blocks.clear()
 
-    def _part(self, start: int, stop: int, overhead: int) -> m.Part | None:
+    def _part(self, start: int, stop: int, overhead: int, *, question: bool) -> m.Part | None:
         block = start // BLOCK_BYTES
         data = self._block_of(start)
         if data is None:
@@ -125,7 +125,7 @@ class Outgoing:
             self._want(block + 1)
         stop = min(stop, (block + 1) * BLOCK_BYTES)
         first = start - block * BLOCK_BYTES
-        self.sender.sent(start, stop, stop - start + overhead, self._core.now)
+        self.sender.sent(start, stop, stop - start + overhead, self._core.now, question=question)
         self.air_bytes += stop - start + overhead
         self._end_at = None
         return m.Part(self.handle, start, data[first : first + stop - start])

@@ -19,7 +19,7 @@ from firmware.pictures import EVERYONE
 
 _ANSWERS = frozenset({m.Accept.KIND, m.Report.KIND})
 """Their announcements are for whoever they answer: the channel is that one's from now on."""
-_QUESTIONS = (m.Request, m.End, m.Get, m.Prove, m.Where)
+_QUESTIONS = (m.Request, m.End, m.Stored, m.Hold, m.Drop, m.Delete, m.Get, m.Where, m.InventoryAsk, m.NameAsk)
 """Answered at once, as a rule; to one unit."""
 
 Outgoings = Callable[[], Iterator[Outgoing]]
@@ -31,7 +31,7 @@ class Speaker(Protocol):
     def next_packet(self, heard_at: float) -> bytes | None:
         """What to send now that the radio has room; None: nothing, or not now. heard_at: when bytes came last."""
 
-    def heard(self, packet: Received | Overheard) -> float | None:
+    def heard(self, packet: Received | Overheard, wire_bytes: int) -> float | None:
         """A packet came. When its sender expects an answer; None: at any time."""
 
     def deadline(self) -> float | None:
@@ -71,7 +71,7 @@ class FullDuplex:
         except LookupError:
             self._unknown()  # what was to be said is said again later
 
-    def heard(self, packet: Received | Overheard) -> float | None:  # noqa: ARG002 - nothing to wait for
+    def heard(self, packet: Received | Overheard, wire_bytes: int) -> float | None:  # noqa: ARG002 - no need to wait
         return None
 
     def deadline(self) -> float | None:
@@ -115,12 +115,18 @@ class HalfDuplex:
             self._end_turn()
         return ready.packet
 
-    def heard(self, packet: Received | Overheard) -> float | None:
+    def heard(self, packet: Received | Overheard, wire_bytes: int) -> float | None:
         airtime_s = 0.0 if packet.airtime_ms is None else packet.airtime_ms / 1000
         kind = packet.kind if isinstance(packet, Overheard) else packet.message.KIND
         to_us = packet.destination == self._core.unit
         answer_at = self._channel.heard(
-            packet.source, to_us=to_us, airtime_s=airtime_s, is_answer=kind in _ANSWERS, now=self._core.now
+            packet.source,
+            packet.destination,
+            wire_bytes,
+            to_us=to_us,
+            airtime_s=airtime_s,
+            is_answer=kind in _ANSWERS,
+            now=self._core.now,
         )
         return answer_at if airtime_s and to_us else None
 
@@ -130,7 +136,7 @@ class HalfDuplex:
     # ------------------------------------------------------------ the turn
 
     def _end_turn(self) -> None:
-        self._channel.over(burst=self._bursting is not None)
+        self._channel.over()
         self._bursting = None
 
     def _prepare(self, heard_at: float) -> bool:
@@ -144,12 +150,21 @@ class HalfDuplex:
         if turn is Turn.NONE:
             return False
         if core.outbox:
-            unit, message = core.outbox.popleft()
+            unit, message = self._next_message(now)
             airtime_s = self._announced_s(unit, message)
             self._encode(unit, message, airtime_s, ends_turn=airtime_s > 0)
             return True
         assert outgoing is not None
         return (self._bursting is outgoing or turn is Turn.ANY or granted) and self._burst(outgoing, granted)
+
+    def _next_message(self, now: float) -> tuple[int, m.Message]:
+        """The oldest; before it one for whoever has given us the channel."""
+        outbox = self._core.outbox
+        for index, (unit, message) in enumerate(outbox):
+            if self._channel.is_granted_by(unit, now):
+                del outbox[index]
+                return unit, message
+        return outbox.popleft()
 
     def _next_outgoing(self) -> Outgoing | None:
         """Who has something to say, in turn; one that the channel is granted for goes first."""

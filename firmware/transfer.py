@@ -152,8 +152,8 @@ class Sender:
             return self._todo.size_bytes
         return room_bytes // length * length
 
-    def sent(self, start: int, stop: int, wire_bytes: int, now: float) -> None:
-        """The part was handed to the radio, where it takes wire_bytes of the line."""
+    def sent(self, start: int, stop: int, wire_bytes: int, now: float, *, question: bool = False) -> None:
+        """The part was handed to the radio, where it takes wire_bytes of the line. question: as next_question() gave."""
         assert 0 <= start < stop <= self.size_bytes, (start, stop)
         clear = self._todo.covers(start, stop)
         if not clear:
@@ -169,9 +169,8 @@ class Sender:
         self.bytes_resent += max(0, min(stop, self._farthest) - start)
         self._farthest = max(self._farthest, stop)
         length = stop - start
-        is_question = self._question or length <= SHORTEST_PART_BYTES
         full = not self._todo or self._in_flight_bytes + length > self._most_in_flight(length)
-        self._burst_ended = self._burst_bytes is not None and (is_question or full)
+        self._burst_ended = self._burst_bytes is not None and (self._question or question or full)
         self._question = False
         self._sent_at = now
 

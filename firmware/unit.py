@@ -153,7 +153,7 @@ class Unit:
             received = self.link.decode(packet, now)
             if received is None:
                 return
-            self.core.answer_at = self._speaker.heard(received)
+            self.core.answer_at = self._speaker.heard(received, self.link.wire_bytes(packet))
             if isinstance(received, Received):
                 self._received(received)
         except PeerError as error:

@@ -184,7 +184,6 @@ class SimRadio:
         self.duplex = line.duplex
         self.counts = RadioCounts()
         self.problem: str | None = None
-        self.heard_at = float("-inf")
         self._line = line
         self._plugged = True
         self._reopening = Reopening()
@@ -217,7 +216,6 @@ class SimRadio:
         """Called by the line: these bytes arrive now."""
         if self.problem is not None:
             return
-        self.heard_at = self._line.clock.monotonic()
         self._unread += data[: UNREAD_BYTES - len(self._unread)]
         if self._wake_fd is not None:
             os.eventfd_write(self._wake_fd, 1)
