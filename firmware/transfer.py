@@ -153,7 +153,7 @@ class Sender:
         return room_bytes // length * length
 
     def sent(self, start: int, stop: int, wire_bytes: int, now: float, *, question: bool = False) -> None:
-        """The part was handed to the radio, where it takes wire_bytes of the line. question: as next_question() gave."""
+        """The part was handed to the radio, where it takes wire_bytes of the line. question: of next_question()."""
         assert 0 <= start < stop <= self.size_bytes, (start, stop)
         clear = self._todo.covers(start, stop)
         if not clear:

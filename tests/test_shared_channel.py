@@ -16,6 +16,7 @@ from sim.rig import Rig
 
 RATE = 11_520.0
 PICTURE_BYTES = 60_000
+EVERY_PICTURE = Rules()
 
 
 def everyone(count):
@@ -24,7 +25,7 @@ def everyone(count):
     return {unit: frozenset(units) - {unit} for unit in units}
 
 
-def on_air(hears, *, seed=1, loss=0.0, rules=Rules(), size_bytes=PICTURE_BYTES, warm_up_s=15):
+def on_air(hears, *, seed=1, loss=0.0, rules=EVERY_PICTURE, size_bytes=PICTURE_BYTES, warm_up_s=15):
     """Units that have had the time to hear one another."""
     options = AirOptions(duplex=Duplex.HALF, frame_loss=loss)
     rig = Rig(seed, medium=lambda clock: Air(clock, random.Random(f"air {seed}"), hears, options=options))
