@@ -127,8 +127,8 @@ class Link:
 
     @property
     def part_overhead_bytes(self) -> int:
-        """Bytes that the line carries, at most, besides the data of the longest Part."""
-        packet_bytes = _HEADER.size + _AIRTIME.size + self.seal.overhead_bytes + Part.FIXED_BYTES + self.part_room_bytes
+        """Bytes that the line carries besides the data of the longest Part, without airtime."""
+        packet_bytes = _HEADER.size + self.seal.overhead_bytes + Part.FIXED_BYTES + self.part_room_bytes
         return _wire_bytes(packet_bytes) - self.part_room_bytes
 
     def wire_bytes(self, packet: bytes) -> int:
@@ -151,7 +151,7 @@ class Link:
         return inventory_rows_that_fit(self.message_room_bytes)
 
     def encode(self, destination: int, message: Message, *, airtime_ms: int | None = None) -> list[bytes]:
-        """The packets of a message, in order: one, or up to MAX_PIECES. airtime_ms is told in the first, rounded up.
+        """The packets of a message, in order: one, or up to MAX_PIECES. airtime_ms is told in the last, rounded up.
 
         LookupError: seal.knows(destination) is False. ValueError: a value does not fit its field, the message does
         not fit (see part_room_bytes, most_ranges, most_inventory_rows), or may not be said to everyone.
@@ -172,7 +172,7 @@ class Link:
                 destination,
                 message.KIND,
                 body[index * room_bytes : (index + 1) * room_bytes],
-                airtime_ms if index == 0 else None,
+                airtime_ms if index == count - 1 else None,
                 number,
                 (count - 1) << 2 | index,
             )
