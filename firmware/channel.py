@@ -56,6 +56,15 @@ class Turn(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class _Announced:
+    """What a unit has announced last: an exchange with that one, until then."""
+
+    destination: int
+    until: float
+    is_answer: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """The channel is given to us by this unit, for what it expects from us, between these times."""
 
@@ -76,9 +85,7 @@ class Channel:
         self._line_bytes_per_s = line_bytes_per_s
         self._turn = Turn.NONE
         self._sent_until = float("-inf")  # the line is taking what we have sent
-        self._sender_until = float("-inf")  # others' exchanges, as their senders have announced
-        self._exchange: tuple[int, int] | None = None  # from whom to whom that was
-        self._answer_until = float("-inf")  # and as those have who answer them
+        self._announced: dict[int, _Announced] = {}  # by others, of others' exchanges
         self._grant: Grant | None = None
         self._awaited_until: float | None = None  # when the answer to us must have come
         self._failures = 0  # answers in a row that did not come
@@ -157,10 +164,11 @@ class Channel:
         if self._awaited_until is not None and now >= min(self._awaited_until, silent_at):
             self._awaited_until = None
             self._failures += 1
-        held_until = max(self._answer_until, min(self._sender_until, silent_at))
+        idle_from = max(heard_at + SLOT_S, self._sent_until + SLOT_S)
+        for announced in self._announced.values():
+            idle_from = max(idle_from, announced.until if announced.is_answer else min(announced.until, silent_at))
         if self._awaited_until is not None:
-            held_until = max(held_until, min(self._awaited_until, silent_at))
-        idle_from = max(heard_at + SLOT_S, self._sent_until + SLOT_S, held_until)
+            idle_from = max(idle_from, min(self._awaited_until, silent_at))
         if now < self._idle_from:  # a hold-off that was to last longer may be over
             self._idle_from = max(idle_from, min(now, self._idle_from))
         self._stand_still(idle_from)
@@ -209,6 +217,7 @@ class Channel:
         """A packet came, or was overheard; airtime_s: 0 where it announces nothing. When we may answer at once."""
         self._stand_still(now + SLOT_S)
         self._count(now - wire_bytes / self._line_bytes_per_s)
+        self._supersede(source, destination, now)
         ends = now + min(airtime_s, LONGEST_HOLD_S)
         if to_us:
             self._awaited_until = None
@@ -217,14 +226,16 @@ class Channel:
                 return now
             self._grant = Grant(source, now if is_answer else max(now, ends - self.answer_s), ends)
             return self._grant.begins
-        if self._exchange == (destination, source):  # the answer: what was announced for it is over
-            self._exchange, self._sender_until = None, float("-inf")
-        if airtime_s > 0:
-            if len(self._others) < MAX_OTHERS:
-                self._others[source] = now
-            if is_answer:
-                self._answer_until = max(self._answer_until, ends)
-            else:
-                self._exchange = (source, destination)
-                self._sender_until = max(self._sender_until, ends)
+        if airtime_s > 0 and len(self._others) < MAX_OTHERS:
+            self._others[source] = now
+            self._announced[source] = _Announced(destination, ends, is_answer)
         return now
+
+    def _supersede(self, source: int, destination: int, now: float) -> None:
+        """A unit has spoken: what it has announced before is over, and so is what was announced for this answer."""
+
+        def is_over(unit: int, announced: _Announced) -> bool:
+            answered = unit == destination and announced.destination == source and not announced.is_answer
+            return unit == source or answered or announced.until <= now
+
+        self._announced = {unit: one for unit, one in self._announced.items() if not is_over(unit, one)}

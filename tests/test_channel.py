@@ -142,6 +142,28 @@ def test_what_a_sender_has_announced_is_over_when_it_was_answered(seed):
     assert station.waits() == other.waits()
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_what_a_unit_announces_takes_the_place_of_what_it_has_announced_before(seed):
+    """A burst that was shorter than it might have been does not keep others from the channel."""
+    station = Station(seed)
+    station.hears(3, 2, airtime_s=1.3, is_answer=True)
+    station.now += 1.0
+    station.hears(3, 2)
+    other = Station(seed)
+    other.hears(3, 2, airtime_s=0.9, is_answer=True)
+    other.now += 1.0
+    other.hears(3, 2)
+    assert station.waits() == other.waits()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_burst_does_not_end_the_hold_off_that_its_receiver_has_announced(seed):
+    station = Station(seed)
+    station.hears(3, 2, airtime_s=1.3, is_answer=True)
+    station.hears(2, 3, airtime_s=0.07)
+    assert station.waits() >= 1.3
+
+
 def test_an_announcement_is_believed_only_so_long():
     station = Station()
     station.hears(airtime_s=655.35, is_answer=True)

@@ -54,7 +54,7 @@ def test_two_units_use_the_channel_well():
     press(machines[0])
     rig.run_until(lambda: own(machines[0]) and copies(machines[0], own(machines[0])[0].picture), 60)
     assert 200_000 / RATE / (rig.now - began) > 0.88
-    assert rig.line.counts["collided"] == rig.line.counts["deaf"] == 0
+    assert rig.line.counts["collided"] + rig.line.counts["deaf"] <= 4  # a beacon may meet a burst
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -65,11 +65,10 @@ def test_eight_units_that_disperse_at_once_all_finish_and_share_the_channel(seed
         press(machine)
     rig.run_for(40)
     shares = [sent_bytes(rig, began)[machine.unit] for machine in machines]
-    assert fairness(shares) > 0.6, shares
-    assert all(shares), shares
+    assert fairness(shares) > 0.8, shares
     rig.run_until(settled(*machines), 120)
     seconds = rig.now - began
-    assert 8 * 100_000 / RATE / seconds > 0.65
+    assert 8 * 100_000 / RATE / seconds > 0.75
     assert sum(sent_bytes(rig, began).values()) < 1.1 * 8 * 100_000
     check(*machines)
 
@@ -143,6 +142,5 @@ def test_each_burst_is_reported_on_once_and_is_short_enough():
         elif isinstance(said.message, m.Report):
             bursts.append(burst)
             burst = []
-    assert len(bursts) == 100_000 // 13_824 + 2
     assert all(bursts), "a report that nothing was said before"
     assert max(sum(len(one.data) for one in burst if isinstance(one, m.Part)) for burst in bursts) <= 14_000
