@@ -41,10 +41,12 @@ SILENCE_S = 0.100
 answering unit has announced holds all the same: the one that it answers may be out of our range."""
 LONGEST_HOLD_S = 4.0
 """An announcement is believed for no longer: twice a burst with its question. The clear header proves nothing."""
-OTHERS_S = 15.0
-"""So long after its last exchange was heard another unit counts as contending: a round of ten units' bursts."""
-MAX_OTHERS = 64
-"""Units counted as contending; more would not make the window longer."""
+CONTENDS_S = 15.0
+"""So long after its last burst was heard another unit counts as contending: a round of ten units' bursts."""
+MAX_BURSTING = 64
+"""Units counted as contending; more than any channel has."""
+MAX_ANNOUNCED = 64
+"""Exchanges held off for at once; in range of one another there is one, of hidden units a few."""
 
 
 class Turn(enum.Enum):
@@ -53,6 +55,14 @@ class Turn(enum.Enum):
     NONE = "nothing"
     SHORT = "short messages"
     ANY = "bursts too"
+
+
+class Said(enum.Enum):
+    """What kind of packet came."""
+
+    ANSWER = "what it announces is for whoever it answers"
+    PART = "of a burst"
+    OTHER = "any other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,7 @@ class Channel:
         self._grant: Grant | None = None
         self._awaited_until: float | None = None  # when the answer to us must have come
         self._failures = 0  # answers in a row that did not come
-        self._others: dict[int, float] = {}  # unit -> when an exchange that it announced was heard
+        self._bursting: dict[int, float] = {}  # other units -> when a part of a burst of theirs was heard
         self._left_s: float | None = None  # of the back-off; None: not drawn
         self._left_urgent = False
         self._idle_from = float("-inf")  # the back-off runs from here on
@@ -135,14 +145,14 @@ class Channel:
         return self._grant is not None and self._grant.unit == unit and now < self._grant.ends
 
     def is_contended(self, now: float) -> bool:
-        """Whether others have exchanged something lately."""
+        """Whether others have sent bursts lately."""
         return self._contending(now) > 0
 
     def _contending(self, now: float) -> int:
-        """Others that have exchanged something lately."""
-        if self._others and min(self._others.values()) < now - OTHERS_S:
-            self._others = {unit: at for unit, at in self._others.items() if at >= now - OTHERS_S}
-        return len(self._others)
+        """Others that have sent bursts lately."""
+        if self._bursting and min(self._bursting.values()) < now - CONTENDS_S:
+            self._bursting = {unit: at for unit, at in self._bursting.items() if at >= now - CONTENDS_S}
+        return len(self._bursting)
 
     def deadline(self) -> float | None:
         """When turn() may have another answer; None while it is ours, or nothing was to be said."""
@@ -211,7 +221,7 @@ class Channel:
         *,
         to_us: bool,
         airtime_s: float,
-        is_answer: bool,
+        said: Said,
         now: float,
     ) -> float:
         """A packet came, or was overheard; airtime_s: 0 where it announces nothing. When we may answer at once."""
@@ -219,16 +229,17 @@ class Channel:
         self._count(now - wire_bytes / self._line_bytes_per_s)
         self._supersede(source, destination, now)
         ends = now + min(airtime_s, LONGEST_HOLD_S)
+        if said is Said.PART and (source in self._bursting or len(self._bursting) < MAX_BURSTING):
+            self._bursting[source] = now
         if to_us:
             self._awaited_until = None
             self._failures = 0
             if airtime_s <= 0:
                 return now
-            self._grant = Grant(source, now if is_answer else max(now, ends - self.answer_s), ends)
+            self._grant = Grant(source, now if said is Said.ANSWER else max(now, ends - self.answer_s), ends)
             return self._grant.begins
-        if airtime_s > 0 and len(self._others) < MAX_OTHERS:
-            self._others[source] = now
-            self._announced[source] = _Announced(destination, ends, is_answer)
+        if airtime_s > 0 and len(self._announced) < MAX_ANNOUNCED:
+            self._announced[source] = _Announced(destination, ends, said is Said.ANSWER)
         return now
 
     def _supersede(self, source: int, destination: int, now: float) -> None:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from firmware import messages as m
-from firmware.channel import Channel, Turn
+from firmware.channel import Channel, Said, Turn
 from firmware.core import Core
 from firmware.link import Link, Overheard, Received
 from firmware.outgoing import Outgoing
 from firmware.pictures import EVERYONE
 
-_ANSWERS = frozenset({m.Accept.KIND, m.Report.KIND})
-"""Their announcements are for whoever they answer: the channel is that one's from now on."""
+_SAID = {m.Accept.KIND: Said.ANSWER, m.Report.KIND: Said.ANSWER, m.Part.KIND: Said.PART}
+"""What the kinds of messages are to the channel."""
 _QUESTIONS = (m.Request, m.End, m.Stored, m.Hold, m.Drop, m.Delete, m.Get, m.Where, m.InventoryAsk, m.NameAsk)
 """Answered at once, as a rule; to one unit."""
 
@@ -125,7 +125,7 @@ class HalfDuplex:
             wire_bytes,
             to_us=to_us,
             airtime_s=airtime_s,
-            is_answer=kind in _ANSWERS,
+            said=_SAID.get(kind, Said.OTHER),
             now=self._core.now,
         )
         return answer_at if airtime_s and to_us else None

@@ -5,14 +5,15 @@ import random
 import pytest
 
 from firmware.channel import (
+    CONTENDS_S,
     LONGEST_HOLD_S,
     MOST_DOUBLINGS,
-    OTHERS_S,
     SILENCE_S,
     SLOT_S,
     SLOTS_PER_UNIT,
     URGENT_SLOTS,
     Channel,
+    Said,
     Turn,
 )
 
@@ -46,10 +47,10 @@ class Station:
             self.now += STEP_S
         raise AssertionError(f"no turn within {limit_s} s")
 
-    def hears(self, source=2, destination=3, *, to_us=False, airtime_s=0.0, is_answer=False, wire_bytes=WIRE_BYTES):
+    def hears(self, source=2, destination=3, *, to_us=False, airtime_s=0.0, said=Said.OTHER, wire_bytes=WIRE_BYTES):
         """A packet ends now; when we may answer."""
         self.heard_at = self.now
-        heard = {"to_us": to_us, "airtime_s": airtime_s, "is_answer": is_answer}
+        heard = {"to_us": to_us, "airtime_s": airtime_s, "said": said}
         return self.channel.heard(source, US if to_us else destination, wire_bytes, **heard, now=self.now)
 
 
@@ -77,7 +78,7 @@ def test_nothing_is_said_while_something_is_heard(seed):
 def test_a_back_off_that_was_interrupted_goes_on_where_it_stood(seed):
     def contending():
         station = Station(seed)
-        station.hears(airtime_s=0.05)
+        station.hears(airtime_s=0.05, said=Said.PART)
         station.now += 1.0
         return station
 
@@ -95,7 +96,7 @@ def test_where_others_contend_bursts_draw_from_later_slots_than_short_messages()
     def waits(*, urgent):
         for seed in range(50):
             station = Station(seed, urgent=urgent)
-            station.hears(airtime_s=0.05)
+            station.hears(airtime_s=0.05, said=Said.PART)
             station.now += 1.0
             yield station.waits()
 
@@ -115,7 +116,7 @@ def test_a_turn_won_for_a_short_message_is_none_for_a_burst():
 @pytest.mark.parametrize("seed", range(10))
 def test_others_hold_off_as_long_as_an_answering_unit_has_announced(seed):
     station = Station(seed)
-    station.hears(airtime_s=1.3, is_answer=True)
+    station.hears(airtime_s=1.3, said=Said.ANSWER)
     assert station.waits() >= 1.3
 
 
@@ -146,11 +147,11 @@ def test_what_a_sender_has_announced_is_over_when_it_was_answered(seed):
 def test_what_a_unit_announces_takes_the_place_of_what_it_has_announced_before(seed):
     """A burst that was shorter than it might have been does not keep others from the channel."""
     station = Station(seed)
-    station.hears(3, 2, airtime_s=1.3, is_answer=True)
+    station.hears(3, 2, airtime_s=1.3, said=Said.ANSWER)
     station.now += 1.0
     station.hears(3, 2)
     other = Station(seed)
-    other.hears(3, 2, airtime_s=0.9, is_answer=True)
+    other.hears(3, 2, airtime_s=0.9, said=Said.ANSWER)
     other.now += 1.0
     other.hears(3, 2)
     assert station.waits() == other.waits()
@@ -159,14 +160,14 @@ def test_what_a_unit_announces_takes_the_place_of_what_it_has_announced_before(s
 @pytest.mark.parametrize("seed", range(10))
 def test_a_burst_does_not_end_the_hold_off_that_its_receiver_has_announced(seed):
     station = Station(seed)
-    station.hears(3, 2, airtime_s=1.3, is_answer=True)
+    station.hears(3, 2, airtime_s=1.3, said=Said.ANSWER)
     station.hears(2, 3, airtime_s=0.07)
     assert station.waits() >= 1.3
 
 
 def test_an_announcement_is_believed_only_so_long():
     station = Station()
-    station.hears(airtime_s=655.35, is_answer=True)
+    station.hears(airtime_s=655.35, said=Said.ANSWER)
     assert station.waits() <= LONGEST_HOLD_S + most_s(URGENT_SLOTS + 2 * SLOTS_PER_UNIT)
 
 
@@ -192,7 +193,7 @@ def test_whoever_a_burst_is_for_answers_when_it_is_over_and_not_before():
 
 def test_an_answer_grants_a_burst_to_whoever_gave_it_and_to_nobody_else():
     station = Station(urgent=True)
-    station.hears(7, to_us=True, airtime_s=1.3, is_answer=True)
+    station.hears(7, to_us=True, airtime_s=1.3, said=Said.ANSWER)
     assert station.channel.is_granted_by(7, station.now)
     assert not station.channel.is_granted_by(8, station.now)
     station.channel.sent(7, WIRE_BYTES, 0.0, station.now)
@@ -239,13 +240,13 @@ def test_the_window_grows_with_the_units_that_contend_and_shrinks_when_they_are_
         for seed in range(60):
             station = Station(seed)
             for unit in range(others):
-                station.hears(unit + 2, airtime_s=0.05)
+                station.hears(unit + 2, airtime_s=0.05, said=Said.PART)
             station.now += 1.0 + later_s
             longest = max(longest, station.waits())
         return longest
 
     assert window_s(7) > 0.8 * 8 * SLOTS_PER_UNIT * SLOT_S
-    assert window_s(7, OTHERS_S) <= most_s(URGENT_SLOTS + SLOTS_PER_UNIT)
+    assert window_s(7, CONTENDS_S) <= most_s(URGENT_SLOTS + SLOTS_PER_UNIT)
 
 
 def test_nothing_to_say_sets_no_timer():

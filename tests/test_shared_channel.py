@@ -65,7 +65,7 @@ def test_eight_units_that_disperse_at_once_all_finish_and_share_the_channel(seed
         press(machine)
     rig.run_for(40)
     shares = [sent_bytes(rig, began)[machine.unit] for machine in machines]
-    assert fairness(shares) > 0.8, shares
+    assert fairness(shares) > 0.7, shares
     rig.run_until(settled(*machines), 120)
     seconds = rig.now - began
     assert 8 * 100_000 / RATE / seconds > 0.75
