@@ -21,6 +21,9 @@ from dataclasses import dataclass
 
 SLOT_S = 0.010
 """One slot: bytes on the air are known everywhere within this. Guess: 4 ms in a driver, a turn of a loop."""
+GAP_S = 0.025
+"""The channel is idle once nothing has been heard for so long. Guess: USB adapters hold bytes back for 16 ms, and a
+busy board or emulator is late; an answer comes sooner."""
 URGENT_SLOTS = 8
 """Short messages draw from so many slots. Where others contend, bursts draw from those behind them."""
 SLOTS_PER_UNIT = 5
@@ -174,7 +177,9 @@ class Channel:
         if self._awaited_until is not None and now >= min(self._awaited_until, silent_at):
             self._awaited_until = None
             self._failures += 1
-        idle_from = max(heard_at + SLOT_S, self._sent_until + SLOT_S)
+        idle_from = max(heard_at, self._sent_until) + GAP_S
+        if self._grant is not None and now < self._grant.ends:
+            idle_from = max(idle_from, min(self._grant.begins, silent_at))
         for announced in self._announced.values():
             idle_from = max(idle_from, announced.until if announced.is_answer else min(announced.until, silent_at))
         if self._awaited_until is not None:
@@ -225,7 +230,7 @@ class Channel:
         now: float,
     ) -> float:
         """A packet came, or was overheard; airtime_s: 0 where it announces nothing. When we may answer at once."""
-        self._stand_still(now + SLOT_S)
+        self._stand_still(now + GAP_S)
         self._count(now - wire_bytes / self._line_bytes_per_s)
         self._supersede(source, destination, now)
         ends = now + min(airtime_s, LONGEST_HOLD_S)

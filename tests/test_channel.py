@@ -6,6 +6,7 @@ import pytest
 
 from firmware.channel import (
     CONTENDS_S,
+    GAP_S,
     LONGEST_HOLD_S,
     MOST_DOUBLINGS,
     SILENCE_S,
@@ -71,7 +72,7 @@ def test_two_that_are_woken_at_once_on_an_idle_channel_do_not_go_at_once():
 @pytest.mark.parametrize("seed", range(20))
 def test_nothing_is_said_while_something_is_heard(seed):
     station = Station(seed)
-    assert station.waits(carrier_for_s=0.7) >= 0.7 + SLOT_S - STEP_S
+    assert station.waits(carrier_for_s=0.7) >= 0.7 + GAP_S - STEP_S
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -89,7 +90,7 @@ def test_a_back_off_that_was_interrupted_goes_on_where_it_stood(seed):
     interrupted.now += half_s + WIRE_BYTES / RATE
     interrupted.hears()
     rest_s = interrupted.waits()
-    assert rest_s == pytest.approx(alone - half_s + SLOT_S, abs=2 * STEP_S)
+    assert rest_s == pytest.approx(alone - half_s + GAP_S, abs=2 * STEP_S)
 
 
 def test_where_others_contend_bursts_draw_from_later_slots_than_short_messages():
@@ -189,6 +190,14 @@ def test_whoever_a_burst_is_for_answers_when_it_is_over_and_not_before():
     assert station.turn() is Turn.NONE
     station.heard_at = station.now = answer_at
     assert station.turn() is Turn.SHORT
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_whoever_a_burst_is_for_does_not_speak_into_it_when_it_hears_nothing_for_a_moment(seed):
+    station = Station(seed, urgent=True)
+    answer_at = station.hears(to_us=True, airtime_s=1.0 + station.channel.answer_s, said=Said.PART)
+    assert station.waits(limit_s=SILENCE_S + 0.2) >= SILENCE_S
+    assert station.now < answer_at
 
 
 def test_an_answer_grants_a_burst_to_whoever_gave_it_and_to_nobody_else():
