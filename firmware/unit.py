@@ -131,15 +131,17 @@ class Unit:
                 self.core.wall_offset_s = unix_s - now
                 self.core.wall_quality = quality
 
-    def packet(self, packet: bytes, now: float) -> None:
-        """A whole packet from the radio."""
+    def packet(self, packet: bytes, now: float) -> bool:
+        """A whole packet from the radio. False: it brought nothing for this unit, so that no tick is wanted."""
         self.core.now = now
         try:
             received = self.link.decode(packet, now)
-            if isinstance(received, Received):
-                self._received(received)
+            if not isinstance(received, Received):
+                return False
+            self._received(received)
         except PeerError as error:
             self._peer_error(error)
+        return True
 
     @property
     def hears_a_clone(self) -> bool:

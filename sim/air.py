@@ -247,7 +247,8 @@ class Air:
         if options.frame_loss > 0 and chance.random() < options.frame_loss:
             counts["lost"] += 1
             return b""
-        if options.burst_every_s < math.inf and self._in_burst(sent.source, unit) and chance.random() < options.burst_loss:
+        in_burst = options.burst_every_s < math.inf and self._in_burst(sent.source, unit)
+        if in_burst and chance.random() < options.burst_loss:
             counts["burst"] += 1
             return b""
         if options.doubled > 0 and chance.random() < options.doubled:

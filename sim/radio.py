@@ -5,7 +5,8 @@ real frames of hal.framing), a port that goes away and comes back. Each receiver
 
 Not simulated: two that send at once do not disturb each other, also where the radios say half duplex; a frame's bytes
 arrive together when its last one does; no byte is added that nobody sent, but by noise(); bytes keep their order; the
-port always takes what the line rate allows. For range and collisions use sim/air.py; for these on real descriptors the link emulator on ptys.
+port always takes what the line rate allows. Range and collisions are in sim/air.py, real descriptors in the link
+emulator on ptys.
 """
 
 from __future__ import annotations
