@@ -28,6 +28,8 @@ CHECKS_PER_UNIT = 1
 """Copies read out at once from one unit for a check: it serves an asker two read-outs, and people's come first."""
 INVENTORY_AGAIN_S = 10.0
 """An unanswered question for an INVENTORY is said again after this long."""
+SURPLUS_AGAIN_S = 60.0
+"""An INVENTORY that named copies to drop is asked for anew after this long, until none does: a DROP may be lost."""
 MAX_INVENTORIED = 1024
 """Units that are asked for an INVENTORY, each once a catalogue: twenty times the largest fleet."""
 FARTHEST_SEQUENCE = 65_536
@@ -63,6 +65,7 @@ class Adoptions:
         self._inventoried = set(inventoried)
         self._all: list[Adoption] = []
         self._inventory_at: dict[int, tuple[float, PictureId | None]] = {}
+        self._surplus_at: set[int] = set()  # units that were told to DROP something since their INVENTORY was asked for
         self._sweep_at: float | None = core.now + SWEEP_FIRST_S
         self._sweep_every_s = SWEEP_FIRST_S
         self._sweep_after: PictureId | None = None
@@ -108,6 +111,10 @@ class Adoptions:
         if source not in self._inventory_at:
             return
         if page.last or not page.rows:
+            if source in self._surplus_at:
+                self._surplus_at.remove(source)
+                self._inventory_at[source] = (self.core.now + SURPLUS_AGAIN_S, None)
+                return
             del self._inventory_at[source]
             self._inventoried.add(source)
             self.core.run(self.core.fetch(SaveInventoried(source)))
@@ -151,6 +158,8 @@ class Adoptions:
             return  # its dispersal to that very unit is under way and will settle it
         wanted = core.settings.rules.wanted(entry.picture.priority)
         effects = handover.owner(Owner(entry, core.next_attempt), handover.Named(unit, attempt, wanted))
+        if not entry.deleted and any(isinstance(x, handover.Say) and x.word is Word.DROP for x in effects):
+            self._surplus_at.add(unit)  # of a deleted one the row remembers it
         for say in (yield from core.carry_out(entry.picture, entry, effects)):
             assert say.word is Word.REQUEST
             self._begin(entry.picture, unit, say.attempt)

@@ -291,3 +291,20 @@ def test_a_beacon_that_comes_late_from_before_a_lost_catalogue_does_not_part_two
     rig.run_for(30)
     press(origin)
     rig.run_until(lambda: len(own(origin)) == 2 and settled(origin, host)(), 600)
+
+
+def test_a_lost_drop_of_a_copy_too_many_is_said_again_until_it_is_obeyed():
+    """Seed 6 of the world: the list was lost, more copies than wanted were named, and the one DROP did not arrive."""
+    rig, origin, host, (picture,) = with_pictures(1)
+    third = Machine(rig, 3)
+    rig.run_until(lambda: origin.on.core.neighbours.find(3), 10)
+    assert carry_out(origin, lambda ticket: c.PlaceCopy(ticket, picture.id, 3, 60.0)) == c.Done(None)
+    lose_catalogue(origin)
+    rig.loses = lambda said: isinstance(said.message, m.Drop) and said.source == 1
+    rig.run_for(30)
+    assert [len(held(host)), len(held(third))] == [1, 1]
+    assert len(copies(origin, picture)) == 1
+    rig.loses = None
+    rig.run_for(200)
+    assert len(held(host)) + len(held(third)) == 1
+    check(origin, host, third)
