@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ class Hurts:
 
     def __init__(self, machines: Mapping[int, Machine]) -> None:
         self._machines = machines
-        self._hurt: dict[tuple[int, PictureId], int] = {}  # -> the origin's next attempt at that moment
+        self._hurt: dict[tuple[int, PictureId], float] = {}  # -> attempts below this one may name it
         self._unlisted: set[PictureId] = set()  # the origin's list was lost; R4 and R7 bring it back
 
     # ------------------------------------------------------------ what happens
@@ -28,7 +29,8 @@ class Hurts:
     def card_lost(self, unit: int, truths: dict[PictureId, Truth]) -> None:
         """Just before the unit gets a new card."""
         for entry in all_rows(self._machines[unit]):
-            self._hit(unit, entry.picture.id, truths)
+            picture = entry.picture.id
+            self._hit(unit, picture, truths, self._machines[picture.unit].catalogue.counter("next_attempt", 1))
         self.catalogue_lost(unit, truths)
 
     def catalogue_lost(self, unit: int, truths: dict[PictureId, Truth]) -> None:
@@ -42,11 +44,11 @@ class Hurts:
                 truth.lost = True  # whoever still holds it may bring it back; nobody must
 
     def rotted(self, unit: int, picture: PictureId, truths: dict[PictureId, Truth]) -> None:
-        """A bit of this unit's file has turned over."""
-        self._hit(unit, picture, truths)
+        """A bit of this unit's file has turned over; its row stays, and until somebody reads the file nobody knows."""
+        self._hit(unit, picture, truths, math.inf)
 
-    def _hit(self, unit: int, picture: PictureId, truths: dict[PictureId, Truth]) -> None:
-        self._hurt[unit, picture] = self._machines[picture.unit].catalogue.counter("next_attempt", 1)
+    def _hit(self, unit: int, picture: PictureId, truths: dict[PictureId, Truth], below: float) -> None:
+        self._hurt[unit, picture] = below
         truth = truths.get(picture)
         if truth is None:
             return
@@ -67,7 +69,8 @@ class Hurts:
         return (unit, picture) in self._hurt
 
     def excuses(self, unit: int, picture: PictureId, attempt: int) -> bool:
-        """Whether the list may name this copy under this attempt: the number is from before it was destroyed."""
+        """Whether the list may name this copy under this attempt: the number is from before its card was lost; a copy
+        that has rotted may get a new one, as suspect (R4)."""
         return attempt < self._hurt.get((unit, picture), 0)
 
     def healed(self, unit: int, picture: PictureId) -> None:

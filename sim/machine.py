@@ -75,7 +75,7 @@ class Options:
 
 
 class _WatchedCatalogue(Catalogue):
-    """Remembers which pictures' rows were changed since somebody looked."""
+    """Remembers which pictures' rows were changed since somebody looked. close() leaves it open: it has no file."""
 
     def __init__(self, unit: int, wall: Callable[[], float], changed: dict[PictureId, None]) -> None:
         super().__init__(":memory:", unit, wall=wall)
@@ -85,6 +85,9 @@ class _WatchedCatalogue(Catalogue):
         super().save(request)
         self._changed.update(dict.fromkeys(request.removed))
         self._changed.update((entry.picture.id, None) for entry in request.entries)
+
+    def close(self) -> None:
+        pass
 
 
 class _Home:

@@ -107,10 +107,12 @@ class World:
     def _said(self, said: Said) -> bool:
         """Each packet that goes on the air; none is swallowed."""
         self.packets += 1
-        kind = type(said.message).__name__
-        self.trace.add(said.at, said.source, f"says {kind} to {said.destination} {len(said.packet)}")
-        if isinstance(said.message, m.Part):
-            self._part_bytes += len(said.message.data)
+        message = said.message
+        about = getattr(message, "id", None) or getattr(getattr(message, "picture", None), "id", "")
+        what = f"says {type(message).__name__} to {said.destination}, {len(said.packet)} bytes {about}"
+        self.trace.add(said.at, said.source, what)
+        if isinstance(message, m.Part):
+            self._part_bytes += len(message.data)
         return False
 
     def _carried_out(self, machine: OnRig, request: e.Request) -> None:
