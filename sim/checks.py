@@ -23,6 +23,7 @@ from sim.machine import Machine
 
 PAGE = 500  # rows read at once
 LATE_S = 1.0  # a reservation ends at the next turn after its time; a turn comes at once, so this is generous
+PROOF_LIFE_S = 24 * 3600 + 60.0  # DESIGN §5, and what a slow catalogue takes between the decision and its commit
 MOST_STEPS = 200  # durable steps under way in one unit: eight dispersals, four hostings, a page of proofs and replies
 
 
@@ -114,6 +115,8 @@ class Checks:
         origin = self._machines[picture.unit]
         entry = origin.entry(picture)
         here = entry is not None and entry.file is not File.GONE and self._own_file(origin, entry)
+        if not here and entry is not None and any(self.hurts.is_hurt(c.unit, picture) for c in entry.verified):
+            truth.lost = truth.lost or not truth.holders  # the holder's card died after its proof (R14)
         if not here and not truth.lost and not any(holds(self._machines[unit], picture) for unit in truth.holders):
             raise Violation(f"I1: nobody has {picture} any more")
         if entry is not None:
@@ -148,13 +151,15 @@ class Checks:
             raise Violation(f"I2: unit {copy.unit} has {picture.id} under {row.attempt}, listed is {copy.listed}")
 
     def _dropped(self, entry: Entry, truth: Truth, *, here: bool) -> None:
-        """I5, when the own file has just gone: enough others have it, as far as anybody can know."""
+        """I5, when the own file has just gone: enough others have proved in time that they have it."""
         picture = entry.picture.id
         if here or not truth.here or self.hurts.is_hurt(picture.unit, picture):
             return
-        having = truth.holders | {c.unit for c in entry.listed if self.hurts.is_hurt(c.unit, picture)}
-        if len(having) < self._copies_min:
-            raise Violation(f"I5: the own file of {picture} was dropped while {len(having)} others had it")
+        origin = self._machines[picture.unit]
+        boot, since = origin.catalogue.counter("boot", 0), origin.rig.now - PROOF_LIFE_S
+        proved = [c for c in entry.verified if c.verified_boot == boot and c.verified_monotonic >= since]
+        if len(proved) < self._copies_min:
+            raise Violation(f"I5: the own file of {picture} was dropped while {len(proved)} others had proved theirs")
 
     # ------------------------------------------------------------ all of it
 
