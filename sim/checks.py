@@ -218,7 +218,7 @@ class Checks:
         unit, who = machine.running, f"unit {machine.unit}"
         if unit is None:
             return [f"{who} is off"]
-        found = [f"{who} is placing {d.picture and d.id}" for d in unit.dispersals]
+        found = [f"{who} is placing {d.id}" for d in unit.dispersals if d.picture and not self._finds_no_room(d.id)]
         found += [f"{who} is receiving {h.picture.id}" for h in unit.hostings if h.state is not State.IDLE]
         if len(unit.core.steps):
             found.append(f"{who} has steps under way")
@@ -243,27 +243,35 @@ class Checks:
         if entry is None:
             return [f"unit {picture.unit} does not know {picture}, which {sorted(truth.holders)} hold"]
         listed = {copy.unit for copy in entry.listed}
-        found = [f"an attempt at unit {c.unit} is open for {picture}" for c in entry.copies if c.open]
+        tries = [] if self._finds_no_room(picture) else [c.unit for c in entry.copies if c.open]
+        found = [f"an attempt at unit {unit} is open for {picture}" for unit in tries]
         found += [f"unit {unit} holds {picture} and is not listed" for unit in sorted(truth.holders - listed)]
         found += [
             f"unit {unit} is listed for {picture} and has it not"
             for unit in sorted(listed - truth.holders)
             if not self.hurts.is_hurt(unit, picture)
         ]
-        wanted = self._machines[picture.unit].options.rules.wanted(entry.picture.priority)
-        lacking = wanted - len(entry.verified)
-        if truth.here and lacking > 0 and self._has_room(picture, listed):
+        lacking = self._lacking(entry)
+        if truth.here and lacking > 0 and not self._finds_no_room(picture):
             found.append(f"{picture} lacks {lacking} copies")
         return found
 
-    def _has_room(self, picture: PictureId, listed: set[int]) -> bool:
-        """Whether a unit that the origin hears could still take a copy."""
-        origin = self._machines[picture.unit].running
-        if origin is None:
-            return True
-        size_bytes = self.truths[picture].size_bytes
-        return any(
-            n.unit not in listed and n.hosting and n.room_bytes >= size_bytes and not n.silent(origin.core.now)
+    def _lacking(self, entry: Entry) -> int:
+        rules = self._machines[entry.picture.id.unit].options.rules
+        return rules.wanted(entry.picture.priority) - len(entry.verified)
+
+    def _finds_no_room(self, picture: PictureId) -> bool:
+        """Whether it lacks copies and no unit that its origin hears can take one; the origin goes on asking then."""
+        machine = self._machines[picture.unit]
+        origin, entry = machine.running, machine.entry(picture)
+        if origin is None or entry is None or self._lacking(entry) <= 0:
+            return False
+        listed = {copy.unit for copy in entry.listed}
+        return not any(
+            n.unit not in listed
+            and n.hosting
+            and n.room_bytes >= entry.picture.size_bytes
+            and not n.silent(machine.rig.now)
             for n in origin.core.neighbours
         )
 
