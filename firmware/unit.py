@@ -253,9 +253,16 @@ class Unit:
 
     def deadline(self) -> float:
         """Monotonic time at which tick is wanted next."""
-        times = [t for t in (part.deadline() for part in self._parts) if t is not None]
-        times += [t for t in (o.deadline() for o in self._outgoing()) if t is not None]
-        return min(times)
+        earliest = self.beacons.deadline()
+        for part in self._parts:
+            due = part.deadline()
+            if due is not None and due < earliest:
+                earliest = due
+        for outgoing in self._outgoing():
+            due = outgoing.deadline()
+            if due is not None and due < earliest:
+                earliest = due
+        return earliest
 
     # ------------------------------------------------------------ out
 
@@ -277,7 +284,7 @@ class Unit:
             self._encode(unit, message)
         if self._packets:
             return self._packets.popleft()
-        sending = list(self._outgoing())
+        sending = self._outgoing()
         for i in range(len(sending)):
             outgoing = sending[(self._turn + i) % len(sending)]
             part = outgoing.next_message(self.link.part_room_bytes, self.link.part_overhead_bytes)
@@ -293,9 +300,8 @@ class Unit:
         except LookupError:
             self.beacons.ask()  # we do not know the other's session yet; what was to be said is said again later
 
-    def _outgoing(self) -> Iterator[Outgoing]:
-        yield from self.dispersals.outgoing()
-        yield from self.serving.outgoing()
+    def _outgoing(self) -> list[Outgoing]:
+        return [*self.dispersals.outgoing(), *self.serving.outgoing()]
 
 
 def _pictures(message: m.Message) -> list[PictureId]:
