@@ -89,6 +89,10 @@ class _WatchedCatalogue(Catalogue):
     def close(self) -> None:
         pass
 
+    def size_bytes(self) -> int:
+        """What its file would have."""
+        return int(self._database.all("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")[0][0])
+
 
 class _Home:
     """CatalogueHome in memory: the open connection stays over restarts, each COMMIT is durable."""
@@ -96,10 +100,10 @@ class _Home:
     def __init__(self, unit: int, wall: Callable[[], float]) -> None:
         self._unit = unit
         self._wall = wall
-        self.catalogue: Catalogue | None = None
+        self.catalogue: _WatchedCatalogue | None = None
         self.changed: dict[PictureId, None] = {}  # a set in order
 
-    def open(self) -> Catalogue:
+    def open(self) -> _WatchedCatalogue:
         if self.catalogue is None:
             self.catalogue = _WatchedCatalogue(self._unit, self._wall, self.changed)
         return self.catalogue
@@ -254,6 +258,11 @@ class Machine:
     def catalogue(self) -> Catalogue:
         """As it is on the card."""
         return self._home.open()
+
+    @property
+    def stored_bytes(self) -> int:
+        """What card and catalogue hold, which a simulation has in memory."""
+        return self.card.total_bytes() - self.card.free_bytes() + self._home.open().size_bytes()
 
     def changed(self) -> list[PictureId]:
         """Pictures whose rows were saved or removed since the last call, in that order."""

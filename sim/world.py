@@ -133,7 +133,11 @@ class World:
             self.run_hours(self.options.hours)
             return self.settle()
         except AssertionError as error:
-            raise Failed(f"{error}\nat {self.hours:.3f} h; to run it again:\n{self.options.command()}") from error
+            raise Failed(self.epitaph(error)) from error
+
+    def epitaph(self, error: AssertionError) -> str:
+        """What was broken, when, and how to see it again."""
+        return f"{error}\nat {self.hours:.3f} h; to run it again:\n{self.options.command()}"
 
     @property
     def hours(self) -> float:
