@@ -50,7 +50,7 @@ class CardOptions:
 
 
 class _Node:
-    """A file: what a reader sees, and what the medium holds (None: never synced); one object where both are the same."""
+    """A file: what a reader sees, and what the medium holds (None: never synced); one object where they are equal."""
 
     __slots__ = ("live", "lost", "medium")
 
@@ -244,6 +244,10 @@ class SimCard:
             here = here.medium.get(name) if isinstance(here, _Directory) else None
         return here.medium if isinstance(here, _Node) else None
 
+    def content_bytes(self) -> int:
+        """Of all files, not rounded up to blocks."""
+        return _content(self._top)
+
     def rot(self, path: str, offset: int) -> None:
         """Flip one bit of a file on the medium, behind everybody's back."""
         node = self._file(path)
@@ -309,6 +313,11 @@ def _parts(path: str) -> list[str]:
 def _blocks(size_bytes: int) -> int:
     """Bytes of the whole blocks that a file of this size takes."""
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def _content(directory: _Directory) -> int:
+    below = directory.live.values()
+    return sum(_content(node) if isinstance(node, _Directory) else len(node.live) for node in below)
 
 
 def _used(node: _Node | _Directory | None) -> int:

@@ -262,7 +262,7 @@ class Machine:
     @property
     def stored_bytes(self) -> int:
         """What card and catalogue hold, which a simulation has in memory."""
-        return self.card.total_bytes() - self.card.free_bytes() + self._home.open().size_bytes()
+        return self.card.content_bytes() + self._home.open().size_bytes()
 
     def changed(self) -> list[PictureId]:
         """Pictures whose rows were saved or removed since the last call, in that order."""
