@@ -210,6 +210,8 @@ class Hostings:
 
     def forget_wanted(self) -> None:
         """The room is there, or whoever asked for it has not asked again."""
+        if not self.wanted_bytes:
+            return
         if self.core.room.free_bytes >= self.wanted_bytes or self.core.now >= self._wanted_until:
             self.wanted_bytes = 0
 

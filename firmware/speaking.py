@@ -6,7 +6,7 @@ Both kinds give one packet at a time, whenever the radio has room: what has beco
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +22,7 @@ _SAID = {m.Accept.KIND: Said.ANSWER, m.Report.KIND: Said.ANSWER, m.Part.KIND: Sa
 _QUESTIONS = (m.Request, m.End, m.Stored, m.Hold, m.Drop, m.Delete, m.Get, m.Where, m.InventoryAsk, m.NameAsk)
 """Answered at once, as a rule; to one unit."""
 
-Outgoings = Callable[[], Iterator[Outgoing]]
+Outgoings = Callable[[], list[Outgoing]]
 
 
 class Speaker(Protocol):
@@ -55,7 +55,7 @@ class FullDuplex:
             self._encode(*self._core.outbox.popleft())
         if self._packets:
             return self._packets.popleft()
-        sending = list(self._outgoings())
+        sending = self._outgoings()
         for i in range(len(sending)):
             outgoing = sending[(self._turn + i) % len(sending)]
             part = outgoing.next_message(self._link.part_room_bytes, self._link.part_overhead_bytes)

@@ -146,18 +146,20 @@ class Unit:
                 self.core.wall_offset_s = unix_s - now
                 self.core.wall_quality = quality
 
-    def packet(self, packet: bytes, now: float) -> None:
-        """A whole packet from the radio."""
+    def packet(self, packet: bytes, now: float) -> bool:
+        """A whole packet from the radio. False: it brought nothing for this unit, so that no tick is wanted."""
         self.core.now = now
         try:
             received = self.link.decode(packet, now)
             if received is None:
-                return
+                return False
             self.core.answer_at = self._speaker.heard(received, self.link.wire_bytes(packet))
-            if isinstance(received, Received):
-                self._received(received)
+            if not isinstance(received, Received):
+                return self._speaker.deadline() is not None
+            self._received(received)
         except PeerError as error:
             self._peer_error(error)
+        return True
 
     @property
     def hears_a_clone(self) -> bool:
@@ -269,10 +271,18 @@ class Unit:
 
     def deadline(self) -> float:
         """Monotonic time at which tick is wanted next."""
-        times = [t for t in (part.deadline() for part in self._parts) if t is not None]
-        times += [t for t in (o.deadline() for o in self._outgoing()) if t is not None]
-        speaks_at = self._speaker.deadline()
-        return min(times) if speaks_at is None else min(*times, speaks_at)
+        earliest = self.beacons.deadline()
+        for due in self._deadlines():
+            if due is not None and due < earliest:
+                earliest = due
+        return earliest
+
+    def _deadlines(self) -> Iterator[float | None]:
+        yield self._speaker.deadline()
+        for part in self._parts:
+            yield part.deadline()
+        for outgoing in self._outgoing():
+            yield outgoing.deadline()
 
     # ------------------------------------------------------------ out
 
@@ -291,9 +301,8 @@ class Unit:
         self.core.now = now
         return self._speaker.next_packet(heard_at)
 
-    def _outgoing(self) -> Iterator[Outgoing]:
-        yield from self.dispersals.outgoing()
-        yield from self.serving.outgoing()
+    def _outgoing(self) -> list[Outgoing]:
+        return [*self.dispersals.outgoing(), *self.serving.outgoing()]
 
 
 def _pictures(message: m.Message) -> list[PictureId]:

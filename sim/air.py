@@ -19,9 +19,10 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hal.framing import FrameReader
 from hal.interfaces import Duplex
 from sim.clock import SimClock
-from sim.radio import BITS_PER_BYTE, SimRadio
+from sim.radio import BITS_PER_BYTE, MTU_BYTES, SimRadio
 
 SENSE_S = 0.003
 """A transmission is noticed by others once it has been on the air for so long: 35 bytes at 115200 baud. A guess at what
@@ -48,7 +49,7 @@ class AirOptions:
 class _Transmission:
     """A frame on the air from `starts` to `ends`."""
 
-    __slots__ = ("data", "done", "ends", "source", "starts")
+    __slots__ = ("data", "done", "ends", "packet", "source", "starts")
 
     def __init__(self, source: int, data: bytes, starts: float, ends: float) -> None:
         self.source = source
@@ -56,6 +57,7 @@ class _Transmission:
         self.starts = starts
         self.ends = ends
         self.done = False
+        self.packet = next(iter(FrameReader(MTU_BYTES).feed(data)), None)
 
 
 class _Weather:
@@ -233,7 +235,7 @@ class Air:
             self._energy_at[unit] = sent.ends
             data = self._through(sent, unit)
             if data:
-                radio.hear(data)
+                radio.hear_packet(data, sent.packet if data is sent.data else None)
                 heard[unit] = radio
         sent.done = True
         self._forget_past()
@@ -247,11 +249,8 @@ class Air:
         if options.frame_loss > 0 and chance.random() < options.frame_loss:
             counts["lost"] += 1
             return b""
-        if (
-            options.burst_every_s < math.inf
-            and self._in_burst(sent.source, unit)
-            and chance.random() < options.burst_loss
-        ):
+        in_burst = options.burst_every_s < math.inf and self._in_burst(sent.source, unit)
+        if in_burst and chance.random() < options.burst_loss:
             counts["burst"] += 1
             return b""
         if options.doubled > 0 and chance.random() < options.doubled:

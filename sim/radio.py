@@ -5,8 +5,8 @@ real frames of hal.framing), a port that goes away and comes back. Each receiver
 
 Not simulated: two that send at once do not disturb each other, also where the radios say half duplex; a frame's bytes
 arrive together when its last one does; no byte is added that nobody sent, but by noise(); bytes keep their order; the
-port always takes what the line rate allows. For range and collisions use sim/air.py; for these on real descriptors the
-link emulator on ptys.
+port always takes what the line rate allows. Range and collisions are in sim/air.py, real descriptors in the link
+emulator on ptys.
 """
 
 from __future__ import annotations
@@ -192,6 +192,7 @@ class SimRadio:
         self._room_due = False
         self._reader = FrameReader(mtu_bytes)
         self._unread = bytearray()
+        self._decoded: list[bytes] = []  # packets that wait unread, and came before what is in _unread
         self._wake_fd: int | None = None  # made when asked for: a world of many units needs none
         line.join(self)
 
@@ -206,6 +207,7 @@ class SimRadio:
                 "the unit goes on without the radio and opens it again when it is back; plug it in"
             )
         self._unread.clear()
+        self._decoded.clear()
         self._close_wake()
 
     def plug(self) -> None:
@@ -221,10 +223,20 @@ class SimRadio:
         if self._wake_fd is not None:
             os.eventfd_write(self._wake_fd, 1)
 
+    def hear_packet(self, data: bytes, packet: bytes | None) -> None:
+        """Called by the air: hear(data), which is a whole frame. packet: what is in it, as far as it was decoded for
+        another radio that heard the same; many do, and decoding is what takes time.
+        """
+        if packet is None or self._unread or self._wake_fd is not None or not self._reader.is_between_frames:
+            self.hear(data)
+        elif self.problem is None:
+            self._decoded.append(packet)
+            self.counts.bytes_in += len(data)
+
     def fileno(self) -> int | None:
         """Readable once the line has handed bytes to this radio; None while unplugged."""
         if self.problem is None and self._wake_fd is None:
-            self._wake_fd = os.eventfd(1 if self._unread else 0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._wake_fd = os.eventfd(1 if self._unread or self._decoded else 0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         return self._wake_fd
 
     @property
@@ -261,10 +273,11 @@ class SimRadio:
         self._line.service()
         if self._wake_fd is not None:
             self._quench_wake(self._wake_fd)
-        data = bytes(self._unread)
-        self._unread.clear()
-        packets = self._reader.feed(data)
-        self.counts.bytes_in += len(data)
+        packets, self._decoded = self._decoded, []
+        if self._unread:
+            self.counts.bytes_in += len(self._unread)
+            packets += self._reader.feed(bytes(self._unread))
+            self._unread.clear()
         self.counts.frames_in += len(packets)
         self.counts.frames_damaged = self._reader.frames_damaged
         return packets
