@@ -16,7 +16,7 @@ $(STAMP): setup.cfg pyproject.toml
 	@touch $@
 
 run: setup
-	@exec $(BIN)/dandelion sim
+	@exec $(BIN)/dandelion sim --half-duplex
 
 test: setup
 	$(BIN)/python -m pytest -q

@@ -56,9 +56,10 @@ class Fleet:
         self._directory = directory
         self._dead: set[Place] = set()
         self._recent: deque[FleetEvent] = deque(maxlen=EVENTS)
+        medium = "half-duplex channel" if options.half_duplex else "line"
         self._watch = Watch(
             {place.number: (place.name, place.socket) for place in units},
-            title=f"{len(units)} units on one shared line, {options.baud} baud, {options.loss:.0%} loss; "
+            title=f"{len(units)} units on one shared {medium}, {options.baud} baud, {options.loss:.0%} loss; "
             f"cards of {options.capacity}, half of each for others",
             line_bytes_per_s=options.baud / BITS_PER_BYTE_ON_LINE,
         )

@@ -12,7 +12,8 @@ from firmware.values import NotAllowed, size_bytes
 
 MAX_UNITS = 16  # each is a process of 45 MB with a camera's child; more do not fit one screen
 DEFAULT_BAUD = 460_800  # a picture of 220 kB takes 5 s: slow enough to watch, yet each unit can send one each 8 s
-DEFAULT_INTERVAL_S = 8.0  # each unit sends 60 % of the time; the rest is for read-outs and repeats
+DEFAULT_INTERVAL_S = 8.0  # each unit sends 60 % of the time; the rest is for read-outs and repeats. On a half-duplex
+# channel, which all of them share, it is so much for each unit that there is
 DEFAULT_CAPACITY = "3 MB"  # 13 pictures: full after two minutes, so that dropping and refusing can be watched
 SPREAD = 0.1  # each unit's interval is so much longer than the one before, else all would shoot in step
 
@@ -98,10 +99,9 @@ def read_options(argv: Sequence[str]) -> argparse.Namespace:
     add(
         "--interval",
         type=_between(0.1, 86_400, float),
-        default=DEFAULT_INTERVAL_S,
         metavar="S",
         help=f"seconds between the shots of unit 1, each further unit's {SPREAD:.0%}% longer; "
-        f"default {DEFAULT_INTERVAL_S:.0f}",
+        f"default {DEFAULT_INTERVAL_S:.0f}, times the number of units with --half-duplex",
     )
     add("--capacity", type=_size, default=DEFAULT_CAPACITY, help=f'of each card; default "{DEFAULT_CAPACITY}"')
     add("--policy", choices=("always", "when-full", "never"), default="always", help="when copies are placed")
@@ -115,7 +115,10 @@ def read_options(argv: Sequence[str]) -> argparse.Namespace:
     add("--for", type=_between(0, 1e9, float), dest="seconds", metavar="S", help="end by itself after so many seconds")
     add("--plain", action="store_true", help="one line per event, as without a terminal")
     add("--svg", type=Path, metavar="FILE", help="write the view's last state as a picture")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.interval is None:
+        options.interval = DEFAULT_INTERVAL_S * (options.units if options.half_duplex else 1)
+    return options
 
 
 def _between(lowest: float, highest: float, kind: type[int] | type[float]) -> Callable[[str], float]:

@@ -21,6 +21,7 @@ from firmware import config
 from firmware.control import Reply, serve
 from firmware.errors import WrongArgument
 from hal.errors import DandelionError
+from hal.interfaces import Duplex
 from sim import fleet
 from sim.children import Child, Ending, end_all
 from sim.fleet_config import Place, config_text, read_options
@@ -58,6 +59,16 @@ def test_the_config_of_a_unit_loads_and_says_what_was_asked_for(tmp_path: Path) 
     assert (loaded.radio.port, loaded.radio.baud) == ("/dev/pts/none", 921_600)
     assert loaded.dispersal.policy == "when-full"
     assert loaded.security.insecure
+
+
+def test_a_half_duplex_channel_is_told_to_the_units_who_shoot_the_more_seldom_the_more_there_are(
+    tmp_path: Path,
+) -> None:
+    place = Place(1, tmp_path)
+    for argv, duplex, interval_s in [([], Duplex.FULL, 8.0), (["--half-duplex", "--units", "5"], Duplex.HALF, 40.0)]:
+        place.config.write_text(config_text(place, read_options(argv), port="/dev/pts/none", folder=tmp_path))
+        loaded = config.load(place.config)
+        assert (loaded.radio.duplex, loaded.shutter.interval_s) == (duplex, interval_s)
 
 
 @pytest.mark.parametrize(

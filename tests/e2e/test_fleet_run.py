@@ -51,8 +51,9 @@ def fleet(folder: Path, directory: Path, *more: str) -> Iterator[subprocess.Pope
                 process.kill()
 
 
-def test_a_fleet_tells_of_every_step_and_ends_by_itself(tiny_pictures: Path, tmp_path: Path) -> None:
-    with fleet(tiny_pictures, tmp_path / "fleet", "--for", "9") as process:
+@pytest.mark.parametrize("medium", [[], ["--half-duplex"]])
+def test_a_fleet_tells_of_every_step_and_ends_by_itself(tiny_pictures: Path, tmp_path: Path, medium: list[str]) -> None:
+    with fleet(tiny_pictures, tmp_path / "fleet", "--for", "9", *medium) as process:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     sane("the fleet", out + err)
