@@ -51,6 +51,11 @@ class Settings:
     temporary: bool = False
 
 
+RECORD_WAIT_S = 60.0
+"""What the record of a picture says is told to a keeper so long after a change: a picture of 200 kB takes 20 s of a
+115200 line to its first holder, so that one page tells what became of several shots."""
+
+
 class Core:
     """Shared by the parts of one unit; `now` is set by the unit before anything is handled."""
 
@@ -75,6 +80,8 @@ class Core:
         self.told: deque[Told] = deque()
         self.journal = Journal()
         self._query = rng.randrange(2**16)
+        self._page = rng.randrange(1, 2**16)
+        self.records_due_at: float | None = None  # when it is looked which own records no other unit keeps
         self.relieving = False
         self.unlinking = 0  # files whose rows are gone and that are being removed
         self.changed = True  # something that a decision looks at has changed since the last look
@@ -120,6 +127,16 @@ class Core:
         """Number of a question to others, and so of its answers; 65536 different ones."""
         self._query = (self._query + 1) % 2**16
         return self._query
+
+    def new_page(self) -> int:
+        """Number of a page of records, or of a question for some: 1 to 65535."""
+        self._page = self._page % 65_535 + 1
+        return self._page
+
+    def record_due(self, within_s: float) -> None:
+        """Own records lag, or may: look within so many seconds."""
+        due = self.now + within_s
+        self.records_due_at = due if self.records_due_at is None else min(self.records_due_at, due)
 
     # ------------------------------------------------------------ durable steps
 
@@ -201,6 +218,8 @@ class Core:
         self.changed = True
         size = picture.size_bytes
         was, will = _has_file(old), _has_file(new)
+        if picture.id.unit == self.unit and new is not None and (old is None or old.version != new.version):
+            self.record_due(0.0 if new.deleted else RECORD_WAIT_S)
         if picture.id.unit == self.unit:
             self.room.own_bytes += size * (will - was)
             self.room.cache_bytes += size * (self.is_cache(new) - self.is_cache(old))

@@ -1,0 +1,318 @@
+"""Records: what the own list says of each picture is kept by another unit too, and theirs here (HANDOVER R6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from firmware import messages as m
+from firmware.core import Core
+from firmware.events import (
+    KeptRecords,
+    RecordCount,
+    Save,
+    SaveOrder,
+    SaveRecorded,
+    StaleRecords,
+    ThinRecords,
+    Unrecorded,
+)
+from firmware.neighbours import Neighbour
+from firmware.pictures import Entry, PictureId
+from firmware.record_rows import Row, contradicts, id_of, merged, page_of, picture_of, row_of, rows_of
+from firmware.steps import Step
+
+FIRST_LOOK_S = 30.0
+"""After the start, for what lagged when the unit went off; by then neighbours have been heard. Guess."""
+BOOT_LOOK_S = 2.0
+"""A unit is there (again): what it may keep is told so soon, once its beacon was heard."""
+AGAIN_FIRST_S, AGAIN_LONGEST_S = 15.0, 24 * 3600.0
+"""What no unit has taken is tried again so late, ever more seldom, up to daily. Guesses."""
+MAX_TRIES = 5
+"""A page without answer is said so often; then its keeper is left alone for AGAIN_FIRST_S and longer."""
+MAX_PAGES = 4
+"""Pages under way at once, one a keeper: two kB on the air."""
+LOOK_AT = 32
+"""Records that no unit keeps, looked at in one request."""
+MAX_LOOKS = 4
+"""Such requests in one turn; what lies behind those has its turn when their pages are answered."""
+MAX_REFUSED = 256
+"""Records that a unit would not keep, remembered so that others are asked; beyond it all are asked anew."""
+MAX_RECORDS, MAX_RECORDS_PER_ORIGIN = 50_000, 20_000
+"""Living records of others' pictures kept here, 10 MB of the card at 200 bytes each: 50 units × 720 pictures a month
+come to 36,000, of which one unit keeps its share only."""
+MAX_TOMBSTONES = 50_000
+"""Tombstones of others' pictures kept here, 5 MB: they never go, so beyond it none is taken."""
+MAX_TAKING = 16
+"""Pages being taken in at once; more of them come again."""
+THIN_EVERY = 64
+"""Records newly kept between two looks at the limits."""
+
+
+@dataclass(slots=True)
+class Page:
+    """A RECORDS on its way to a keeper."""
+
+    keeper: int
+    message: m.Records
+    versions: tuple[tuple[PictureId, int], ...]
+    tries: int = 0
+    again_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Taking:
+    """A page being taken in. left: rows that are not durable yet; kept: bits of those that are."""
+
+    source: int
+    page: int
+    left: set[int]
+    kept: int = 0
+
+
+class Records:
+    """Both sides: pages to keepers and what they confirm; pages from origins."""
+
+    def __init__(self, core: Core, keepers: dict[int, int], rows: int) -> None:
+        """keepers: units that confirmed records before this start, with their card numbers then; rows: of one page."""
+        self.core = core
+        self.sure: Callable[[PictureId], None] = lambda _picture: None  # told of tombstones that another unit has
+        self._rows = rows
+        self._keepers = keepers
+        self._pages: dict[int, Page] = {}  # by keeper
+        self._quiet_until: dict[int, float] = {}  # units that did not answer; of neighbours only
+        self._refused: set[tuple[PictureId, int, int]] = set()  # id, version, unit
+        self._every_s = AGAIN_FIRST_S
+        self._looking = False
+        self._taking: list[_Taking] = []
+        self._since_thinned = THIN_EVERY
+        self._full = False
+        core.record_due(FIRST_LOOK_S)
+
+    # ------------------------------------------------------------ the origin: what lags, and who shall keep it
+
+    def _look(self) -> Step:
+        """Send what keepers have in an older version, then what nobody keeps; tombstones before the others."""
+        lags = False
+        for neighbour in self._idle():
+            stale = yield StaleRecords(neighbour.unit, self._rows)
+            fit = [entry for entry in stale if self._would_keep(entry, neighbour.unit)]
+            if fit and len(self._pages) < MAX_PAGES:
+                self._send(neighbour.unit, fit)
+        for deleted in (True, False):
+            lags |= yield from self._look_for_keepers(deleted=deleted)
+        self._looking = False
+        if lags and not self._pages:
+            self._later()
+            self.core.record_due(self._every_s)
+        now = self.core.now
+        self._quiet_until = {unit: until for unit, until in self._quiet_until.items() if now < until}
+        if self._quiet_until:
+            self.core.record_due(min(self._quiet_until.values()) - now)
+
+    def _later(self) -> None:
+        """Ever more seldom, until something changes."""
+        self._every_s = min(2 * self._every_s, AGAIN_LONGEST_S)
+
+    def _look_for_keepers(self, *, deleted: bool) -> Step:
+        """True: there is something that no unit keeps in its newest version."""
+        after: PictureId | None = None
+        lags = False
+        for _ in range(MAX_LOOKS):
+            found = yield Unrecorded(deleted, after, LOOK_AT)
+            lags = lags or bool(found)
+            idle = self._idle()
+            chosen: dict[int, list[Entry]] = {}
+            for unkept in found:
+                if not any(keeper in self._pages for keeper in unkept.keepers):
+                    unit = self._choose(unkept.entry, [n for n in idle if len(chosen.get(n.unit, ())) < self._rows])
+                    if unit is not None:
+                        chosen.setdefault(unit, []).append(unkept.entry)
+            for unit, entries in chosen.items():
+                if len(self._pages) < MAX_PAGES:
+                    self._send(unit, entries)
+            if len(found) < LOOK_AT or not self._idle() or len(self._pages) >= MAX_PAGES:
+                break
+            after = found[-1].entry.picture.id
+        return lags
+
+    def _idle(self) -> list[Neighbour]:
+        """Units that may be told a page now. One that takes no pictures may be gone for ever with the next command."""
+        now = self.core.now
+        return [
+            n
+            for n in self.core.neighbours
+            if n.hosting
+            and not n.silent(now)
+            and n.unit not in self._pages
+            and now >= self._quiet_until.get(n.unit, now)
+        ]
+
+    def _would_keep(self, entry: Entry, unit: int) -> bool:
+        return (entry.picture.id, entry.version, unit) not in self._refused
+
+    def _choose(self, entry: Entry, idle: list[Neighbour]) -> int | None:
+        """One that holds no copy, so that a card's death takes one of the two; the best link; another one an origin."""
+        holders = {copy.unit for copy in entry.copies}
+        fit = [n for n in idle if self._would_keep(entry, n.unit)]
+        best = min(
+            fit,
+            key=lambda n: (n.unit in holders, round(n.estimate.loss, 1), (n.unit - self.core.unit) % 65_536),
+            default=None,
+        )
+        return None if best is None else best.unit
+
+    def _send(self, unit: int, entries: Iterable[Entry]) -> None:
+        told = list(entries)
+        message = page_of(self.core.new_page(), map(row_of, told))
+        by_id = {entry.picture.id: entry.version for entry in told}
+        versions = tuple((id_of(row), by_id[id_of(row)]) for row in rows_of(message))
+        page = self._pages[unit] = Page(unit, message, versions)
+        self._say(page)
+
+    def _say(self, page: Page) -> None:
+        self.core.say(page.keeper, page.message)
+        estimate = self.core.neighbours.heard_before(page.keeper).estimate
+        page.again_at = self.core.now + estimate.timeout_s(page.tries)
+        page.tries += 1
+
+    def on_kept(self, source: int, kept: m.RecordsKept) -> None:
+        """A keeper has our page on its card; what it did not keep goes to another one."""
+        page = self._pages.get(source)
+        if page is None or page.message.page != kept.page:
+            return
+        del self._pages[source]
+        confirmed = tuple(row for number, row in enumerate(page.versions) if kept.kept >> number & 1)
+        if len(self._refused) >= MAX_REFUSED:
+            self._refused.clear()
+        self._refused |= {(picture, version, source) for picture, version in {*page.versions} - {*confirmed}}
+        if confirmed or self._keepers.get(source) != kept.card:
+            self._keepers[source] = kept.card
+            self.core.run(self._confirmed(source, kept.card, confirmed, page), on_error=self._failed)
+        else:
+            self.core.record_due(0.0)
+
+    def _confirmed(self, unit: int, card: int, versions: tuple[tuple[PictureId, int], ...], page: Page) -> Step:
+        yield SaveRecorded(unit, card, versions)
+        self._every_s = AGAIN_FIRST_S
+        self.core.record_due(0.0)
+        for picture in {row.id for row in page.message.tombstones} & {picture for picture, _ in versions}:
+            self.sure(picture)
+
+    def _failed(self, error: Exception) -> None:
+        self._looking = False
+        self.core.record_due(AGAIN_LONGEST_S)
+        self.core.log("card", f"could not look up which records other units keep: {error}")
+
+    def on_beacon(self, unit: int, card: int) -> None:
+        """A keeper with another card number has lost what it kept: an empty page asks it in a session of two."""
+        neighbour = self.core.neighbours.find(unit)
+        if neighbour in self._idle() and self._keepers.get(unit, card) != card and len(self._pages) < MAX_PAGES:
+            self._send(unit, ())
+
+    def new_boot(self, unit: int) -> None:
+        """A unit is there (again): its answer to the last page never comes, and it may have lost what it kept."""
+        self._pages.pop(unit, None)
+        self._quiet_until.pop(unit, None)
+        self._every_s = AGAIN_FIRST_S
+        self.core.record_due(BOOT_LOOK_S)
+
+    # ------------------------------------------------------------ the keeper
+
+    def on_records(self, source: int, page: m.Records) -> None:
+        """Durable before it is confirmed; where the card fails nothing is, and the page comes again."""
+        taking = _Taking(source, page.page, set(range(len(rows_of(page)))))
+        if len(self._taking) >= MAX_TAKING or any((t.source, t.page) == (source, page.page) for t in self._taking):
+            return  # it comes again
+        self._taking.append(taking)
+        for number, row in enumerate(rows_of(page)):
+            self.core.run(self._take(taking, number, row), id_of(row), lambda error: self._not_taken(taking, error))
+        if not taking.left:
+            self._taken(taking)
+
+    def _take(self, taking: _Taking, number: int, row: Row) -> Step:
+        if (yield from self._keep(taking.source, row)):
+            taking.kept |= 1 << number
+        taking.left.discard(number)
+        if not taking.left:
+            self._taken(taking)
+
+    def _taken(self, taking: _Taking) -> None:
+        self._taking.remove(taking)
+        if taking.page:
+            self.core.say(taking.source, m.RecordsKept(taking.page, taking.kept, self.core.card))
+
+    def _not_taken(self, taking: _Taking, error: Exception) -> None:
+        if taking in self._taking:
+            self._taking.remove(taking)
+        taking.left.add(-1)  # so that it is never confirmed
+        self.core.log("card", f"records of unit {taking.source} could not be kept: {error}", unit=taking.source)
+
+    def _keep(self, source: int, row: Row) -> Step:
+        """True: the row, or what says the same or more, is on this card."""
+        core, told = self.core, picture_of(row)
+        entry = yield from core.look_up(told.id)
+        if entry is not None and entry.picture.sha256 != told.sha256:
+            text = f"unit {source} has a record of another content under the id {told.id}; it was not kept"
+            core.log("alarm", text, told.id, source)
+            return False
+        if entry is None:
+            yield from self._thin()
+            if self._full and isinstance(row, m.Tombstone):
+                return False
+        known = merged(entry, row)
+        if known is not entry:
+            yield Save(entries=(known,))
+            core.changed = True
+        if isinstance(row, m.Tombstone):
+            yield SaveOrder(told.id, told.sha256, done=True)
+        if not contradicts(known, row):
+            return True
+        if source == told.id.unit:  # it has lost its list, or that it was deleted
+            core.say(source, page_of(0, [row_of(known)]))
+        return False
+
+    def _thin(self) -> Step:
+        self._since_thinned += 1
+        if self._since_thinned >= THIN_EVERY:
+            self._since_thinned = 0
+            count = yield ThinRecords(MAX_RECORDS, MAX_RECORDS_PER_ORIGIN)
+            assert isinstance(count, RecordCount)
+            self._full = count.tombstones >= MAX_TOMBSTONES
+
+    def on_ask(self, source: int, ask: m.RecordsAsk) -> None:
+        """R7: a page of what is kept of its asker's pictures; only owners are answered."""
+        if ask.owner == source:
+            self.core.run(self._answer(ask))
+
+    def _answer(self, ask: m.RecordsAsk) -> Step:
+        found = yield KeptRecords(ask.owner, ask.after, self._rows)
+        self.core.say(ask.owner, page_of(ask.page, map(row_of, found), last=len(found) < self._rows))
+
+    # ------------------------------------------------------------ time
+
+    def tick(self) -> None:
+        """Say again what was not answered; look for what lags."""
+        now = self.core.now
+        for unit, page in list(self._pages.items()):
+            if now < page.again_at:
+                continue
+            if page.tries < MAX_TRIES:
+                self._say(page)
+            else:
+                del self._pages[unit]
+                self._quiet_until[unit] = now + self._every_s
+                self._later()
+                self.core.record_due(0.0)
+        due = self.core.records_due_at
+        if due is not None and now >= due and not self._looking:
+            self._looking = True
+            self.core.records_due_at = None
+            self.core.run(self._look(), on_error=self._failed)
+
+    def deadline(self) -> float | None:
+        """When tick has something to do."""
+        times = [page.again_at for page in self._pages.values()]
+        if self.core.records_due_at is not None and not self._looking:
+            times.append(self.core.records_due_at)
+        return min(times, default=None)
