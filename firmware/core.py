@@ -81,7 +81,7 @@ class Core:
         self.journal = Journal()
         self._query = rng.randrange(2**16)
         self._page = rng.randrange(1, 2**16)
-        self.records_due_at: float | None = None  # when it is looked which own records no other unit keeps
+        self.records_due: dict[bool, float] = {}  # when own tombstones (True), other records, are looked for that lag
         self.relieving = False
         self.unlinking = 0  # files whose rows are gone and that are being removed
         self.changed = True  # something that a decision looks at has changed since the last look
@@ -133,10 +133,10 @@ class Core:
         self._page = self._page % 65_535 + 1
         return self._page
 
-    def record_due(self, within_s: float) -> None:
-        """Own records lag, or may: look within so many seconds."""
+    def record_due(self, within_s: float, *, deleted: bool) -> None:
+        """Own tombstones (deleted), or other records, lag behind or may: they are looked for within so many seconds."""
         due = self.now + within_s
-        self.records_due_at = due if self.records_due_at is None else min(self.records_due_at, due)
+        self.records_due[deleted] = min(due, self.records_due.get(deleted, due))
 
     # ------------------------------------------------------------ durable steps
 
@@ -219,7 +219,7 @@ class Core:
         size = picture.size_bytes
         was, will = _has_file(old), _has_file(new)
         if picture.id.unit == self.unit and new is not None and (old is None or old.version != new.version):
-            self.record_due(0.0 if new.deleted else RECORD_WAIT_S)
+            self.record_due(0.0 if new.deleted else RECORD_WAIT_S, deleted=new.deleted)
         if picture.id.unit == self.unit:
             self.room.own_bytes += size * (will - was)
             self.room.cache_bytes += size * (self.is_cache(new) - self.is_cache(old))

@@ -68,9 +68,8 @@ def merged(entry: Entry | None, row: Row) -> Entry:
         return entry
     known = entry or Entry(row.picture, File.GONE)
     picture = told_better(known.picture, row.picture)
-    return replace(
-        known, picture=picture, version=row.version, named=row.holders, doubted=min(row.suspect, len(row.holders))
-    )
+    doubted = min(row.suspect, len(row.holders))
+    return replace(known, picture=picture, version=row.version, named=row.holders, doubted=doubted)
 
 
 def told_better(known: Picture, told: Picture) -> Picture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from firmware.events import (
     SaveRecorded,
     StaleRecords,
     ThinRecords,
+    Unkept,
     Unrecorded,
 )
 from firmware.neighbours import Neighbour
@@ -82,33 +84,38 @@ class Records:
         self._pages: dict[int, Page] = {}  # by keeper
         self._quiet_until: dict[int, float] = {}  # units that did not answer; of neighbours only
         self._refused: set[tuple[PictureId, int, int]] = set()  # id, version, unit
+        self._more: set[bool] = set()  # kinds of records that wait until the pages under way are answered
         self._every_s = AGAIN_FIRST_S
         self._looking = False
         self._taking: list[_Taking] = []
         self._since_thinned = THIN_EVERY
         self._full = False
-        core.record_due(FIRST_LOOK_S)
+        self._due(FIRST_LOOK_S)
 
     # ------------------------------------------------------------ the origin: what lags, and who shall keep it
 
-    def _look(self) -> Step:
-        """Send what keepers have in an older version, then what nobody keeps; tombstones before the others."""
-        lags = False
-        for neighbour in self._idle():
+    def _due(self, within_s: float) -> None:
+        for deleted in (True, False):
+            self.core.record_due(within_s, deleted=deleted)
+
+    def _look(self, due: list[bool]) -> Step:
+        """Send what keepers have in an older version, then what nobody keeps. due: tombstones (True), other records."""
+        now = self.core.now
+        self._quiet_until = {unit: until for unit, until in self._quiet_until.items() if now < until}
+        for neighbour in self._heard():
             stale = yield StaleRecords(neighbour.unit, self._rows)
             fit = [entry for entry in stale if self._would_keep(entry, neighbour.unit)]
-            if fit and len(self._pages) < MAX_PAGES:
+            if fit and neighbour.unit not in self._pages and len(self._pages) < MAX_PAGES:
                 self._send(neighbour.unit, fit)
-        for deleted in (True, False):
+        lags = False
+        for deleted in due:
             lags |= yield from self._look_for_keepers(deleted=deleted)
         self._looking = False
         if lags and not self._pages:
             self._later()
-            self.core.record_due(self._every_s)
-        now = self.core.now
-        self._quiet_until = {unit: until for unit, until in self._quiet_until.items() if now < until}
+            self._due(self._every_s)
         if self._quiet_until:
-            self.core.record_due(min(self._quiet_until.values()) - now)
+            self._due(max(0.0, min(self._quiet_until.values()) - self.core.now))
 
     def _later(self) -> None:
         """Ever more seldom, until something changes."""
@@ -121,40 +128,44 @@ class Records:
         for _ in range(MAX_LOOKS):
             found = yield Unrecorded(deleted, after, LOOK_AT)
             lags = lags or bool(found)
-            idle = self._idle()
-            chosen: dict[int, list[Entry]] = {}
-            for unkept in found:
-                if not any(keeper in self._pages for keeper in unkept.keepers):
-                    unit = self._choose(unkept.entry, [n for n in idle if len(chosen.get(n.unit, ())) < self._rows])
-                    if unit is not None:
-                        chosen.setdefault(unit, []).append(unkept.entry)
+            chosen = self._chosen(found)
             for unit, entries in chosen.items():
                 if len(self._pages) < MAX_PAGES:
                     self._send(unit, entries)
-            if len(found) < LOOK_AT or not self._idle() or len(self._pages) >= MAX_PAGES:
+            if len(found) > sum(map(len, chosen.values())):
+                self._more.add(deleted)
+            if len(found) < LOOK_AT or len(self._pages) >= MAX_PAGES:
                 break
             after = found[-1].entry.picture.id
         return lags
 
-    def _idle(self) -> list[Neighbour]:
-        """Units that may be told a page now. One that takes no pictures may be gone for ever with the next command."""
+    def _chosen(self, found: list[Unkept]) -> dict[int, list[Entry]]:
+        """A page for each unit that is to keep some of them and has none on its way."""
+        under_way = {picture for page in self._pages.values() for picture, _ in page.versions}
+        units = self._heard()
+        chosen: dict[int, list[Entry]] = {}
+        for unkept in found:
+            told_soon = any(keeper in self._pages for keeper in unkept.keepers)
+            unit = self._choose(unkept.entry, units)
+            if unit is None or unit in self._pages or told_soon or unkept.entry.picture.id in under_way:
+                continue
+            if len(chosen.get(unit, ())) < self._rows:
+                chosen.setdefault(unit, []).append(unkept.entry)
+        return chosen
+
+    def _heard(self) -> list[Neighbour]:
+        """Units that may be told something. One that takes no pictures may be gone for ever with its next command."""
         now = self.core.now
-        return [
-            n
-            for n in self.core.neighbours
-            if n.hosting
-            and not n.silent(now)
-            and n.unit not in self._pages
-            and now >= self._quiet_until.get(n.unit, now)
-        ]
+        heard = [n for n in self.core.neighbours if n.hosting and not n.silent(now)]
+        return [n for n in heard if now >= self._quiet_until.get(n.unit, now)]
 
     def _would_keep(self, entry: Entry, unit: int) -> bool:
         return (entry.picture.id, entry.version, unit) not in self._refused
 
-    def _choose(self, entry: Entry, idle: list[Neighbour]) -> int | None:
+    def _choose(self, entry: Entry, units: list[Neighbour]) -> int | None:
         """One that holds no copy, so that a card's death takes one of the two; the best link; another one an origin."""
         holders = {copy.unit for copy in entry.copies}
-        fit = [n for n in idle if self._would_keep(entry, n.unit)]
+        fit = [n for n in units if self._would_keep(entry, n.unit)]
         best = min(
             fit,
             key=lambda n: (n.unit in holders, round(n.estimate.loss, 1), (n.unit - self.core.unit) % 65_536),
@@ -187,27 +198,31 @@ class Records:
             self._refused.clear()
         self._refused |= {(picture, version, source) for picture, version in {*page.versions} - {*confirmed}}
         if confirmed or self._keepers.get(source) != kept.card:
+            if self._keepers.get(source, kept.card) != kept.card:
+                self._due(0.0)
             self._keepers[source] = kept.card
             self.core.run(self._confirmed(source, kept.card, confirmed, page), on_error=self._failed)
-        else:
-            self.core.record_due(0.0)
+        if confirmed != page.versions:
+            self._due(0.0)
 
     def _confirmed(self, unit: int, card: int, versions: tuple[tuple[PictureId, int], ...], page: Page) -> Step:
         yield SaveRecorded(unit, card, versions)
         self._every_s = AGAIN_FIRST_S
-        self.core.record_due(0.0)
+        for deleted in self._more:
+            self.core.record_due(0.0, deleted=deleted)
+        self._more.clear()
         for picture in {row.id for row in page.message.tombstones} & {picture for picture, _ in versions}:
             self.sure(picture)
 
     def _failed(self, error: Exception) -> None:
         self._looking = False
-        self.core.record_due(AGAIN_LONGEST_S)
+        self._due(AGAIN_LONGEST_S)
         self.core.log("card", f"could not look up which records other units keep: {error}")
 
     def on_beacon(self, unit: int, card: int) -> None:
         """A keeper with another card number has lost what it kept: an empty page asks it in a session of two."""
-        neighbour = self.core.neighbours.find(unit)
-        if neighbour in self._idle() and self._keepers.get(unit, card) != card and len(self._pages) < MAX_PAGES:
+        free = unit not in self._pages and len(self._pages) < MAX_PAGES
+        if self._keepers.get(unit, card) != card and free and self.core.now >= self._quiet_until.get(unit, 0.0):
             self._send(unit, ())
 
     def new_boot(self, unit: int) -> None:
@@ -215,7 +230,7 @@ class Records:
         self._pages.pop(unit, None)
         self._quiet_until.pop(unit, None)
         self._every_s = AGAIN_FIRST_S
-        self.core.record_due(BOOT_LOOK_S)
+        self._due(BOOT_LOOK_S)
 
     # ------------------------------------------------------------ the keeper
 
@@ -303,16 +318,17 @@ class Records:
                 del self._pages[unit]
                 self._quiet_until[unit] = now + self._every_s
                 self._later()
-                self.core.record_due(0.0)
-        due = self.core.records_due_at
-        if due is not None and now >= due and not self._looking:
+                self._due(0.0)
+        due = [deleted for deleted in (True, False) if now >= self.core.records_due.get(deleted, math.inf)]
+        if due and not self._looking:
             self._looking = True
-            self.core.records_due_at = None
-            self.core.run(self._look(), on_error=self._failed)
+            for deleted in due:
+                del self.core.records_due[deleted]
+            self.core.run(self._look(due), on_error=self._failed)
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
         times = [page.again_at for page in self._pages.values()]
-        if self.core.records_due_at is not None and not self._looking:
-            times.append(self.core.records_due_at)
+        if not self._looking:
+            times += self.core.records_due.values()
         return min(times, default=None)

@@ -79,7 +79,7 @@ def test_the_sequence_is_above_every_own_picture_even_if_its_counter_was_not_sav
     unit.started.store.keep_shot(replace(shot(23), picture=of))
     memory = unit.again().memory
     assert memory.sequence == 23
-    assert unit.entry(of.id) == Entry(of, File.WHOLE)
+    assert unit.entry(of.id) == Entry(of, File.WHOLE, version=1)
 
 
 def test_a_card_of_another_unit_keeps_its_own_pictures_untouched_and_gets_a_new_number(unit: Unit) -> None:

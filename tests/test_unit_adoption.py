@@ -167,7 +167,7 @@ def test_a_deleted_picture_whose_copy_has_no_number_any_more_still_goes():
     rig, origin, host, (picture,) = with_pictures(1)
     host.power_cut()
     host.lose_catalogue()
-    assert carry_out(origin, lambda ticket: c.DeletePicture(ticket, picture.id)) == c.Done("deleted")
+    assert carry_out(origin, lambda ticket: c.DeletePicture(ticket, picture.id)) == c.Done("pending")
     rig.run_for(60)
     host.restart()
     rig.run_until(lambda: not held(host), 200)
