@@ -41,10 +41,11 @@ MAX_LOOKS = 4
 MAX_REFUSED = 256
 """Records that a unit would not keep, remembered so that others are asked; beyond it all are asked anew."""
 MAX_RECORDS, MAX_RECORDS_PER_ORIGIN = 50_000, 20_000
-"""Living records of others' pictures kept here, 10 MB of the card at 200 bytes each: 50 units × 720 pictures a month
-come to 36,000, of which one unit keeps its share only."""
+"""Living records of others' pictures kept here, 8 MB of the card at 165 bytes each (measured): 50 units × 720 pictures
+a month come to 36,000, of which one unit keeps its share only."""
 MAX_TOMBSTONES = 50_000
-"""Tombstones of others' pictures kept here, 5 MB: they never go, so beyond it none is taken."""
+"""Tombstones of others' pictures kept here, 6 MB at 125 bytes each (measured): they never go, so beyond it none is
+taken."""
 MAX_TAKING = 16
 """Pages being taken in at once; more of them come again."""
 THIN_EVERY = 64
