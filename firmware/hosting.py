@@ -136,7 +136,9 @@ class Hostings:
         entry = yield from self.core.look_up(picture.id)
         if entry is not None and entry.attempt is not None and entry.file is File.UNCHECKED:
             entry = yield from self.held.check(entry)
-        same = entry is None or (entry.picture.sha256, entry.picture.size_bytes) == (picture.sha256, picture.size_bytes)
+        same = entry is None or entry.picture.sha256 == picture.sha256
+        if entry is not None and entry.attempt is not None:
+            same = same and entry.picture.size_bytes == picture.size_bytes
         effects = handover.host(entry, handover.Asked(source, hosting.attempt, same))
         if effects == (handover.CheckRoom(),):
             states.hosting.move(hosting, "read")

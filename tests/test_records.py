@@ -9,7 +9,7 @@ from rig_scene import a_pair, carry_out, check, copies, held, on_card, own, rows
 from firmware import commands as c
 from firmware import messages as m
 from firmware.events import KeptRecords, Orders, Save, Unrecorded
-from firmware.pictures import File, Picture, PictureId
+from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.record_rows import id_of, rows_of
 from sim.machine import Machine, Options
 
@@ -259,12 +259,40 @@ def test_a_record_of_another_content_is_not_kept_and_alarms():
     assert [said.message.kept for said in third.said(m.RecordsKept)][-2:] == [0, 0]
 
 
+@pytest.mark.parametrize("version", [1, 50])
+def test_r6_a_keeper_that_knows_otherwise_says_so_and_the_origin_raises_its_version_above(version):
+    """The origin's list is younger than the record, or as old: it was lost in between."""
+    rig, origin, host, third = a_scene()
+    host.power_cut()
+    rig.run_for(400)
+    picture = shoot(origin)
+    told = Entry(picture, File.GONE, version=version, named=(9,))
+    third.catalogue.save(Save(entries=(told,)))
+    rig.loses = lambda said: isinstance(said.message, m.RecordsAsk | m.Request)
+    rig.run_until(recorded(origin), 200)
+    entry = third.entry(picture.id)
+    assert (entry.version, entry.named) == (origin.entry(picture.id).version, ())
+    assert entry.version > version
+
+
+def test_r6_a_keeper_that_knows_of_the_delete_says_so_to_an_origin_that_does_not():
+    rig, origin, host, third = a_scene()
+    host.power_cut()
+    rig.run_for(400)
+    picture = shoot(origin)
+    third.catalogue.save(Save(entries=(Entry(picture, File.GONE, version=1, deleted=True),)))
+    rig.loses = lambda said: isinstance(said.message, m.RecordsAsk | m.Request)
+    rig.run_until(lambda: knows_deleted(origin, picture), 200)
+    rig.run_until(recorded(origin), 60)
+    assert not on_card(origin, picture)
+
+
 def test_what_is_not_kept_goes_to_another_unit_and_not_to_the_same_again_and_again():
     rig, origin, host, third = a_scene()
     picture = shoot(origin)
     rig.run_until(settled(origin, host), 60)
     other = Picture(picture.id, 1, bytes(32))
-    third.on.core.run(third.on.core.fetch(Save(entries=(type(host.entry(picture.id))(other, File.GONE, version=3),))))
+    third.on.core.run(third.on.core.fetch(Save(entries=(Entry(other, File.GONE, version=3),))))
     third.turn()
     rig.run_until(recorded(origin), 200)
     rig.run_for(TIMES_S)
@@ -461,6 +489,16 @@ def test_r7_a_holder_that_only_the_record_names_is_asked_when_it_is_heard():
     rig.run_for(600)
     host.restart()
     rig.run_until(lambda: copies(origin, picture) == [2], 100)
+
+
+def test_r7_where_no_inventory_comes_the_holders_that_records_name_are_asked():
+    rig, origin, host, _third = a_scene(origin=SMALL)
+    pictures = [shoot(origin) for _ in range(4)]
+    rig.run_until(settled(origin, host), 60)
+    rig.run_until(recorded(origin), 200)
+    rig.loses = lambda said: isinstance(said.message, m.Inventory)
+    new_card(origin)
+    rig.run_until(lambda: all(copies(origin, picture) == [2] for picture in pictures), 400)
 
 
 def test_r7_an_old_image_of_the_card_gives_no_id_twice():
