@@ -15,6 +15,7 @@ from firmware.errors import Refused
 from firmware.events import Orders, Owed, SaveOrder, Unrecorded
 from firmware.finding import Findings
 from firmware.handover import Owner
+from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.record_rows import page_of
 from firmware.steps import Step
@@ -91,12 +92,18 @@ class Deletions:
         self.core.done(ticket, "pending")
 
     def _tell(self, ticket: int, picture: PictureId, *, sure: bool) -> None:
-        """Deleted; pending while no other unit has the tombstone (R6), which a moment's patience may change."""
+        """Deleted; pending while no other unit has the tombstone (R6), which a moment's patience may change.
+
+        A unit that is just up, perhaps for this command alone, has yet to hear the others.
+        """
         core = self.core
+        until = core.started + FIRST_NEIGHBOUR_S
+        if any(n.hosting and not n.silent(core.now) for n in core.neighbours):
+            until = max(until, core.now + SURE_WAIT_S)
         if sure:
             core.done(ticket, "deleted")
-        elif len(self._unsure) < MAX_UNSURE and any(n.hosting and not n.silent(core.now) for n in core.neighbours):
-            self._unsure.append(_Unsure(ticket, picture, core.now + SURE_WAIT_S))
+        elif until > core.now and len(self._unsure) < MAX_UNSURE:
+            self._unsure.append(_Unsure(ticket, picture, until))
         else:
             core.done(ticket, "pending")
 

@@ -314,6 +314,20 @@ def test_a_delete_is_pending_until_another_unit_has_the_tombstone():
     assert delete(origin, picture) == c.Done("deleted")
 
 
+def test_a_unit_that_is_just_up_waits_for_the_others_before_it_says_pending():
+    rig, origin, host, _third = a_scene()
+    picture, other = shoot(origin), shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    origin.power_cut()
+    origin.restart()
+    assert delete(origin, picture) == c.Done("deleted")
+    origin.power_cut()
+    rig.loses = lambda _said: True
+    origin.restart()
+    assert delete(origin, other) == c.Done("pending")
+    assert 15 <= rig.now - origin.on.core.started < 16
+
+
 def test_an_order_given_elsewhere_ends_with_the_tombstone_that_a_third_unit_keeps():
     rig, origin, host, third = a_scene()
     picture = shoot(origin)
