@@ -1,6 +1,7 @@
 """Deleting a picture everywhere: tombstones at the origin, orders forwarded from elsewhere (HANDOVER R6).
 
-A delete is sure once another unit has the tombstone (records.py): until then a lost card could bring the picture back.
+A delete is sure once another unit has the tombstone (firmware/records.py): until then a lost card could bring the
+picture back.
 """
 
 from __future__ import annotations

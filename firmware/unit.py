@@ -29,6 +29,7 @@ from firmware.finding import Findings
 from firmware.held import HeldCopies
 from firmware.holding import Holding
 from firmware.hosting import Hostings
+from firmware.keeping import Keeping
 from firmware.link import Link, Received
 from firmware.outgoing import Outgoing
 from firmware.pictures import PictureId
@@ -83,6 +84,7 @@ class Unit:
         self.deletions = Deletions(core, self.dispersals, self.findings)
         self.records = Records(core, dict(memory.keepers), link.most_records)
         self.records.sure = self.deletions.sure
+        self.keeping = Keeping(core, link.most_records)
         self.recollections = Recollections(core, self.adoptions, self.deletions, recollected=memory.recollected)
         self.beacons = Beacons(core, self.hostings)
         self.peer_errors: Counter[str] = Counter()
@@ -216,7 +218,7 @@ class Unit:
             m.Damaged: lambda _, x: self.proofs.suspect(x.id, x.unit),
             m.Records: self._on_records,
             m.RecordsKept: self.records.on_kept,
-            m.RecordsAsk: self.records.on_ask,
+            m.RecordsAsk: self.keeping.on_ask,
             m.Where: self.serving.on_where,
             m.At: _both(self.read_outs.on_at, self.findings.on_at),
             m.Unknown: _both(self.read_outs.on_unknown, self.findings.on_unknown),
@@ -230,7 +232,7 @@ class Unit:
     def _on_records(self, source: int, page: m.Records) -> None:
         """Of our own pictures, or of others'."""
         if not self.recollections.on_records(source, page):
-            self.records.on_records(source, page)
+            self.keeping.on_records(source, page)
 
     # ------------------------------------------------------------ people
 

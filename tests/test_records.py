@@ -7,10 +7,11 @@ import pytest
 from rig_scene import a_pair, carry_out, check, copies, held, on_card, own, rows, settled, shoot
 
 from firmware import commands as c
+from firmware import keeping
 from firmware import messages as m
 from firmware.events import KeptRecords, Orders, Save, Unrecorded
 from firmware.pictures import Entry, File, Picture, PictureId
-from firmware.record_rows import id_of, rows_of
+from firmware.record_rows import id_of, page_of, rows_of
 from sim.machine import Machine, Options
 
 TIMES_S = 4000.0  # by then all repeats of a lossy line have come through
@@ -204,16 +205,17 @@ def test_durable_before_it_is_confirmed_on_both_sides(cut):
 
 
 def test_a_keeper_that_dies_is_replaced_at_the_next_change_and_told_when_it_is_back():
-    rig, origin, host, third = a_scene()
-    picture = shoot(origin)
-    rig.run_until(settled(origin, host), 60)
+    rig, origin, host, third = a_scene(origin=SMALL)
+    pictures = [shoot(origin) for _ in range(20)]
+    rig.run_until(settled(origin, host), 200)
     rig.run_until(recorded(origin), 200)
     third.power_cut()
     rig.run_for(400)
-    assert delete(origin, picture) == c.Done("deleted")  # the host has the tombstone
+    for picture in pictures:
+        assert delete(origin, picture) == c.Done("deleted")  # the host has the tombstone
     assert not knows_deleted(third, picture)
     third.restart()
-    rig.run_until(lambda: knows_deleted(third, picture), 60)
+    rig.run_until(lambda: all(knows_deleted(third, picture) for picture in pictures), 60)
 
 
 @pytest.mark.parametrize("lost", [new_card, lose_catalogue])
@@ -257,6 +259,32 @@ def test_a_record_of_another_content_is_not_kept_and_alarms():
     assert third.entry(picture.id) == before
     assert len(third.logged("alarm")) == 2
     assert [said.message.kept for said in third.said(m.RecordsKept)][-2:] == [0, 0]
+
+
+def tell(teller, keeper, *pictures, deleted):
+    """Records of unit 9's pictures, or tombstones; which of them were kept."""
+    for picture in pictures:
+        row = (
+            m.Tombstone(picture.id, picture.size_bytes, picture.sha256, ()) if deleted else m.Record(picture, 1, (), 0)
+        )
+        teller.on.core.say(keeper.unit, page_of(picture.id.sequence, [row]))
+        teller.turn()
+        teller.rig.run_for(0.5)
+    return [said.message.kept for said in keeper.said(m.RecordsKept)][-len(pictures) :]
+
+
+def test_r6_a_keeper_lets_the_oldest_living_records_go_and_tombstones_never(monkeypatch):
+    monkeypatch.setattr(keeping, "THIN_EVERY", 1)
+    monkeypatch.setattr(keeping, "MAX_RECORDS", 5)
+    monkeypatch.setattr(keeping, "MAX_TOMBSTONES", 3)
+    _, teller, keeper = a_pair()
+    pictures = [Picture(PictureId(9, 1, n), 100, bytes([n]) * 32) for n in range(1, 21)]
+    assert tell(teller, keeper, *pictures[:3], deleted=True) == [1, 1, 1]
+    assert tell(teller, keeper, *pictures[3:15], deleted=False) == [1] * 12
+    assert [picture.sequence for picture in sorted(kept(keeper, 9))] == [1, 2, 3, *range(10, 16)]
+    assert tell(teller, keeper, *pictures[15:17], deleted=True) == [0, 0]
+    assert tell(teller, keeper, pictures[14], deleted=True) == [1]  # what is known already takes no more room
+    assert len([entry for entry in kept(keeper, 9).values() if entry.deleted]) == 4
 
 
 @pytest.mark.parametrize("version", [1, 50])

@@ -188,6 +188,26 @@ def test_an_own_row_without_file_is_lost_and_keeps_its_copies(unit: Unit) -> Non
     assert not any(notice.startswith("LOST") for notice in unit.again().notices)
 
 
+def test_a_lost_held_file_leaves_what_the_origins_record_said(unit: Unit) -> None:
+    told = replace(held(1), version=4, named=(1, 3))
+    unit.save(told)
+    started = unit.again()
+    assert started.memory.lost_held == (told,)
+    assert unit.entry(told.picture.id) == told.without_file
+    assert unit.again().memory.lost_held == ()
+
+
+def test_a_dropped_held_file_that_is_still_there_is_unlinked_and_the_record_stays(unit: Unit) -> None:
+    """The power went between H7's commit and its unlink."""
+    dropped = replace(held(1), version=4, deleted=True).without_file
+    assert dropped is not None
+    put_picture(unit.card, dropped.picture)
+    unit.save(dropped)
+    unit.again()
+    assert not pictures_on(unit.card)
+    assert unit.entry(dropped.picture.id) == dropped
+
+
 def test_a_held_row_without_file_is_lost_and_its_origin_is_to_be_told(unit: Unit) -> None:
     unit.save(held(1), held(2))
     put_picture(unit.card, held(2).picture)
