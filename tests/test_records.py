@@ -611,3 +611,6 @@ def test_the_origin_gone_a_third_unit_lists_its_pictures_and_their_holders():
     (entry,) = [entry for entry in rows(third) if entry.picture.id == picture.id]
     assert (entry.named, entry.doubted) == ((2,), 0)
     assert same(entry.picture, picture)
+    outcome = carry_out(third, lambda ticket: c.Verify(ticket, picture.id))
+    assert isinstance(outcome, c.Failed)
+    assert "only unit 1" in str(outcome.error)
