@@ -10,8 +10,9 @@ from firmware.commands import Collected, Found
 from firmware.core import Core
 from firmware.pictures import Picture, PictureId
 from firmware.ranges import RangeSet
+from firmware.reporting import say_report
 from firmware.sinks import Sink
-from firmware.transfer import Receiver, report_of
+from firmware.transfer import Receiver
 
 PATIENCE_S = 20.0
 """A holder that brings nothing new for so long is given up. Guess: twice the longest part of a slow radio."""
@@ -133,7 +134,7 @@ class Collecting:
         if part.offset + len(part.data) > self._written_bytes + room_bytes:
             self._full_at = now
             return
-        for offset, data in receiver.on_part(part.offset, part.data, now):
+        for offset, data in receiver.on_part(part.offset, part.data, now, self._core.answer_at):
             self._ahead[offset] = data
             self.came_at = now
         while (data := self._ahead.pop(self._written_bytes, b"")) != b"":
@@ -186,7 +187,7 @@ class Collecting:
 
     def _report(self, receiver: Receiver) -> None:
         assert self.handle is not None
-        self._core.say(self.holder, report_of(self.handle, receiver, self._core.now))
+        say_report(self._core, self.holder, self.handle, receiver)
 
     def _finish(self, receiver: Receiver) -> None:
         """All is here. The holder is told so even where the digest is wrong: what it has will not get better."""
