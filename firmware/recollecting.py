@@ -107,8 +107,13 @@ class Recollections:
             core.log("adopted", f"unit {source} keeps a record of picture {told.id} of this unit", told.id, source)
         for unit in record.holders:
             now_known = yield from core.look_up(told.id)
-            if now_known is not None and unit != core.unit and not now_known.copy_at(unit).listed:
+            if now_known is not None and self._is_wanted(now_known, unit):
                 yield from self._adoptions.named(now_known, unit, UNKNOWN_ATTEMPT)
+
+    def _is_wanted(self, entry: Entry, unit: int) -> bool:
+        """A copy that the list lacks and does not name enough others for; one too many its holder names itself (R4)."""
+        wanted = self.core.settings.rules.wanted(entry.picture.priority)
+        return unit != self.core.unit and not entry.copy_at(unit).listed and len(entry.verified) < wanted
 
     def tick(self) -> None:
         """Say again what was not answered; a unit that is silent is asked anew from the beginning when it is back."""

@@ -100,9 +100,11 @@ class Checks:
             return
         if truth.sha256 != picture.sha256:
             raise Violation(f"the id {picture.id} is used twice, for {truth.sha256.hex()} and {picture.sha256.hex()}")
-        if truth.deleted and not entry.deleted:
+        if entry.deleted:
+            self.hurts.buried_again(picture.id)
+        elif truth.deleted and not self.hurts.is_unburied(picture.id):
             raise Violation(f"{picture.id} was deleted and came back")
-        truth.deleted = entry.deleted
+        truth.deleted = truth.deleted or entry.deleted
 
     # ------------------------------------------------------------ one picture
 
@@ -209,6 +211,8 @@ class Checks:
         waiting = [text for machine in self._machines.values() for text in self._under_way(machine)]
         for picture, truth in self.truths.items():
             if truth.deleted:
+                if self.hurts.is_unburied(picture):
+                    waiting.append(f"unit {picture.unit} does not know that {picture} was deleted")
                 waiting += [f"unit {unit} still holds {picture}, which was deleted" for unit in sorted(truth.holders)]
             elif not truth.lost:
                 waiting += self._picture_unsettled(picture, truth)
