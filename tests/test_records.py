@@ -543,6 +543,19 @@ def test_r7_where_no_inventory_comes_the_holders_that_records_name_are_asked():
     rig.run_until(lambda: all(copies(origin, picture) == [2] for picture in pictures), 400)
 
 
+def test_r7_only_the_owner_is_told_what_is_kept_of_it():
+    rig, origin, host, third = a_scene()
+    shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    rig.run_until(recorded(origin), 200)
+    for asker, answers in ((host, 0), (origin, 1)):
+        before = len(third.said(m.Records))
+        asker.on.core.say(3, m.RecordsAsk(99, 1, None))
+        asker.turn()
+        rig.run_for(5)
+        assert len(third.said(m.Records)) - before == answers
+
+
 def test_r7_an_old_image_of_the_card_gives_no_id_twice():
     """The catalogue and files of an older day, the same card number: a keeper knows of later pictures."""
     rig, origin, host, third = a_scene(origin=SMALL)
