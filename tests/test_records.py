@@ -315,6 +315,22 @@ def test_r6_a_keeper_that_knows_of_the_delete_says_so_to_an_origin_that_does_not
     assert not on_card(origin, picture)
 
 
+def test_r6_who_tells_the_origin_of_a_deleted_picture_as_living_is_told():
+    rig, origin, host, third = a_scene()
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    host.power_cut()
+    rig.run_for(400)
+    assert delete(origin, picture) == c.Done("deleted")
+    host.restart()
+    rig.run_for(10)
+    assert not knows_deleted(host, picture)
+    host.on.core.say(1, m.Records(0, (), (m.Record(picture, 3, (2,), 0),), True))
+    host.turn()
+    rig.run_until(lambda: knows_deleted(host, picture), 10)
+    assert knows_deleted(third, picture)
+
+
 def test_what_is_not_kept_goes_to_another_unit_and_not_to_the_same_again_and_again():
     rig, origin, host, third = a_scene()
     picture = shoot(origin)
@@ -535,8 +551,8 @@ def test_r7_a_holder_that_only_the_record_names_is_asked_when_it_is_heard():
 
 def test_r7_where_no_inventory_comes_the_holders_that_records_name_are_asked():
     rig, origin, host, _third = a_scene(origin=SMALL)
-    pictures = [shoot(origin) for _ in range(4)]
-    rig.run_until(settled(origin, host), 60)
+    pictures = [shoot(origin) for _ in range(20)]  # three pages
+    rig.run_until(settled(origin, host), 200)
     rig.run_until(recorded(origin), 200)
     rig.loses = lambda said: isinstance(said.message, m.Inventory)
     new_card(origin)
