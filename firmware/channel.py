@@ -214,6 +214,10 @@ class Channel:
             self._grant = None
         self._left_s = None
 
+    def nothing_to_say(self) -> None:
+        """What was to be said has lapsed."""
+        self._left_s = None
+
     def over(self) -> None:
         """Nothing is left to be said in this turn."""
         self._turn = Turn.NONE

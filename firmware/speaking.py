@@ -144,6 +144,7 @@ class HalfDuplex:
         core, channel, now = self._core, self._channel, self._core.now
         outgoing = self._bursting or self._next_outgoing()
         if not core.outbox and outgoing is None:
+            channel.nothing_to_say()
             return False
         granted = outgoing is not None and channel.is_granted_by(outgoing.unit, now)
         turn = channel.turn(now, heard_at, urgent=bool(core.outbox) or granted)

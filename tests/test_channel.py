@@ -258,6 +258,14 @@ def test_the_window_grows_with_the_units_that_contend_and_shrinks_when_they_are_
     assert window_s(7, CONTENDS_S) <= most_s(URGENT_SLOTS + SLOTS_PER_UNIT)
 
 
+def test_what_has_lapsed_before_its_turn_sets_no_timer():
+    station = Station()
+    station.turn()
+    station.hears(to_us=True, airtime_s=0.07)
+    station.channel.nothing_to_say()
+    assert station.channel.deadline() is None
+
+
 def test_nothing_to_say_sets_no_timer():
     station = Station()
     assert station.channel.deadline() is None

@@ -261,8 +261,8 @@ def test_reserved_room_that_nobody_fills(world):
 
 def test_an_outbox_that_is_full(world):
     _, holder, _ = some_picture(world)
-    for _ in range(MAX_OUTBOX):
-        holder.on.core.say(1 if holder.unit != 1 else 2, NameAsk())
+    for unit in range(100, 100 + MAX_OUTBOX):
+        holder.on.core.say(unit, NameAsk())
     with pytest.raises(Violation, match=r"^outbox"):
         world.checks.bounds(holder)
 
