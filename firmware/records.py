@@ -154,7 +154,7 @@ class Records:
     def _say(self, page: Page) -> None:
         self.core.say(page.keeper, page.message)
         estimate = self.core.neighbours.heard_before(page.keeper).estimate
-        page.again_at = self.core.now + estimate.timeout_s(page.tries)
+        page.again_at = self.core.now + estimate.timeout_s(page.tries, len(page.message.encode()))
         page.tries += 1
 
     def on_kept(self, source: int, kept: m.RecordsKept) -> None:

@@ -358,6 +358,22 @@ def test_a_delete_is_pending_until_another_unit_has_the_tombstone():
     assert delete(origin, picture) == c.Done("deleted")
 
 
+@pytest.mark.parametrize("lost", [m.Records, m.RecordsKept])
+def test_a_page_or_its_answer_that_is_lost_is_soon_said_again(lost):
+    rig, origin, host = a_pair()
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    left = [2]
+
+    def loses(said):
+        if isinstance(said.message, lost):
+            left[0] -= 1
+        return isinstance(said.message, lost) and left[0] >= 0
+
+    rig.loses = loses
+    assert delete(origin, picture) == c.Done("deleted")
+
+
 def test_a_unit_that_is_just_up_waits_for_the_others_before_it_says_pending():
     rig, origin, host, _third = a_scene()
     picture, other = shoot(origin), shoot(origin)
