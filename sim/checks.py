@@ -237,6 +237,12 @@ class Checks:
             for copy in entry.copies
             if copy.owed and not self.hurts.is_hurt(copy.unit, entry.picture.id)
         ]
+        if any(n.hosting and not n.silent(machine.rig.now) for n in unit.core.neighbours):
+            found += [
+                f"nobody keeps the record of {unkept.entry.picture.id}"
+                for deleted in (True, False)
+                for unkept in machine.catalogue.unrecorded(e.Unrecorded(deleted, None, PAGE))
+            ]
         return found
 
     def _no_keep_can_come(self, picture: PictureId) -> bool:

@@ -135,6 +135,15 @@ def test_a_picture_costs_one_record_and_an_audit_none():
     assert not [said for said in rig.said if isinstance(said.message, m.RecordsAsk) and said.at > 1060]
 
 
+def test_a_unit_that_is_up_for_a_command_only_is_no_keeper():
+    rig, origin, _laptop = a_pair(host=Options(temporary=True))
+    picture = shoot(origin)
+    assert delete(origin, picture) == c.Done("pending")
+    rig.run_for(600)
+    assert [entry.picture.id for entry in lagging(origin)] == [picture.id]
+    assert not pushes(origin)
+
+
 def test_many_records_go_in_pages_and_tombstones_first():
     rig, origin, host, third = a_scene(origin=SMALL)
     host.power_cut()
