@@ -173,12 +173,16 @@ class Deletions:
 
     def tick(self) -> None:
         """Say again what is owed; tell people who have waited long enough."""
-        for unsure in [u for u in self._unsure if self.core.now >= u.until]:
-            self._unsure.remove(unsure)
-            self.core.done(unsure.ticket, "pending")
+        if self._unsure:
+            self._tell_unsure()
         if self._again_at is not None and self.core.now >= self._again_at:
             self._again_at = None
             self.core.run(self._say_again(), on_error=self._failed)
+
+    def _tell_unsure(self) -> None:
+        for unsure in [u for u in self._unsure if self.core.now >= u.until]:
+            self._unsure.remove(unsure)
+            self.core.done(unsure.ticket, "pending")
 
     def _failed(self, error: Exception) -> None:
         self._again_at = self.core.now + AGAIN_LONGEST_S
@@ -186,5 +190,7 @@ class Deletions:
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
+        if not self._unsure:
+            return self._again_at
         times = [unsure.until for unsure in self._unsure]
         return min(times if self._again_at is None else [*times, self._again_at], default=None)

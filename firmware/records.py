@@ -55,6 +55,7 @@ class Records:
         self._pages: dict[int, Page] = {}  # by keeper
         self._quiet_until: dict[int, float] = {}  # units that did not answer; of neighbours only
         self._refused: set[tuple[PictureId, int, int]] = set()  # id, version, unit
+        self._has_newest: dict[int, int] = {}  # units that keep no older version, as of so many changes
         self._more: set[bool] = set()  # kinds of records that wait until the pages under way are answered
         self._every_s = AGAIN_FIRST_S
         self._looking = False
@@ -71,7 +72,12 @@ class Records:
         now = self.core.now
         self._quiet_until = {unit: until for unit, until in self._quiet_until.items() if now < until}
         for neighbour in self._heard():
+            changes = self.core.record_changes
+            if self._has_newest.get(neighbour.unit) == changes:
+                continue
             stale = yield StaleRecords(neighbour.unit, self._rows)
+            if not stale:
+                self._has_newest[neighbour.unit] = changes
             fit = [entry for entry in stale if self._would_keep(entry, neighbour.unit)]
             if len(stale) == self._rows:
                 self._more |= {True, False}
@@ -177,6 +183,7 @@ class Records:
 
     def _confirmed(self, unit: int, card: int, versions: tuple[tuple[PictureId, int], ...], page: Page) -> Step:
         yield SaveRecorded(unit, card, versions)
+        self._has_newest.pop(unit, None)  # what it has confirmed may be old by now
         self._every_s = AGAIN_FIRST_S
         for deleted in self._more:
             self.core.record_due(0.0, deleted=deleted)
@@ -217,8 +224,10 @@ class Records:
                 self._quiet_until[unit] = now + self._every_s
                 self._later()
                 self._due(0.0)
+        if not self.core.records_due or self._looking:
+            return
         due = [deleted for deleted in (True, False) if now >= self.core.records_due.get(deleted, math.inf)]
-        if due and not self._looking:
+        if due:
             self._looking = True
             for deleted in due:
                 del self.core.records_due[deleted]
@@ -226,6 +235,8 @@ class Records:
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
+        if not self._pages and not self.core.records_due:
+            return None
         times = [page.again_at for page in self._pages.values()]
         if not self._looking:
             times += self.core.records_due.values()
