@@ -427,7 +427,7 @@ def _delete(state: Owner, named: tuple[int, ...]) -> Effects:
     entry = state.entry
     if entry.deleted:
         return ()
-    holders = {c.unit for c in entry.copies if c.open or c.listed} | ({*named} - {entry.picture.id.unit})
+    holders = {c.unit for c in entry.copies} | ({*named} - {entry.picture.id.unit})
     owed = tuple(Copy(unit, owed=True) for unit in sorted(holders))
     gone = replace(entry, deleted=True, file=File.GONE, copies=owed)
     drops = tuple(Say(Word.DROP, c.unit, state.next_attempt - 1) for c in owed)

@@ -38,7 +38,7 @@ class GetWhy(enum.IntEnum):
     NOT_HERE = 1
     BUSY = 2
     FAILED = 3  # its card failed, or the file there is not what was stored
-    DELETED = 4  # by a person
+    DELETED = 5  # by a person
 
 
 @dataclass(frozen=True, slots=True)
