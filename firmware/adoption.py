@@ -90,7 +90,7 @@ class Adoptions:
         if entry.picture.digest4 != hold.digest4:
             self.core.log("alarm", f"unit {source} holds another content under the id {hold.id}", hold.id, source)
             return
-        yield from self._named(entry, source, hold.attempt)
+        yield from self.named(entry, source, hold.attempt)
 
     def on_inventory(self, source: int, inventory: m.Inventory) -> None:
         """R7: a page of what a unit holds for us; the next page is asked for once this one is durable."""
@@ -129,7 +129,7 @@ class Adoptions:
         self._inventory_at[source] = (self.core.now + wait_s, None)
 
     def _inventory_row(self, source: int, row: m.InventoryRow) -> Step:
-        if not self._counts_up_to(row.picture.id, source):
+        if not self.counts_up_to(row.picture.id, source):
             return
         entry = yield from self.core.look_up(row.picture.id)
         if entry is None:  # commit it as known, then ask under a number of now
@@ -146,9 +146,9 @@ class Adoptions:
             told = replace(entry, picture=row.picture)
             yield from self.core.save(row.picture, entry, told)
             entry = told
-        yield from self._named(entry, source, row.attempt)
+        yield from self.named(entry, source, row.attempt)
 
-    def _counts_up_to(self, picture: PictureId, source: int) -> bool:
+    def counts_up_to(self, picture: PictureId, source: int) -> bool:
         """Whether we can have taken it; our own count then goes on after it, so that no id is used twice."""
         core = self.core
         if picture.card == core.card and picture.sequence > core.sequence:
@@ -159,7 +159,8 @@ class Adoptions:
             core.sequence = picture.sequence  # durable with its row
         return True
 
-    def _named(self, entry: Entry, unit: int, attempt: int) -> Step:
+    def named(self, entry: Entry, unit: int, attempt: int) -> Step:
+        """A unit is named as holder of a copy, by itself or by a record (R4): it is asked, or the copy dropped."""
         core = self.core
         if not entry.deleted and entry.copy_at(unit).listed != attempt:
             self._unlisted.add(unit)  # of a deleted one the row remembers what is owed
@@ -297,7 +298,7 @@ class Adoptions:
         yield from core.carry_out(entry.picture, entry, effects)
         after = yield from core.look_up(refuse.id)
         if after is not None and effects:
-            yield from self._named(after, adoption.unit, refuse.row_attempt)
+            yield from self.named(after, adoption.unit, refuse.row_attempt)
 
     def _under_way(self, picture: PictureId) -> set[int]:
         return {adoption.unit for adoption in self._all if adoption.picture.id == picture}

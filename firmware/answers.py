@@ -159,7 +159,11 @@ class Answers:
         picture = _picture(arguments)
         state = await self._told(lambda ticket: c.DeletePicture(ticket, picture))
         if state == "pending":
-            await reply.note(f"unit {picture.unit}, which took it, is told; until it has answered this is pending")
+            await reply.note(
+                "it is deleted here and its holders are told; until another unit keeps a note of that, this is pending"
+                if picture.unit == self.service.config.unit.id
+                else f"unit {picture.unit}, which took it, is told; until it has answered this is pending"
+            )
         await reply.row({"picture": str(picture), "state": state})
 
     # ------------------------------------------------------------ questions

@@ -8,6 +8,7 @@ CatalogueDamaged, after which the unit restarts and start-up rebuilds the catalo
     catalogue_database   one connection: transactions and questions
     catalogue_rows       entries as rows and back
     catalogue_pictures   the requests about pictures         catalogue_notes   partials, orders, decisions, names
+    catalogue_records    who keeps records of whose pictures
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable
 
 from firmware.catalogue_database import Database
 from firmware.catalogue_notes import Notes
-from firmware.catalogue_pictures import Pictures
+from firmware.catalogue_records import Records
 from firmware.catalogue_schema import CatalogueDamaged as CatalogueDamaged
 from firmware.catalogue_schema import mark_damaged
 from firmware.events import (
@@ -26,6 +27,7 @@ from firmware.events import (
     Counts,
     Decisions,
     Held,
+    KeptRecords,
     Lacking,
     LookUp,
     LookUpPartial,
@@ -41,18 +43,23 @@ from firmware.events import (
     SaveName,
     SaveOrder,
     SavePartial,
+    SaveRecollected,
+    SaveRecorded,
+    StaleRecords,
+    ThinRecords,
     Unchecked,
+    Unrecorded,
 )
 
 
-class Catalogue(Pictures, Notes):
+class Catalogue(Records, Notes):
     """The open catalogue of one unit."""
 
     def __init__(self, path: str, unit: int, *, wall: Callable[[], float] = time.time, read_only: bool = False) -> None:
         """path may be ":memory:". unit: own pictures are those it took. wall: Unix seconds, for partial rows."""
         self.path = path
         database = Database(path, read_only=read_only)
-        Pictures.__init__(self, database, unit)
+        Records.__init__(self, database, unit)
         Notes.__init__(self, database, wall)
         self._methods: dict[type, Callable[..., object]] = {
             LookUp: self.look_up,
@@ -74,6 +81,12 @@ class Catalogue(Pictures, Notes):
             Counts: self.counts,
             SaveName: self.save_name,
             SaveInventoried: self.save_inventoried,
+            Unrecorded: self.unrecorded,
+            StaleRecords: self.stale_records,
+            SaveRecorded: self.save_recorded,
+            KeptRecords: self.kept_records,
+            ThinRecords: self.thin_records,
+            SaveRecollected: self.save_recollected,
             Names: self.names,
         }
 

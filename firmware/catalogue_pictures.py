@@ -103,6 +103,9 @@ class Pictures:
         picture = entry.picture.id
         key, own = picture.encode(), picture.unit == self.unit
         row = rows.row_of(entry, own=own)
+        outdated = "UPDATE picture SET recorded = 0 WHERE id = ? AND recorded = 1 AND version <> ?"
+        if own and self._database.change(outdated, key, rows.signed(entry.version)):
+            self._database.change("UPDATE kept SET newest = 0 WHERE id = ?", key)
         if self._database.change(rows.UPDATE_PICTURE, *row, key) == 0:
             nth = self._database.counter("nth", 0) + 1
             self._database.set("nth", nth)
@@ -112,7 +115,7 @@ class Pictures:
             self._database.change(rows.INSERT_COPY, *rows.copy_row_of(key, copy))
 
     def _forget(self, picture: PictureId) -> None:
-        for table in ("picture", "copy", "decision"):
+        for table in ("picture", "copy", "kept", "decision"):
             self._database.change(f"DELETE FROM {table} WHERE id = ?", picture.encode())
 
     def lacking(self, request: Lacking) -> list[Entry]:
@@ -235,7 +238,9 @@ class Pictures:
         for priority, verified, number, _ in self._own_sums():
             own += number
             lacking += number if verified < (request.priority_copies if priority else request.copies) else 0
-        return Counted(own, self._held_sums()[0], lacking)
+        unsure = "SELECT count(*) FROM picture INDEXED BY unrecorded WHERE own = 1 AND recorded = 0 AND deleted = 1"
+        ((tombstones,), (orders,)) = self._database.all(f"{unsure} UNION ALL SELECT count(*) FROM delete_order")
+        return Counted(own, self._held_sums()[0], lacking, tombstones + orders)
 
     def own_bytes(self, copies: int, priority_copies: int) -> tuple[int, int]:
         """Bytes of own files here, and of those of them with enough verified copies."""

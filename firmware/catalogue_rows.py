@@ -28,7 +28,7 @@ _COUNTERS = {
 
 # The first never change for one id, so an update leaves them and their indexes; the last follow from the others.
 _FIXED = "id, own, origin, nth"
-_SAID = "size_bytes, sha256, priority, taken_at, taken_quality, file, attempt, kept, version, deleted"
+_SAID = "size_bytes, sha256, priority, taken_at, taken_quality, file, attempt, kept, version, deleted, named, doubted"
 _DERIVED = "verified, doubt, owed"
 _COPY = "unit, open, listed, suspect, owed, proof, verified_at, verified_boot, verified_monotonic"
 
@@ -41,8 +41,8 @@ SELECT_PICTURE = f"SELECT {_SAID} FROM picture WHERE id = ?"
 SELECT_COPIES = f"SELECT {_COPY} FROM copy WHERE id = ? ORDER BY unit"
 UPDATE_PICTURE = f"UPDATE picture SET ({_SAID}, {_DERIVED}) = ({_marks(_SAID)}, {_marks(_DERIVED)}) WHERE id = ?"
 INSERT_PICTURE = (
-    f"INSERT INTO picture ({_FIXED}, {_SAID}, {_DERIVED}) "
-    f"VALUES ({_marks(_FIXED)}, {_marks(_SAID)}, {_marks(_DERIVED)})"
+    f"INSERT INTO picture ({_FIXED}, {_SAID}, {_DERIVED}, recorded) "
+    f"VALUES ({_marks(_FIXED)}, {_marks(_SAID)}, {_marks(_DERIVED)}, 0)"
 )
 INSERT_COPY = f"INSERT INTO copy (id, {_COPY}) VALUES (?, {_marks(_COPY)})"
 
@@ -96,6 +96,7 @@ def row_of(entry: Entry, *, own: bool) -> Row:
     """Values for UPDATE_PICTURE, and for INSERT_PICTURE after the fixed ones; own: this unit is the origin."""
     picture = entry.picture
     assert own or not entry.copies, "only the origin knows copies"
+    assert not own or not entry.named, "the origin has a list of its own"
     assert not own or entry.attempt is None, "an own picture is not held"
     no_copy = entry.file is File.GONE and not entry.listed
     doubt = own and not entry.deleted and (no_copy or any(c.open or c.suspect for c in entry.copies))
@@ -111,6 +112,8 @@ def row_of(entry: Entry, *, own: bool) -> Row:
         entry.kept,
         signed(entry.version),
         entry.deleted,
+        b"".join(unit.to_bytes(2, "big") for unit in entry.named),
+        entry.doubted,
         len(entry.verified),
         doubt,
         owed,
@@ -135,7 +138,7 @@ def copy_row_of(key: bytes, copy: Copy) -> Row:
 
 def entry_of(key: bytes, row: Row, copies: list[Row]) -> Entry:
     """From what SELECT_PICTURE and SELECT_COPIES gave."""
-    size_bytes, sha256, priority, taken_at, quality, file, attempt, kept, version, deleted = row
+    size_bytes, sha256, priority, taken_at, quality, file, attempt, kept, version, deleted, named, doubted = row
     picture = Picture(
         PictureId.decode(key),
         _whole(size_bytes, 0, _MAX_BYTES),
@@ -152,7 +155,16 @@ def entry_of(key: bytes, row: Row, copies: list[Row]) -> Entry:
         version=_number(version),
         deleted=_flag(deleted),
         copies=tuple(_copy_of(row) for row in copies),
+        named=_units(named),
+        doubted=_whole(doubted, 0, len(named) // 2),
     )
+
+
+def _units(value: object) -> tuple[int, ...]:
+    """Two bytes each."""
+    if type(value) is not bytes or len(value) % 2:
+        raise ValueError(f"{value!r} where units belong")
+    return tuple(int.from_bytes(value[at : at + 2], "big") for at in range(0, len(value), 2))
 
 
 def _copy_of(row: Row) -> Copy:

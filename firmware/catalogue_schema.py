@@ -27,7 +27,8 @@ class CatalogueDamaged(CardError):
 # file's user_version is the number of steps it has seen. Ids are 8-byte BLOBs (they sort as ids do); 64-bit numbers are
 # kept as signed ones. nth counts the pictures that this catalogue came to know: "oldest first". own, verified, doubt
 # and owed follow from the entry and are kept for the partial indexes, so that no request reads more rows than it
-# answers with.
+# answers with. named: two bytes a unit. kept: which units keep a record of an own picture, newest: of its version of
+# now; recorded: one of them does. keeper: the card number under which a unit confirmed the last record.
 # STRICT and the CHECKs are for integrity_check: they are how it finds a value that a worn card has changed. They allow
 # what catalogue_rows can read, and what any peer may send.
 STEPS = (
@@ -50,7 +51,9 @@ STEPS = (
         file INTEGER NOT NULL CHECK (file BETWEEN 0 AND 2),
         attempt INTEGER CHECK (attempt IS NULL OR own = 0), kept INTEGER NOT NULL CHECK (kept IN (0, 1)),
         version INTEGER NOT NULL, deleted INTEGER NOT NULL CHECK (deleted IN (0, 1)),
-        verified INTEGER NOT NULL, doubt INTEGER NOT NULL, owed INTEGER NOT NULL
+        named BLOB NOT NULL CHECK (length(named) % 2 = 0), doubted INTEGER NOT NULL CHECK (doubted >= 0),
+        verified INTEGER NOT NULL, doubt INTEGER NOT NULL, owed INTEGER NOT NULL,
+        recorded INTEGER NOT NULL CHECK (recorded IN (0, 1))
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX own_here ON picture (priority, verified, nth, size_bytes) WHERE own = 1 AND deleted = 0 AND file > 0;
     CREATE INDEX doubt ON picture (id) WHERE doubt = 1;
@@ -61,6 +64,19 @@ STEPS = (
     CREATE INDEX here ON picture (id) WHERE file > 0;
     CREATE INDEX living ON picture (id) WHERE deleted = 0;
     CREATE INDEX taken ON picture (origin, taken_at, id) WHERE deleted = 0 AND taken_at IS NOT NULL;
+    CREATE INDEX unrecorded ON picture (deleted, id) WHERE own = 1 AND recorded = 0;
+    CREATE INDEX record ON picture (id) WHERE own = 0 AND version <> 0;
+    CREATE INDEX known ON picture (deleted, origin, nth) WHERE own = 0 AND attempt IS NULL;
+    CREATE TABLE kept (
+        id BLOB NOT NULL CHECK (length(id) = 8), unit INTEGER NOT NULL CHECK (unit BETWEEN 0 AND 65535),
+        newest INTEGER NOT NULL CHECK (newest IN (0, 1)),
+        PRIMARY KEY (id, unit)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX kept_at ON kept (unit, newest, id);
+    CREATE TABLE keeper (
+        unit INTEGER PRIMARY KEY CHECK (unit BETWEEN 0 AND 65535),
+        card INTEGER NOT NULL CHECK (card BETWEEN 0 AND 65535)
+    ) STRICT;
     CREATE TABLE copy (
         id BLOB NOT NULL CHECK (length(id) = 8), unit INTEGER NOT NULL CHECK (unit BETWEEN 0 AND 65535),
         open INTEGER NOT NULL, listed INTEGER NOT NULL,
@@ -86,6 +102,7 @@ STEPS = (
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE name (unit INTEGER PRIMARY KEY CHECK (unit BETWEEN 0 AND 65535), name TEXT NOT NULL) STRICT;
     CREATE TABLE inventoried (unit INTEGER PRIMARY KEY CHECK (unit BETWEEN 0 AND 65535)) STRICT;
+    CREATE TABLE recollected (unit INTEGER PRIMARY KEY CHECK (unit BETWEEN 0 AND 65535)) STRICT;
     """,
 )
 

@@ -202,5 +202,6 @@ _REFUSED = {
     m.GetWhy.NOT_HERE: "does not have it any more",
     m.GetWhy.BUSY: "is busy with other read-outs",
     m.GetWhy.FAILED: "cannot read it from its card",
+    m.GetWhy.DELETED: "knows that it was deleted",
 }
 _NO_PREVIEW = _REFUSED | {m.GetWhy.NOT_HERE: "has no preview of it"}

@@ -53,6 +53,11 @@ class Settings:
     beacon_s: float = 60.0  # 40 bytes a minute cost no link of a few units anything
 
 
+RECORD_WAIT_S = 60.0
+"""What the record of a picture says is told to a keeper so long after a change: a picture of 200 kB takes 20 s of a
+115200 line to its first holder, so that one page tells what became of several shots."""
+
+
 class Core:
     """Shared by the parts of one unit; `now` is set by the unit before anything is handled."""
 
@@ -80,6 +85,9 @@ class Core:
         self.answer_at: float | None = None  # when the sender of the message at hand expects an answer; None: any time
         self.asked_for_bytes: dict[tuple[int, int], int] = {}  # unit, handle -> what may follow our report at once
         self._query = rng.randrange(2**16)
+        self._page = rng.randrange(1, 2**16)
+        self.record_changes = 0  # of own records since the start
+        self.records_due: dict[bool, float] = {}  # when own tombstones (True), other records, are looked for that lag
         self.relieving = False
         self.unlinking = 0  # files whose rows are gone and that are being removed
         self.changed = True  # something that a decision looks at has changed since the last look
@@ -126,6 +134,16 @@ class Core:
         """Number of a question to others, and so of its answers; 65536 different ones."""
         self._query = (self._query + 1) % 2**16
         return self._query
+
+    def new_page(self) -> int:
+        """Number of a page of records, or of a question for some: 1 to 65535."""
+        self._page = self._page % 65_535 + 1
+        return self._page
+
+    def record_due(self, within_s: float, *, deleted: bool) -> None:
+        """Own tombstones (deleted), or other records, lag behind or may: they are looked for within so many seconds."""
+        due = self.now + within_s
+        self.records_due[deleted] = min(due, self.records_due.get(deleted, due))
 
     # ------------------------------------------------------------ durable steps
 
@@ -207,6 +225,9 @@ class Core:
         self.changed = True
         size = picture.size_bytes
         was, will = _has_file(old), _has_file(new)
+        if picture.id.unit == self.unit and new is not None and (old is None or old.version != new.version):
+            self.record_changes += 1
+            self.record_due(0.0 if new.deleted else RECORD_WAIT_S, deleted=new.deleted)
         if picture.id.unit == self.unit:
             self.room.own_bytes += size * (will - was)
             self.room.cache_bytes += size * (self.is_cache(new) - self.is_cache(old))

@@ -1,16 +1,24 @@
-"""Deleting a picture everywhere: tombstones at the origin, orders forwarded from elsewhere (HANDOVER R6)."""
+"""Deleting a picture everywhere: tombstones at the origin, orders forwarded from elsewhere (HANDOVER R6).
+
+A delete is sure once another unit has the tombstone (firmware/records.py): until then a lost card could bring the
+picture back.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from firmware import handover
 from firmware import messages as m
 from firmware.core import Core
 from firmware.dispersal import Dispersals
 from firmware.errors import Refused
-from firmware.events import Orders, Owed, SaveOrder
+from firmware.events import Orders, Owed, SaveOrder, Unrecorded
 from firmware.finding import Findings
 from firmware.handover import Owner
+from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import Entry, File, Picture, PictureId
+from firmware.record_rows import page_of
 from firmware.steps import Step
 from hal.errors import DandelionError
 
@@ -18,6 +26,17 @@ AGAIN_FIRST_S, AGAIN_LONGEST_S = 15.0, 24 * 3600.0
 """DROPs still owed and orders not yet confirmed are said again so often, ever more seldom, up to daily. Guesses."""
 PAGE = 16
 """Tombstones or orders handled in one turn."""
+SURE_WAIT_S = 5.0
+"""A person's order waits so long for another unit to have the tombstone, then is told to be pending. Guess."""
+MAX_UNSURE = 64
+"""Orders that wait so at once; one more is told at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsure:
+    ticket: int
+    picture: PictureId
+    until: float
 
 
 class Deletions:
@@ -31,6 +50,7 @@ class Deletions:
         self._every_s = AGAIN_FIRST_S
         self._after: PictureId | None = None  # of tombstones
         self._after_order: PictureId | None = None
+        self._unsure: list[_Unsure] = []
 
     def delete(self, ticket: int, picture: PictureId) -> None:
         """A person's order."""
@@ -43,13 +63,17 @@ class Deletions:
         core = self.core
         entry = yield from core.look_up(picture)
         if picture.unit != core.unit:
-            if entry is not None:
+            if entry is not None and entry.deleted:
+                core.done(ticket, "deleted")
+            elif entry is not None:
                 yield from self._forward(ticket, entry.picture)
             else:
                 self._findings.find(picture, lambda found, why: self._found(ticket, picture, found, why))
         elif entry is not None:
-            yield from self._bury(entry)
-            core.done(ticket, "deleted")
+            yield from self.bury(entry, handover.Delete())
+            before = PictureId(picture.unit, picture.card, picture.sequence - 1) if picture.sequence else None
+            unkept = yield Unrecorded(deleted=True, after=before, limit=1)
+            self._tell(ticket, picture, sure=not any(one.entry.picture.id == picture for one in unkept))
         else:
             core.failed(ticket, Refused(f"picture {picture} was never taken here", did="nothing was deleted"))
 
@@ -68,11 +92,33 @@ class Deletions:
         self.soon()
         self.core.done(ticket, "pending")
 
-    def _bury(self, entry: Entry) -> Step:
+    def _tell(self, ticket: int, picture: PictureId, *, sure: bool) -> None:
+        """Deleted; pending while no other unit has the tombstone (R6), which a moment's patience may change.
+
+        A unit that is just up, perhaps for this command alone, has yet to hear the others.
+        """
+        core = self.core
+        until = core.started + FIRST_NEIGHBOUR_S
+        if any(n.hosting and not n.silent(core.now) for n in core.neighbours):
+            until = max(until, core.now + SURE_WAIT_S)
+        if sure:
+            core.done(ticket, "deleted")
+        elif until > core.now and len(self._unsure) < MAX_UNSURE:
+            self._unsure.append(_Unsure(ticket, picture, until))
+        else:
+            core.done(ticket, "pending")
+
+    def sure(self, picture: PictureId) -> None:
+        """Another unit has this tombstone on its card."""
+        for unsure in [u for u in self._unsure if u.picture == picture]:
+            self._unsure.remove(unsure)
+            self.core.done(unsure.ticket, "deleted")
+
+    def bury(self, entry: Entry, event: handover.Delete | handover.Buried) -> Step:
         """The tombstone, durable; then unlink and DROPs."""
         core, pid = self.core, entry.picture.id
         self._dispersals.forget(pid)
-        effects = handover.owner(Owner(entry, core.next_attempt), handover.Delete())
+        effects = handover.owner(Owner(entry, core.next_attempt), event)
         yield from core.carry_out(entry.picture, entry, effects)
         if entry.file is File.GONE:
             yield from core.unlink(entry.picture, keep_preview=False)  # no file was left, but its preview was
@@ -89,14 +135,8 @@ class Deletions:
         entry = yield from self.core.look_up(delete.id)
         if entry is None or entry.picture.sha256 != delete.sha256:
             return
-        yield from self._bury(entry)
-        version = entry.version + 1
-        self.core.say(source, m.Record(delete.id, version, True, delete.sha256, ()))
-
-    def on_record(self, source: int, record: m.Record) -> None:
-        """The origin's tombstone: the order has been carried out."""
-        if record.deleted and source == record.id.unit:
-            self.core.run(self.core.fetch(SaveOrder(record.id, record.sha256, done=True)), record.id)
+        yield from self.bury(entry, handover.Delete())
+        self.core.say(source, page_of(0, [m.Tombstone(delete.id, entry.picture.size_bytes, delete.sha256, ())]))
 
     def soon(self) -> None:
         """Something is owed, or a unit is there (again)."""
@@ -132,10 +172,17 @@ class Deletions:
         self._every_s = min(2 * self._every_s, AGAIN_LONGEST_S)
 
     def tick(self) -> None:
-        """Say again what is owed."""
+        """Say again what is owed; tell people who have waited long enough."""
+        if self._unsure:
+            self._tell_unsure()
         if self._again_at is not None and self.core.now >= self._again_at:
             self._again_at = None
             self.core.run(self._say_again(), on_error=self._failed)
+
+    def _tell_unsure(self) -> None:
+        for unsure in [u for u in self._unsure if self.core.now >= u.until]:
+            self._unsure.remove(unsure)
+            self.core.done(unsure.ticket, "pending")
 
     def _failed(self, error: Exception) -> None:
         self._again_at = self.core.now + AGAIN_LONGEST_S
@@ -143,4 +190,7 @@ class Deletions:
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
-        return self._again_at
+        if not self._unsure:
+            return self._again_at
+        times = [unsure.until for unsure in self._unsure]
+        return min(times if self._again_at is None else [*times, self._again_at], default=None)

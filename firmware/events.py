@@ -339,11 +339,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Result of Counts: own pictures with the file here, pictures held for others, own ones that lack copies."""
+    """Result of Counts: own pictures with the file here, pictures held for others, own ones that lack copies; deletes
+    that are not sure yet: own tombstones that no other unit keeps, orders that their origins have not answered."""
 
     own: int
     held: int
     lacking: int
+    deletes_pending: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +359,79 @@ class SaveName:
 @dataclass(frozen=True, slots=True)
 class SaveInventoried:
     """This unit's INVENTORY has been taken in whole: it need not be asked again (R7). Result: None, after COMMIT."""
+
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """Own records whose newest version no other unit keeps; deleted: the tombstones among them, or the others.
+
+    Result: list[Unkept] with ids above `after`, ascending.
+    """
+
+    deleted: bool
+    after: PictureId | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unkept:
+    """One of them; keepers: units that keep an older version of it."""
+
+    entry: Entry
+    keepers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StaleRecords:
+    """Own records of which this unit keeps an older version. Result: list[Entry], ids ascending."""
+
+    unit: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRecorded:
+    """This unit keeps our records of these versions, on the card of this number; under another one it has lost what it
+    had confirmed before. Result: None, after COMMIT."""
+
+    unit: int
+    card: int
+    versions: tuple[tuple[PictureId, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRecords:
+    """Records of this other unit's pictures that are kept here, ids above `after`, ascending. Result: list[Entry]."""
+
+    owner: int
+    after: PictureId | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThinRecords:
+    """Let the oldest living records of others' pictures go that are more than so many; not where a file is held.
+
+    Result: RecordCount, of what is left.
+    """
+
+    most: int
+    most_per_origin: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCount:
+    """Pictures of others known by a record alone: living ones, and tombstones."""
+
+    records: int
+    tombstones: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRecollected:
+    """All records of ours that this unit keeps have been taken in (R7). Result: None, after COMMIT."""
 
     unit: int
 
@@ -400,6 +475,12 @@ CatalogueRequest = (
     | Counts
     | SaveName
     | SaveInventoried
+    | Unrecorded
+    | StaleRecords
+    | SaveRecorded
+    | KeptRecords
+    | ThinRecords
+    | SaveRecollected
     | Names
 )
 Request = TakePicture | CardRequest | CatalogueRequest
@@ -423,6 +504,8 @@ class Memory:
     largest_bytes: int  # the largest of the latest own pictures, 0 if none
     new_catalogue: bool  # made anew at this start
     inventoried: frozenset[int] = frozenset()  # units whose INVENTORY this catalogue has taken in (R7)
+    recollected: frozenset[int] = frozenset()  # units whose records of our pictures it has taken in (R7)
+    keepers: tuple[tuple[int, int], ...] = ()  # units that confirmed records of ours, with their card numbers then
     lost_held: tuple[Entry, ...] = ()  # held rows whose file was missing, removed: tell their origins LOST
 
 

@@ -47,9 +47,11 @@ class Findings:
                 self._end(finding, Picture(at.id, at.size_bytes, at.sha256), "")
 
     def on_unknown(self, source: int, unknown: m.Unknown) -> None:
-        """It does not know."""
+        """It does not know, or knows that it is no more."""
         for finding in self._asked(unknown.asker, unknown.query, unknown.id):
             finding.search.on_answer(source, knows=False)
+            if unknown.deleted:
+                self._end(finding, None, "it was deleted already")
         self.tick()
 
     def _asked(self, asker: int, query: int, picture: PictureId) -> list[_Finding]:

@@ -229,7 +229,7 @@ class _Check:
         else:
             if self._repair:
                 self._store.sync_place(path)
-                self._catalogue.save(Save(entries=(Entry(Picture(picture, *found), File.WHOLE),)))
+                self._catalogue.save(Save(entries=(Entry(Picture(picture, *found), File.WHOLE, version=1),)))
             yield Finding(Kind.LEFTOVER, picture, path, "is whole, but not in the catalogue", self._repair)
 
     def _measured(self, path: str) -> tuple[tuple[int, bytes] | None, str]:

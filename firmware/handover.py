@@ -81,6 +81,13 @@ class CheckRoom:
 
 
 @dataclass(frozen=True, slots=True)
+class TellTombstone:
+    """A person deleted what this unit asks room for: it has forgotten that, and is told its own tombstone (R6)."""
+
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Withdraw:
     """End the reservation of this attempt, if there is one; the .part stays to resume from."""
 
@@ -94,7 +101,7 @@ class Alarm:
     text: str
 
 
-Effect = Commit | Say | Unlink | PutAside | PutFile | CheckRoom | Withdraw | Alarm
+Effect = Commit | Say | Unlink | PutAside | PutFile | CheckRoom | TellTombstone | Withdraw | Alarm
 Effects = tuple[Effect, ...]
 
 
@@ -202,11 +209,68 @@ class Delete:
     """A person's order, at the origin (R6)."""
 
 
-OwnerEvent = Place | Accepted | Receipt | Stale | Abandon | Named | Gone | Audited | Evict | Recalled | Rotten | Delete
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A record of ours was heard from a unit that keeps it: a version of what our own list said (R6, R7)."""
+
+    version: int
+    said: Said
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """A tombstone of ours was heard from a unit that keeps it; owed: holders that had not dropped it then (R6)."""
+
+    owed: tuple[int, ...]
+
+
+OwnerEvent = (
+    Place
+    | Accepted
+    | Receipt
+    | Stale
+    | Abandon
+    | Named
+    | Gone
+    | Audited
+    | Evict
+    | Recalled
+    | Rotten
+    | Delete
+    | Recorded
+    | Buried
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an origin's record says, but for its version: whether it is deleted, else holders with their suspicion."""
+
+    deleted: bool
+    holders: tuple[tuple[int, bool], ...]
+
+
+def said_by(entry: Entry) -> Said:
+    """What the record of an own picture says now. A tombstone says no more than that it is one."""
+    listed = () if entry.deleted else tuple((copy.unit, copy.suspect) for copy in entry.listed)
+    return Said(entry.deleted, listed)
 
 
 def owner(state: Owner, event: OwnerEvent) -> Effects:
-    """The effects of one event at the origin; () where the event changes nothing and asks for nothing."""
+    """The effects of one event at the origin; () where the event changes nothing and asks for nothing.
+
+    The version goes up with each change of what the record says, and with nothing else (R6).
+    """
+    return tuple(_versioned(state.entry, effect) for effect in _owner(state, event))
+
+
+def _versioned(before: Entry, effect: Effect) -> Effect:
+    if not isinstance(effect, Commit) or effect.entry is None or said_by(effect.entry) == said_by(before):
+        return effect
+    return replace(effect, entry=replace(effect.entry, version=before.version + 1))
+
+
+def _owner(state: Owner, event: OwnerEvent) -> Effects:
     match event:
         case Place(unit):
             return _place(state, unit)
@@ -232,11 +296,15 @@ def owner(state: Owner, event: OwnerEvent) -> Effects:
         case Evict():
             return _evict(state, event)
         case Recalled():
-            return () if state.entry.deleted else (Commit(_raised(replace(state.entry, file=File.WHOLE))),)
+            return () if state.entry.deleted else (Commit(replace(state.entry, file=File.WHOLE)),)
         case Rotten():
-            return (Commit(_raised(replace(state.entry, file=File.GONE))), PutAside())
+            return (Commit(replace(state.entry, file=File.GONE)), PutAside())
         case Delete():
-            return _delete(state)
+            return _delete(state, ())
+        case Recorded(version, said):
+            return _recorded(state.entry, version, said)
+        case Buried(owed):
+            return _delete(state, owed)
 
 
 def may_drop(state: Owner, unit: int, attempt: int, wanted: int) -> bool:
@@ -278,7 +346,7 @@ def _accepted(state: Owner, event: Accepted) -> Effects:
         return (Say(Word.PARTS, event.unit, event.attempt),)
     if event.nothing_missing:  # R4: no bytes here to check a proof with
         listed = replace(copy, open=0, listed=event.attempt, suspect=True, proof=b"", verified_at=None)
-        return (Commit(_raised(_with_copy(entry, listed))), Say(Word.KEEP, event.unit, event.attempt))
+        return (Commit(_with_copy(entry, listed)), Say(Word.KEEP, event.unit, event.attempt))
     return (Commit(_with_copy(entry, replace(copy, open=0))),)
 
 
@@ -288,7 +356,7 @@ def _receipt(state: Owner, event: Receipt) -> Effects:
     if not copy.open or copy.open != event.attempt or not event.proof_right or state.entry.deleted:
         return ()
     proved = _proved(replace(copy, open=0, listed=event.attempt, proof=event.proof), event.stamp)
-    return (Commit(_raised(_with_copy(state.entry, proved))), Say(Word.KEEP, event.unit, event.attempt))
+    return (Commit(_with_copy(state.entry, proved)), Say(Word.KEEP, event.unit, event.attempt))
 
 
 def _named(state: Owner, event: Named) -> Effects:
@@ -328,7 +396,7 @@ def _placed(state: Owner, unit: int, raised: Effects) -> Effects:
 def _gone(state: Owner, unit: int, attempt: int) -> Effects:
     copy = state.entry.copy_at(unit)
     if copy.listed and copy.listed == attempt:
-        return (Commit(_raised(_with_copy(state.entry, replace(copy, suspect=True)))),)
+        return (Commit(_with_copy(state.entry, replace(copy, suspect=True))),)
     if copy.owed:
         return (Commit(_with_copy(state.entry, replace(copy, owed=False))),)
     return ()
@@ -340,8 +408,8 @@ def _audited(state: Owner, event: Audited) -> Effects:
     if not copy.listed or copy.listed != event.attempt:
         return ()
     if not event.right:
-        return () if copy.suspect else (Commit(_raised(_with_copy(state.entry, replace(copy, suspect=True)))),)
-    return (Commit(_raised(_with_copy(state.entry, _proved(copy, event.stamp)))),)
+        return () if copy.suspect else (Commit(_with_copy(state.entry, replace(copy, suspect=True))),)
+    return (Commit(_with_copy(state.entry, _proved(copy, event.stamp))),)
 
 
 def _evict(state: Owner, event: Evict) -> Effects:
@@ -351,19 +419,29 @@ def _evict(state: Owner, event: Evict) -> Effects:
     if entry.file is File.GONE or entry.deleted or len(proved) < max(1, event.needed):
         return ()
     closed = tuple(replace(c, open=0) for c in entry.copies)
-    return (Commit(_raised(replace(entry, file=File.GONE, copies=_without_blanks(closed)))), Unlink())
+    return (Commit(replace(entry, file=File.GONE, copies=_without_blanks(closed))), Unlink())
 
 
-def _delete(state: Owner) -> Effects:
-    """R6: the tombstone, with every holder still owed a DROP, is durable before anything goes."""
+def _delete(state: Owner, named: tuple[int, ...]) -> Effects:
+    """R6: the tombstone, with every holder still owed a DROP, is durable before anything goes. named: by a record."""
     entry = state.entry
     if entry.deleted:
         return ()
-    owed = tuple(Copy(c.unit, owed=True) for c in entry.copies if c.open or c.listed)
-    gone = _raised(replace(entry, deleted=True, file=File.GONE, copies=owed))
+    holders = {c.unit for c in entry.copies} | ({*named} - {entry.picture.id.unit})
+    owed = tuple(Copy(unit, owed=True) for unit in sorted(holders))
+    gone = replace(entry, deleted=True, file=File.GONE, copies=owed)
     drops = tuple(Say(Word.DROP, c.unit, state.next_attempt - 1) for c in owed)
     unlink: Effects = () if entry.file is File.GONE else (Unlink(),)
     return (Commit(gone), *unlink, *drops)
+
+
+def _recorded(entry: Entry, version: int, said: Said) -> Effects:
+    """R6: what was once said only raises our version above it: the list is ours, and no record writes it."""
+    if version >= entry.version + FARTHEST_JUMP:
+        return (Alarm(f"version {version} of the record of picture {entry.picture.id} was heard, far above our own"),)
+    if entry.deleted or version < entry.version or (version, said) == (entry.version, said_by(entry)):
+        return ()
+    return (Commit(replace(entry, version=version + 1)),)
 
 
 def _commit_with_next(entry: Entry, state: Owner, heard: int) -> Effects:
@@ -383,11 +461,6 @@ def _proved(copy: Copy, stamp: Stamp) -> Copy:
         verified_boot=stamp.boot,
         verified_monotonic=stamp.monotonic_s,
     )
-
-
-def _raised(entry: Entry) -> Entry:
-    """The record's version goes up at each change of what it says (R6)."""
-    return replace(entry, version=entry.version + 1)
 
 
 def _with_copy(entry: Entry, copy: Copy) -> Entry:
@@ -452,12 +525,13 @@ HostEvent = Asked | AllHere | EndHeard | KeepHeard | DropHeard | FileLost
 
 
 def host(row: Entry | None, event: HostEvent) -> Effects:
-    """The effects of one event at a host; row: what is held here of this picture."""
+    """The effects of one event at a host; row: what is held, or known by a record (attempt None), of this picture."""
     match event:
         case Asked():
             return _asked(row, event)
         case AllHere(picture, attempt):
-            held = Entry(picture=picture, file=File.WHOLE, attempt=attempt)
+            known = row if row is not None and row.picture.sha256 == picture.sha256 else Entry(picture, File.WHOLE)
+            held = replace(known, picture=picture, file=File.WHOLE, attempt=attempt)
             return (PutFile(), Commit(held), Say(Word.STORED, picture.id.unit, attempt))
         case EndHeard(attempt):
             if row is None or row.attempt != attempt:
@@ -472,18 +546,20 @@ def host(row: Entry | None, event: HostEvent) -> Effects:
         case FileLost(owner_unit):
             if row is None or row.attempt is None:
                 return ()
-            return (Commit(None), PutAside(), Say(Word.LOST, owner_unit, row.attempt))
+            return (Commit(row.without_file), PutAside(), Say(Word.LOST, owner_unit, row.attempt))
 
 
 def _asked(row: Entry | None, event: Asked) -> Effects:
-    """H1 and H2."""
-    if row is None or row.attempt is None:
+    """H1 and H2. A copy that is held obeys REQUEST even under a tombstone: so its origin learns its number."""
+    if row is None:
         return (CheckRoom(),)
     if not event.same_content:
         return (
             Say(Word.REFUSE_CONFLICT, event.owner, event.attempt),
             Alarm(f"unit {event.owner} asks for room for another content of picture {row.picture.id}"),
         )
+    if row.attempt is None:
+        return (TellTombstone(event.owner),) if row.deleted else (CheckRoom(),)
     if event.attempt < row.attempt:
         return (Say(Word.REFUSE_STALE, event.owner, event.attempt),)
     if event.attempt == row.attempt:
@@ -498,4 +574,4 @@ def _drop_heard(row: Entry | None, event: DropHeard) -> Effects:
         return (Withdraw(event.attempt), Say(Word.LOST, event.owner, event.attempt))
     if row.attempt == UNKNOWN_ATTEMPT or event.attempt < row.attempt:
         return ()
-    return (Commit(None), Unlink(), Say(Word.LOST, event.owner, event.attempt))
+    return (Commit(row.without_file), Unlink(), Say(Word.LOST, event.owner, event.attempt))

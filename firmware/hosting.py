@@ -27,6 +27,7 @@ from firmware.handles import Handles
 from firmware.held import HeldCopies
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.ranges import RangeSet
+from firmware.record_rows import page_of, row_of
 from firmware.reporting import say_report
 from firmware.spacing import EXPIRED_EVERY_S, AtMostEvery
 from firmware.states import State
@@ -136,13 +137,17 @@ class Hostings:
         entry = yield from self.core.look_up(picture.id)
         if entry is not None and entry.attempt is not None and entry.file is File.UNCHECKED:
             entry = yield from self.held.check(entry)
-        row = entry if entry is not None and entry.attempt is not None else None
-        same = row is None or (row.picture.sha256 == picture.sha256 and row.picture.size_bytes == picture.size_bytes)
-        effects = handover.host(row, handover.Asked(source, hosting.attempt, same))
+        same = entry is None or entry.picture.sha256 == picture.sha256
+        if entry is not None and entry.attempt is not None:
+            same = same and entry.picture.size_bytes == picture.size_bytes
+        effects = handover.host(entry, handover.Asked(source, hosting.attempt, same))
         if effects == (handover.CheckRoom(),):
             states.hosting.move(hosting, "read")
             yield from self._reserve(hosting)
             return
+        if entry is not None and effects == (handover.TellTombstone(source),):
+            self.core.say(source, page_of(0, [row_of(entry)]))
+            effects = ()
         said = yield from self.core.carry_out(picture, entry, effects)
         if said:
             states.hosting.move(hosting, "known")
@@ -324,7 +329,7 @@ class Hostings:
         core, picture = self.core, hosting.picture
         proof = b""
         before = yield from core.look_up(picture.id)
-        for effect in handover.host(None, handover.AllHere(picture, hosting.attempt)):
+        for effect in handover.host(before, handover.AllHere(picture, hosting.attempt)):
             match effect:
                 case handover.PutFile():
                     found = yield FinishPart(picture, hosting.nonce)

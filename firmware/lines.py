@@ -113,11 +113,13 @@ def status(row: Fields) -> str:
     """This unit, some lines."""
     radio, pictures = row.get("radio") or {}, row.get("pictures") or {}
     known = ", ".join(f"{_text(pictures.get(kind))} {kind}" for kind in ("own", "held", "lacking"))
+    unsure = row.get("deletes_pending")
     lines = [
         f"unit      {_text(row.get('unit'))} {_text(row.get('name'))}, boot {_text(row.get('boot'))}"
         + (", up for the time of a command" if row.get("temporary") else ""),
         f"card      {_card(row)}",
-        f"pictures  {known}; {_text(row.get('waiting_shots'))} shots waiting",
+        f"pictures  {known}; {_text(row.get('waiting_shots'))} shots waiting"
+        + (f", {_text(unsure)} deletes pending" if unsure else ""),
         f"camera    {_text(row.get('camera'))}",
         f"radio     {_radio(radio)}",
     ]

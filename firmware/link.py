@@ -10,7 +10,16 @@ import struct
 from dataclasses import dataclass
 
 from firmware.errors import DamagedPacket, UnknownVersion
-from firmware.messages import MAX_PART_BYTES, Message, Part, decode, inventory_rows_that_fit, kind_of, ranges_that_fit
+from firmware.messages import (
+    MAX_PART_BYTES,
+    Message,
+    Part,
+    decode,
+    inventory_rows_that_fit,
+    kind_of,
+    ranges_that_fit,
+    records_that_fit,
+)
 from firmware.pictures import EVERYONE, MAX_UNIT
 from firmware.seal import MAX_PEERS, Seal
 
@@ -150,11 +159,16 @@ class Link:
         """Rows that fit an INVENTORY."""
         return inventory_rows_that_fit(self.message_room_bytes)
 
+    @property
+    def most_records(self) -> int:
+        """Rows that fit a RECORDS."""
+        return records_that_fit(self.message_room_bytes)
+
     def encode(self, destination: int, message: Message, *, airtime_ms: int | None = None) -> list[bytes]:
         """The packets of a message, in order: one, or up to MAX_PIECES. airtime_ms is told in the last, rounded up.
 
         LookupError: seal.knows(destination) is False. ValueError: a value does not fit its field, the message does
-        not fit (see part_room_bytes, most_ranges, most_inventory_rows), or may not be said to everyone.
+        not fit (see part_room_bytes, most_ranges, most_inventory_rows, most_records), or may not be said to everyone.
         """
         if destination == self.unit or (destination == EVERYONE and not message.BROADCAST):
             raise ValueError(f"{type(message).__name__} cannot be sent to {destination}")

@@ -25,7 +25,7 @@ from hal.interfaces import TimeQuality
 MAX_RANGES = 32
 """Ranges in one ACCEPT, REPORT or GET, at most 257 bytes. Guess: more holes than a burst leaves at 1 % loss."""
 MAX_HOLDERS = 16
-"""Holders named in one RECORD or AT: more copies of one picture than any policy asks for."""
+"""Holders named in one AT: more copies of one picture than any policy asks for."""
 FIRST_COPY_HANDLE = 128
 """Handles from here on are given by COPY, those below by ACCEPT."""
 

@@ -1,6 +1,6 @@
 """All messages that units say to one another, and decode(), which finds the right one. docs/protocol.md explains them.
 
-Here stand those between neighbours and those of records; hand-over and read-out have files of their own and are
+Here stand those between neighbours and orders; hand-over, records and read-out have files of their own and are
 offered from here too. A message is written by its own encode() and read by decode(kind, body).
 
 A handle names one transfer between two units. 0..127 are given by a host in ACCEPT, 128..255 by the serving unit in
@@ -15,7 +15,6 @@ from firmware.errors import UnknownVersion
 from firmware.fields import Flag, Letters, Moment, RangeList, Ranges, Scaled, Unsigned
 from firmware.message import (
     FIRST_COPY_HANDLE,
-    HOLDERS,
     ID,
     MAX_HOLDERS,
     MAX_RANGES,
@@ -23,7 +22,6 @@ from firmware.message import (
     SECONDS,
     SHA256,
     UNIT,
-    VERSION,
     Message,
 )
 from firmware.messages_handover import (
@@ -58,6 +56,16 @@ from firmware.messages_readout import (
     Unknown,
     Where,
 )
+from firmware.messages_records import (
+    MAX_NAMED,
+    MAX_RECORDS,
+    Record,
+    Records,
+    RecordsAsk,
+    RecordsKept,
+    Tombstone,
+    records_that_fit,
+)
 from firmware.pictures import PictureId
 from hal.interfaces import TimeQuality
 
@@ -65,8 +73,10 @@ __all__ = [
     "FIRST_COPY_HANDLE",
     "KINDS",
     "MAX_HOLDERS",
+    "MAX_NAMED",
     "MAX_PART_BYTES",
     "MAX_RANGES",
+    "MAX_RECORDS",
     "MAX_ROWS",
     "Accept",
     "At",
@@ -93,18 +103,23 @@ __all__ = [
     "Prove",
     "Ranges",
     "Record",
+    "Records",
+    "RecordsAsk",
+    "RecordsKept",
     "Refuse",
     "RefuseGet",
     "RefuseWhy",
     "Report",
     "Request",
     "Stored",
+    "Tombstone",
     "Unknown",
     "Where",
     "decode",
     "inventory_rows_that_fit",
     "kind_of",
     "ranges_that_fit",
+    "records_that_fit",
 ]
 
 
@@ -177,25 +192,6 @@ class Damaged(Message):
     LAYOUT = (("id", ID), ("unit", UNIT))
 
 
-@dataclass(frozen=True, slots=True)
-class Record(Message):
-    """What the origin's list says of a picture (R6); deleted: it is a tombstone."""
-
-    KIND = 50
-    id: PictureId
-    version: int
-    deleted: bool
-    sha256: bytes
-    holders: tuple[int, ...]
-    LAYOUT = (
-        ("id", ID),
-        ("version", VERSION),
-        ("deleted", Flag()),
-        ("sha256", SHA256),
-        ("holders", HOLDERS),
-    )
-
-
 _ALL: tuple[type[Message], ...] = (
     Beacon,
     NameAsk,
@@ -216,7 +212,9 @@ _ALL: tuple[type[Message], ...] = (
     Proof,
     Delete,
     Damaged,
-    Record,
+    Records,
+    RecordsKept,
+    RecordsAsk,
     Where,
     At,
     Unknown,

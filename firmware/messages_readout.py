@@ -38,6 +38,7 @@ class GetWhy(enum.IntEnum):
     NOT_HERE = 1
     BUSY = 2
     FAILED = 3  # its card failed, or the file there is not what was stored
+    DELETED = 5  # by a person
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,14 @@ class At(Message):
 
 @dataclass(frozen=True, slots=True)
 class Unknown(Message):
-    """I, who would know, know of no such picture, or of nobody who has it."""
+    """I, who would know, know of no such picture, or of nobody who has it. deleted: because a person deleted it."""
 
     KIND = 66
     asker: int
     query: int
     id: PictureId
-    LAYOUT = (("asker", UNIT), ("query", QUERY), ("id", ID))
+    deleted: bool = False
+    LAYOUT = (("asker", UNIT), ("query", QUERY), ("id", ID), ("deleted", Flag()))
 
 
 @dataclass(frozen=True, slots=True)

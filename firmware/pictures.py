@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from firmware.errors import WrongArgument
 from hal.interfaces import TimeQuality
@@ -113,8 +113,9 @@ class Entry:
     """One row of the catalogue: a picture that is own, held here, or known from others.
 
     file: the own file at the origin, the held file at a host. attempt: None unless held here. kept: the origin
-    has confirmed this held copy. version, deleted: of the record (R6). copies: sorted by unit; only at the
-    origin (elsewhere: empty).
+    has confirmed this held copy. version, deleted: of the record (R6); version 0: no record of it was heard. copies:
+    sorted by unit; only at the origin (elsewhere: empty). named: at other units, whom the origin's record names as
+    holders, the proved ones first, the last `doubted` of them suspect; of a tombstone, whom a DROP was owed.
     """
 
     picture: Picture
@@ -124,6 +125,13 @@ class Entry:
     version: int = 0
     deleted: bool = False
     copies: tuple[Copy, ...] = ()
+    named: tuple[int, ...] = ()
+    doubted: int = 0
+
+    @property
+    def without_file(self) -> Entry | None:
+        """What stays of a held row whose file goes: what the origin's record said, None if none was heard."""
+        return replace(self, file=File.GONE, attempt=None, kept=False) if self.version else None
 
     def copy_at(self, unit: int) -> Copy:
         """What is known of this holder; a blank Copy if nothing."""

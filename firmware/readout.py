@@ -307,10 +307,17 @@ class ReadOuts:
         self._go_on(read_out)
 
     def on_unknown(self, source: int, unknown: m.Unknown) -> None:
-        """It does not know."""
+        """It does not know; or it knows that a person deleted the picture, which counts whatever others have (R6)."""
+        if unknown.deleted and unknown.asker == self._core.unit:
+            self._deleted(unknown.id, unknown.query)
         read_out = self._searching(source, unknown.asker, unknown.query, unknown.id, knows=False)
         if read_out is not None:
             self._go_on(read_out)
+
+    def _deleted(self, picture: PictureId, query: int) -> None:
+        for read_out in [r for r in self._all if (r.id, r.query) == (picture, query)]:
+            if read_out.state in (State.LOOK_UP, State.COLLECT) and not isinstance(read_out.sink, ToOwnCard):
+                self._give_up(read_out, Refused("it was deleted"))
 
     def on_copy(self, source: int, copy: m.Copy) -> None:
         """What GET asked for will come."""
@@ -322,6 +329,8 @@ class ReadOuts:
 
     def on_refuse_get(self, source: int, refused: m.RefuseGet) -> None:
         """It will not."""
+        if refused.why is m.GetWhy.DELETED:
+            self._deleted(refused.id, refused.query)
         for read_out in self._all:
             same = read_out.query == refused.query and read_out.id == refused.id
             if same and (collecting := read_out.collecting_from(source)) is not None:

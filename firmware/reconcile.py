@@ -198,9 +198,17 @@ class Reconciliation:
             self._hands.put_aside(path, "is torn or damaged: its digest is not the one in its name")
             return False
         self._adopted += 1
-        attempt = None if directory.own else UNKNOWN_ATTEMPT
-        self._changed[picture] = Entry(Picture(picture, *found), File.WHOLE, attempt=attempt)
+        self._changed[picture] = self._adopted_entry(directory, Picture(picture, *found))
         return False
+
+    def _adopted_entry(self, directory: Directory, picture: Picture) -> Entry:
+        """With what a record says of it, if one of this content is there."""
+        if directory.own:
+            return Entry(picture, File.WHOLE, version=1)
+        known = self._catalogue.look_up(LookUp(picture.id))
+        if known is None or known.picture.sha256 != picture.sha256:
+            return Entry(picture, File.WHOLE, attempt=UNKNOWN_ATTEMPT)
+        return replace(known, file=File.WHOLE, attempt=UNKNOWN_ATTEMPT)
 
     def _measured_twice(self, path: str, digits: str) -> tuple[int, bytes] | None:
         """One read error is no reason to take a picture out of sight."""
@@ -227,8 +235,11 @@ class Reconciliation:
         self._notices.add(f"LOST the own file of picture {picture} is gone from the card; {left}")
 
     def _lose(self, entry: Entry) -> None:
-        picture = entry.picture.id
-        self._removed[picture] = entry
+        picture, left = entry.picture.id, entry.without_file
+        if left is None:
+            self._removed[picture] = entry
+        else:
+            self._changed[picture] = left
         self._lost.append(entry)
         text = f"LOST the file of picture {picture}, held for unit {picture.unit}, is gone from the card"
         self._notices.add(f"{text}; that unit will be told")

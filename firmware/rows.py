@@ -89,14 +89,20 @@ def unit_row(
 
 
 def _copies(entry: Entry, unit: int) -> list[dict[str, object]]:
-    """Every holder but the origin, by number. A holder lists itself: it knows of no other."""
+    """Every holder but the origin, by number: at the origin as the list has it, anywhere else by the origin's word
+    when its record was heard last, which tells no times. Of its own copy a unit knows best."""
+    if entry.picture.id.unit == unit:
+        return [
+            {"unit": copy.unit, "state": _state(copy), "verified_at": rfc3339(copy.verified_at)}
+            for copy in entry.copies
+            if copy.listed or copy.open
+        ]
+    proved = len(entry.named) - entry.doubted
+    states = {named: "verified" if number < proved else "suspect" for number, named in enumerate(entry.named)}
+    states.pop(unit, None)
     if entry.attempt is not None:
-        return [{"unit": unit, "state": "verified" if entry.kept else "pending", "verified_at": None}]
-    return [
-        {"unit": copy.unit, "state": _state(copy), "verified_at": rfc3339(copy.verified_at)}
-        for copy in entry.copies
-        if copy.listed or copy.open
-    ]
+        states[unit] = "verified" if entry.kept else "pending"
+    return [{"unit": holder, "state": state, "verified_at": None} for holder, state in sorted(states.items())]
 
 
 def _state(copy: Copy) -> str:

@@ -68,7 +68,8 @@ class Serving:
         entry = yield from core.look_up(where.id)
         holders = _holders(entry, core.unit)
         if entry is None or not holders:
-            core.say(where.asker, m.Unknown(where.asker, where.query, where.id))
+            deleted = entry is not None and entry.deleted
+            core.say(where.asker, m.Unknown(where.asker, where.query, where.id, deleted))
             return
         content = entry.picture
         at = m.At(where.asker, where.query, where.id, holders, content.size_bytes, content.sha256)
@@ -108,7 +109,7 @@ class Serving:
         if serving not in self._all:
             return
         if entry is not None and entry.deleted:
-            self._refuse(serving, m.GetWhy.NOT_HERE)
+            self._refuse(serving, m.GetWhy.DELETED)
         elif get.preview:
             preview = yield from own_copy.preview(core, get.id)
             if preview and serving in self._all:

@@ -19,7 +19,10 @@ from firmware.pictures import EVERYONE
 
 _SAID = {m.Accept.KIND: Said.ANSWER, m.Report.KIND: Said.ANSWER, m.Part.KIND: Said.PART}
 """What the kinds of messages are to the channel."""
-_QUESTIONS = (m.Request, m.End, m.Stored, m.Hold, m.Drop, m.Delete, m.Get, m.Where, m.InventoryAsk, m.NameAsk)
+_QUESTIONS = (
+    *(m.Request, m.End, m.Stored, m.Hold, m.Drop, m.Delete, m.Get, m.Where, m.InventoryAsk, m.NameAsk),
+    *(m.Records, m.RecordsAsk),
+)
 """Answered at once, as a rule; to one unit."""
 
 Outgoings = Callable[[], list[Outgoing]]

@@ -105,6 +105,8 @@ def _memory(catalogue: Catalogue, copies: int, priority_copies: int) -> Memory:
         largest_bytes=catalogue.largest_bytes(),
         new_catalogue=new,
         inventoried=catalogue.inventoried(),
+        recollected=catalogue.recollected(),
+        keepers=tuple(catalogue.keepers().items()),
     )
 
 

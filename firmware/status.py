@@ -52,6 +52,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         "full": full,
         "why": why,
         "pictures": {"own": counted.own, "held": counted.held, "lacking": counted.lacking},
+        "deletes_pending": counted.deletes_pending,
         "waiting_shots": shutter.waiting,
         "camera": config.camera.driver,
         "radio": {

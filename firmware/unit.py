@@ -30,12 +30,16 @@ from firmware.finding import Findings
 from firmware.held import HeldCopies
 from firmware.holding import Holding
 from firmware.hosting import Hostings
+from firmware.keeping import Keeping
 from firmware.link import Link, Received
 from firmware.outgoing import Outgoing
 from firmware.pictures import PictureId
 from firmware.planner import Planner
 from firmware.proofs import Proofs
 from firmware.readout import ReadOuts
+from firmware.recollecting import Recollections
+from firmware.record_rows import id_of, rows_of
+from firmware.records import Records
 from firmware.serving import Serving
 from firmware.shutter import Shutter
 from firmware.speaking import FullDuplex, HalfDuplex, Speaker
@@ -83,6 +87,10 @@ class Unit:
         self.verifying = Verifying(core, self.proofs, self.held)
         self.findings = Findings(core)
         self.deletions = Deletions(core, self.dispersals, self.findings)
+        self.records = Records(core, dict(memory.keepers), link.most_records)
+        self.records.sure = self.deletions.sure
+        self.keeping = Keeping(core, link.most_records)
+        self.recollections = Recollections(core, self.adoptions, self.deletions, recollected=memory.recollected)
         self.beacons = Beacons(core, self.hostings)
         self.peer_errors: Counter[str] = Counter()
         self._peer_error_logged: dict[str, float] = {}
@@ -101,6 +109,8 @@ class Unit:
             self.holding,
             self.findings,
             self.deletions,
+            self.records,
+            self.recollections,
             self.beacons,
         )
         self._told_of_boots = (
@@ -111,6 +121,7 @@ class Unit:
             self.read_outs,
             self.serving,
             self.adoptions,
+            self.records,
         )
         self._handlers = self._message_handlers()
         for entry in memory.lost_held:
@@ -193,6 +204,7 @@ class Unit:
         match received.message:
             case m.Beacon():
                 self.beacons.on_beacon(neighbour, received.message)
+                self.records.on_beacon(neighbour.unit, received.message.card)
             case m.Name():
                 self.beacons.on_name(neighbour, received.message)
             case m.NameAsk():
@@ -201,6 +213,7 @@ class Unit:
                 if received.destination == core.unit and not any(map(core.steps.crowded, _pictures(received.message))):
                     self._handlers[type(received.message)](received.source, received.message)
         self.adoptions.heard(received.source)
+        self.recollections.heard(received.source)
 
     def _message_handlers(self) -> dict[type, Callable[[int, Any], None]]:
         """Which part takes which message; handles from 128 on are those of read-outs."""
@@ -223,7 +236,9 @@ class Unit:
             m.Proof: self.proofs.on_proof,
             m.Delete: self.deletions.on_delete,
             m.Damaged: lambda _, x: self.proofs.suspect(x.id, x.unit),
-            m.Record: self.deletions.on_record,
+            m.Records: self._on_records,
+            m.RecordsKept: self.records.on_kept,
+            m.RecordsAsk: self.keeping.on_ask,
             m.Where: self.serving.on_where,
             m.At: _both(self.read_outs.on_at, self.findings.on_at),
             m.Unknown: _both(self.read_outs.on_unknown, self.findings.on_unknown),
@@ -233,6 +248,11 @@ class Unit:
             m.InventoryAsk: lambda s, x: self.holding.on_inventory_ask(s, x, self.link.most_inventory_rows),
             m.Inventory: self.adoptions.on_inventory,
         }
+
+    def _on_records(self, source: int, page: m.Records) -> None:
+        """Of our own pictures, or of others'."""
+        if not self.recollections.on_records(source, page):
+            self.keeping.on_records(source, page)
 
     # ------------------------------------------------------------ people
 
@@ -312,6 +332,8 @@ def _pictures(message: m.Message) -> list[PictureId]:
             return [picture.id]
         case m.Inventory(_, rows):
             return [row.picture.id for row in rows]
+        case m.Records():
+            return [id_of(row) for row in rows_of(message)]
     found = getattr(message, "id", None)
     return [found] if isinstance(found, PictureId) else []
 

@@ -100,9 +100,11 @@ class Checks:
             return
         if truth.sha256 != picture.sha256:
             raise Violation(f"the id {picture.id} is used twice, for {truth.sha256.hex()} and {picture.sha256.hex()}")
-        if truth.deleted and not entry.deleted:
+        if entry.deleted:
+            self.hurts.buried_again(picture.id)
+        elif truth.deleted and not self.hurts.is_unburied(picture.id):
             raise Violation(f"{picture.id} was deleted and came back")
-        truth.deleted = entry.deleted
+        truth.deleted = truth.deleted or entry.deleted
 
     # ------------------------------------------------------------ one picture
 
@@ -209,6 +211,8 @@ class Checks:
         waiting = [text for machine in self._machines.values() for text in self._under_way(machine)]
         for picture, truth in self.truths.items():
             if truth.deleted:
+                if self.hurts.is_unburied(picture):
+                    waiting.append(f"unit {picture.unit} does not know that {picture} was deleted")
                 waiting += [f"unit {unit} still holds {picture}, which was deleted" for unit in sorted(truth.holders)]
             elif not truth.lost:
                 waiting += self._picture_unsettled(picture, truth)
@@ -233,6 +237,12 @@ class Checks:
             for copy in entry.copies
             if copy.owed and not self.hurts.is_hurt(copy.unit, entry.picture.id)
         ]
+        if any(n.hosting and not n.silent(machine.rig.now) for n in unit.core.neighbours):
+            found += [
+                f"nobody keeps the record of {unkept.entry.picture.id}"
+                for deleted in (True, False)
+                for unkept in machine.catalogue.unrecorded(e.Unrecorded(deleted, None, PAGE))
+            ]
         return found
 
     def _no_keep_can_come(self, picture: PictureId) -> bool:

@@ -205,6 +205,7 @@ class Faults:
         if machine.running is None:
             return
         machine.kill()
+        machine.card.options.cut_after = None  # the process has gone before its card came to that
         self._world.checks.hurts.catalogue_lost(machine.unit, self._world.checks.truths)
         machine.lose_catalogue()
         self._happened("catalogue lost", machine.unit)

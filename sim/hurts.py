@@ -23,6 +23,7 @@ class Hurts:
         self._machines = machines
         self._hurt: dict[tuple[int, PictureId], float] = {}  # -> attempts below this one may name it
         self._unlisted: set[PictureId] = set()  # the origin's list was lost; R4 and R7 bring it back
+        self._unburied: set[PictureId] = set()  # deleted; the origin has lost the tombstone, another unit has it (R6)
 
     # ------------------------------------------------------------ what happens
 
@@ -36,10 +37,14 @@ class Hurts:
     def catalogue_lost(self, unit: int, truths: dict[PictureId, Truth]) -> None:
         """Just before the unit's catalogue goes: with it go its list, and tombstones that nobody else has."""
         for picture, truth in truths.items():
-            if picture.unit != unit:
+            if picture.unit == unit:
+                self._unlisted.add(picture)
+            if not truth.deleted or (picture.unit != unit and picture not in self._unburied):
                 continue
-            self._unlisted.add(picture)
-            if truth.deleted and not self._buried_elsewhere(picture):
+            if self._buried_elsewhere(picture, unit):
+                self._unburied.add(picture)
+            else:
+                self._unburied.discard(picture)
                 truth.deleted = False
                 truth.lost = True  # whoever still holds it may bring it back; nobody must
 
@@ -58,8 +63,10 @@ class Hurts:
         if not truth.here and not truth.holders:
             truth.lost = True
 
-    def _buried_elsewhere(self, picture: PictureId) -> bool:
-        others = (machine.entry(picture) for unit, machine in self._machines.items() if unit != picture.unit)
+    def _buried_elsewhere(self, picture: PictureId, than: int) -> bool:
+        others = (
+            machine.entry(picture) for unit, machine in self._machines.items() if unit not in (picture.unit, than)
+        )
         return any(entry is not None and entry.deleted for entry in others)
 
     # ------------------------------------------------------------ what that excuses
@@ -80,6 +87,14 @@ class Hurts:
     def may_be_unlisted(self, picture: PictureId) -> bool:
         """Whether the origin may have neither file nor list entry, or not know it at all."""
         return picture in self._unlisted or (picture.unit, picture) in self._hurt
+
+    def is_unburied(self, picture: PictureId) -> bool:
+        """Whether the origin may take a deleted picture for a living one, until one that has the tombstone is heard."""
+        return picture in self._unburied
+
+    def buried_again(self, picture: PictureId) -> None:
+        """The origin has the tombstone."""
+        self._unburied.discard(picture)
 
     def listed_again(self, picture: PictureId) -> None:
         """The origin's list names somebody."""

@@ -87,7 +87,7 @@ def files(card: Card, top: str = "") -> dict[str, bytes]:
 
 def own(sequence: int, *copies: Copy, file: File = File.WHOLE, card: int = CARD) -> Entry:
     """A row of an own picture."""
-    return Entry(picture(sequence, card=card), file, copies=copies)
+    return Entry(picture(sequence, card=card), file, copies=copies, version=1)
 
 
 def known(sequence: int, *copies: Copy, unit: int = UNIT, file: File = File.WHOLE, priority: bool = False) -> Entry:

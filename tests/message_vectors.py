@@ -73,7 +73,7 @@ def _ranges(draw: st.DrawFn) -> tuple[tuple[int, int], ...]:
 
 
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
-    **dict.fromkeys(("card", "queue", "interval_s", "ttl_s", "retry_after_s", "query"), _U16),
+    **dict.fromkeys(("card", "queue", "interval_s", "ttl_s", "retry_after_s", "query", "page", "kept"), _U16),
     **dict.fromkeys(("link", "handle", "hops"), _U8),
     **dict.fromkeys(("asker", "holder", "owner", "unit"), _UNITS),
     **dict.fromkeys(("attempt", "row_attempt", "version"), _U64),
@@ -88,7 +88,8 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "offset": st.integers(0, MAX_PICTURE_BYTES - MAX_PART_BYTES),
     "sha256": st.binary(min_size=32, max_size=32),
     "digest4": st.binary(min_size=4, max_size=4),
-    "holders": st.lists(_UNITS, max_size=16).map(tuple),
+    **dict.fromkeys(("holders", "owed"), st.lists(_UNITS, max_size=8).map(tuple)),
+    "suspect": st.integers(0, 8),
     "unix_s": st.none() | st.integers(0, LATEST_UNIX_S).map(float),
     "taken_at": st.none() | st.integers(0, 1000 * LATEST_UNIX_S).map(lambda ms: ms / 1000),
 }
@@ -99,7 +100,7 @@ def _values(owner: type[object], name: str, kind: Any) -> st.SearchStrategy[Any]
         return st.integers(0, 127)
     if name == "handle" and owner is Copy:
         return st.integers(128, 255)
-    if name == "rows":
+    if name in ("rows", "tombstones", "records"):
         return st.lists(_instances(typing.get_args(kind)[0]), max_size=8).map(tuple)
     if name in _BY_NAME:
         return _BY_NAME[name]

@@ -20,6 +20,7 @@ from firmware.events import (
     Counts,
     Decisions,
     Held,
+    KeptRecords,
     Lacking,
     LookUp,
     LookUpPartial,
@@ -30,12 +31,19 @@ from firmware.events import (
     OwnInDoubt,
     Page,
     Partial,
+    RecordCount,
     Save,
     SaveDecision,
     SaveName,
     SaveOrder,
     SavePartial,
+    SaveRecollected,
+    SaveRecorded,
+    StaleRecords,
+    ThinRecords,
     Unchecked,
+    Unkept,
+    Unrecorded,
 )
 from firmware.pictures import Copy, Entry, File, Picture, PictureId
 from hal.interfaces import TimeQuality
@@ -72,7 +80,7 @@ def test_an_entry_comes_back_as_it_was_saved(catalogue: Catalogue) -> None:
             Copy(65_534, listed=1, verified_at=1.7e9, verified_boot=2**32 - 1, verified_monotonic=0.25),
         ),
     )
-    other = held(9, attempt=BIGGEST, unit=65_534)
+    other = replace(held(9, attempt=BIGGEST, unit=65_534), version=3, deleted=True, named=(1, 65_534, 2), doubted=3)
     for entry in (full, other, replace(other, attempt=0, kept=True), replace(full, copies=())):
         catalogue.carry_out(Save(entries=(entry,)))
         assert catalogue.carry_out(LookUp(entry.picture.id)) == entry
@@ -129,7 +137,7 @@ def test_lacking_is_priority_first_then_oldest_and_never_what_is_gone_deleted_he
     assert sequences(catalogue.carry_out(Cached(1, 1, 2, known(4).picture.id))) == [9, 8]
     assert sequences(catalogue.carry_out(Cached(1, 1, 2, known(8).picture.id))) == []
     assert sequences(catalogue.carry_out(Cached(1, 1, 2, known(77).picture.id))) == [4, 9]
-    assert catalogue.carry_out(Counts(1, 2)) == Counted(own=6, held=1, lacking=4)
+    assert catalogue.carry_out(Counts(1, 2)) == Counted(own=6, held=1, lacking=4, deletes_pending=1)
 
 
 def test_oldest_is_by_first_knowledge_not_by_the_number_of_the_card(catalogue: Catalogue) -> None:
@@ -230,6 +238,103 @@ def test_the_largest_is_of_the_latest_pictures_of_this_card(catalogue: Catalogue
     assert catalogue.largest_bytes() == 900  # ids of a higher card number still count among the latest
 
 
+# ------------------------------------------------------------ records
+
+
+def unrecorded(catalogue: Catalogue, *, deleted: bool = False, after: PictureId | None = None) -> list[int]:
+    found = catalogue.carry_out(Unrecorded(deleted, after, 10))
+    assert isinstance(found, list)
+    return sequences([unkept.entry for unkept in found])
+
+
+def record(sequence: int, version: int = 1) -> Entry:
+    return replace(known(sequence), version=version)
+
+
+def test_own_records_lag_until_a_unit_has_confirmed_the_version_of_now(catalogue: Catalogue) -> None:
+    buried = replace(record(3), deleted=True)
+    catalogue.save(Save(entries=(record(1), record(2), buried, replace(held(4), version=7))))
+    assert unrecorded(catalogue) == [1, 2]
+    assert unrecorded(catalogue, after=record(1).picture.id) == [2]
+    assert unrecorded(catalogue, deleted=True) == [3]
+    one, two = record(1).picture.id, record(2).picture.id
+    catalogue.carry_out(SaveRecorded(5, 77, ((one, 1), (two, 9))))
+    assert unrecorded(catalogue) == [2]  # another version of it was confirmed
+    assert catalogue.carry_out(Unrecorded(False, None, 1)) == [Unkept(record(2), (5,))]
+    assert sequences(catalogue.carry_out(StaleRecords(5, 10))) == [2]
+    catalogue.save(Save(entries=(replace(record(1), file=File.GONE),)))
+    assert unrecorded(catalogue) == [2]
+    catalogue.save(Save(entries=(record(1, version=2),)))
+    assert unrecorded(catalogue) == [1, 2]
+    catalogue.carry_out(SaveRecorded(6, 3, ((one, 2),)))
+    assert unrecorded(catalogue) == [2]
+    assert sequences(catalogue.carry_out(StaleRecords(5, 10))) == [1, 2]
+    assert sequences(catalogue.carry_out(StaleRecords(5, 1))) == [1]
+    catalogue.carry_out(SaveRecorded(5, 77, ((one, 2), (two, 1))))
+    assert catalogue.carry_out(StaleRecords(5, 10)) == []
+
+
+def test_versions_beyond_what_sqlite_counts_are_compared_right(catalogue: Catalogue) -> None:
+    catalogue.save(Save(entries=(record(1, version=BIGGEST),)))
+    catalogue.carry_out(SaveRecorded(5, 77, ((record(1).picture.id, BIGGEST),)))
+    assert unrecorded(catalogue) == []
+
+
+def test_under_another_card_number_a_unit_keeps_nothing_of_what_it_had_confirmed(catalogue: Catalogue) -> None:
+    catalogue.save(Save(entries=(record(1), record(2), record(3))))
+    one, two, three = (record(n).picture.id for n in (1, 2, 3))
+    catalogue.carry_out(SaveRecorded(5, 77, ((one, 1), (two, 1))))
+    catalogue.carry_out(SaveRecorded(6, 88, ((two, 1), (three, 1))))
+    assert unrecorded(catalogue) == []
+    catalogue.carry_out(SaveRecorded(5, 77, ()))
+    assert unrecorded(catalogue) == []
+    catalogue.carry_out(SaveRecorded(5, 78, ()))
+    assert catalogue.carry_out(Unrecorded(False, None, 9)) == [Unkept(record(1), ())]
+    assert catalogue.keepers() == {5: 78, 6: 88}
+
+
+def test_a_removed_picture_is_kept_by_nobody(catalogue: Catalogue) -> None:
+    catalogue.save(Save(entries=(record(1),)))
+    catalogue.carry_out(SaveRecorded(5, 77, ((record(1).picture.id, 1),)))
+    catalogue.save(Save(removed=(record(1).picture.id,)))
+    catalogue.save(Save(entries=(record(1),)))
+    assert catalogue.carry_out(Unrecorded(False, None, 9)) == [Unkept(record(1), ())]
+
+
+def of_unit(unit: int, sequence: int, *, deleted: bool = False) -> Entry:
+    return replace(known(sequence, unit=unit, file=File.GONE), version=1, deleted=deleted, named=(9,))
+
+
+def test_kept_records_are_those_with_a_version_held_or_not(catalogue: Catalogue) -> None:
+    entries = (of_unit(2, 1), of_unit(2, 2, deleted=True), replace(held(3), version=4), held(4), of_unit(3, 5))
+    catalogue.save(Save(entries=(*entries, record(6))))
+    assert sequences(catalogue.carry_out(KeptRecords(2, None, 10))) == [1, 2, 3]
+    assert sequences(catalogue.carry_out(KeptRecords(2, entries[0].picture.id, 1))) == [2]
+    assert catalogue.carry_out(KeptRecords(9, None, 10)) == []
+
+
+def test_too_many_records_thin_out_from_the_oldest_of_who_has_most_and_tombstones_stay(catalogue: Catalogue) -> None:
+    for n in range(10, 0, -1):
+        catalogue.save(Save(entries=(of_unit(2, n),)))
+    living = (of_unit(3, 1), of_unit(3, 2), of_unit(4, 1))
+    spared = (of_unit(2, 90, deleted=True), replace(held(91), version=1), record(92))
+    catalogue.save(Save(entries=(*living, *spared)))
+    assert catalogue.carry_out(ThinRecords(13, 10)) == RecordCount(13, 1)
+    assert catalogue.carry_out(ThinRecords(12, 8)) == RecordCount(11, 1)
+    assert sequences(catalogue.carry_out(KeptRecords(2, None, 99))) == [1, 2, 3, 4, 5, 6, 7, 8, 90, 91]
+    assert catalogue.carry_out(ThinRecords(5, 8)) == RecordCount(5, 1)
+    assert sequences(catalogue.carry_out(KeptRecords(2, None, 99))) == [1, 2, 90, 91]
+    assert sequences(catalogue.carry_out(KeptRecords(3, None, 99))) == [1, 2]
+    assert catalogue.look_up(LookUp(record(92).picture.id)) == record(92)
+    assert catalogue.carry_out(ThinRecords(0, 0)) == RecordCount(0, 1)
+
+
+def test_units_whose_records_were_taken_in_are_remembered(catalogue: Catalogue) -> None:
+    for unit in (7, 3, 7):
+        catalogue.carry_out(SaveRecollected(unit))
+    assert catalogue.recollected() == frozenset({3, 7})
+
+
 # ------------------------------------------------------------ notes
 
 
@@ -294,8 +399,11 @@ def test_no_request_reads_a_whole_table(catalogue: Catalogue, monkeypatch: pytes
         made = Picture(of, 1000 + n, struct.pack(">32s", b"%d" % n), n % 11 == 0, 1e9 + n)
         copies = verified(2)[: n % 3] if of.unit == UNIT else ()
         attempt = None if of.unit == UNIT else n
-        entries.append(Entry(made, File(n % 3), attempt=attempt, deleted=n % 13 == 0, copies=copies))
+        entries.append(Entry(made, File(n % 3), attempt, version=n % 4, deleted=n % 13 == 0, copies=copies))
     catalogue.save(Save(entries=tuple(entries)))
+    catalogue.save(Save(entries=tuple(of_unit(2 + n % 5, n + 50_000, deleted=n % 3 == 0) for n in range(1000))))
+    confirmed = tuple((entry.picture.id, entry.version + n % 2) for n, entry in enumerate(entries[1::2]))
+    catalogue.carry_out(SaveRecorded(5, 7, confirmed))
     watched = Watched(catalogue, monkeypatch)
     after = PictureId(UNIT, 3, 5000)
     requests: tuple[CatalogueRequest, ...] = (
@@ -314,6 +422,13 @@ def test_no_request_reads_a_whole_table(catalogue: Catalogue, monkeypatch: pytes
         Page(3, 1e9 + 100, PictureId(3, 1, 1), 50),
         Decisions(after),
         LookUpPartial(after),
+        Unrecorded(False, after, 20),
+        Unrecorded(True, None, 20),
+        StaleRecords(5, 20),
+        KeptRecords(3, after, 20),
+        KeptRecords(3, None, 20),
+        ThinRecords(900, 200),
+        SaveRecorded(5, 7, ((after, 3),)),
     )
     for request in requests:
         catalogue.carry_out(request)

@@ -15,7 +15,17 @@ from card_scene import UNIT, Unit, content, files, picture, pictures_on, put, wa
 from firmware.catalogue import Catalogue, CatalogueDamaged
 from firmware.catalogue_home import CatalogueFile
 from firmware.catalogue_schema import DAMAGE_MARK, STEPS
-from firmware.events import LookUp, LookUpPartial, Page, SaveDecision, SaveName, SaveOrder, SavePartial
+from firmware.events import (
+    LookUp,
+    LookUpPartial,
+    Page,
+    SaveDecision,
+    SaveName,
+    SaveOrder,
+    SavePartial,
+    SaveRecollected,
+    SaveRecorded,
+)
 from firmware.pictures import Copy, Entry, File, Picture, PictureId
 from firmware.store import Store
 from sim.card import SimCard
@@ -34,7 +44,8 @@ def rows() -> list[Entry]:
     own = [Entry(small(n), File.WHOLE, copies=(proved,) if n % 2 else ()) for n in range(1, 20)]
     held = [Entry(small(n, unit=2), File.WHOLE, attempt=n, kept=bool(n % 2)) for n in range(1, 20)]
     dated = [replace(e, picture=replace(e.picture, taken_at=1e9 + e.picture.id.sequence)) for e in own + held]
-    return [*dated, Entry(small(99), File.GONE, copies=(proved,)), Entry(small(1, unit=3), File.GONE)]
+    told = Entry(small(1, unit=3), File.GONE, version=3, named=(1, 2), doubted=1)
+    return [*dated, Entry(small(99), File.GONE, copies=(proved,)), told]
 
 
 def made(path: Path) -> Unit:
@@ -49,6 +60,8 @@ def made(path: Path) -> Unit:
     catalogue.save_name(SaveName(2, "south"))
     catalogue.save_decision(SaveDecision(small(1).id, "ask unit 2", {"room_bytes": 5}))
     catalogue.save_order(SaveOrder(small(1, unit=5).id, bytes(range(32))))
+    catalogue.save_recorded(SaveRecorded(2, 77, ((small(1).id, 0), (small(2).id, 5))))
+    catalogue.save_recollected(SaveRecollected(2))
     unit.stop()
     return unit
 
@@ -77,6 +90,13 @@ HARMS = (
     "UPDATE picture SET size_bytes = -1",
     "UPDATE picture SET origin = 9 WHERE own = 0",
     "UPDATE picture SET sha256 = x'00'",
+    "UPDATE picture SET named = x'0102ff' WHERE own = 0",
+    "UPDATE picture SET named = 'abcd' WHERE own = 0",
+    "UPDATE picture SET doubted = -1",
+    "UPDATE picture SET recorded = 2",
+    "UPDATE kept SET newest = 5",
+    "UPDATE kept SET id = x'00' WHERE newest = 1",
+    "UPDATE keeper SET card = 70000",
     "UPDATE copy SET proof = 3",
     "UPDATE copy SET verified_at = 'zz'",
     "UPDATE copy SET unit = 70000",
@@ -117,6 +137,8 @@ def test_a_damaged_value_is_found_by_the_next_start_which_rebuilds(tmp_path: Pat
         "UPDATE picture SET taken_at = 'zz'",
         "UPDATE picture SET size_bytes = 2.5",
         "UPDATE picture SET kept = 5",
+        "UPDATE picture SET named = 'abcd' WHERE own = 0",
+        "UPDATE picture SET doubted = 3 WHERE own = 0",
         "UPDATE copy SET listed = 'x'",
         "UPDATE copy SET verified_monotonic = 'x'",
         "DROP INDEX living",

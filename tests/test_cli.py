@@ -164,6 +164,7 @@ PLAIN = [
             "why": "every known host has refused",
             "pictures": {"own": 2, "held": 0, "lacking": 2},
             "waiting_shots": 1,
+            "deletes_pending": 3,
             "camera": "ready",
             "radio": {"driver": "serial", "port": "/dev/x", "problem": "no such port"},
             "transfers": [{"picture": ID, "unit": 2, "direction": "out", "done_bytes": 5, "total_bytes": 10}],
@@ -171,7 +172,7 @@ PLAIN = [
         },
         f"""unit      1 north, boot 3
 card      3fa7: 0 B free of 500.0 kB; own 400.0 kB, cache 0 B, held 0 B, reserved 100.0 kB
-pictures  2 own, 0 held, 2 lacking; 1 shots waiting
+pictures  2 own, 0 held, 2 lacking; 1 shots waiting, 3 deletes pending
 camera    ready
 radio     serial /dev/x: no such port
 full      every known host has refused

@@ -36,7 +36,7 @@ def catalogue() -> Iterator[Catalogue]:
 
 
 def own(sequence: int, *copies: Copy, file: File = File.WHOLE) -> Entry:
-    return Entry(picture(sequence), file, copies=copies)
+    return Entry(picture(sequence), file, copies=copies, version=1)
 
 
 def found(card: SimCard, catalogue: Catalogue, *, repair: bool = False) -> list[Finding]:

@@ -1,5 +1,7 @@
 """The hand-over's rules one by one: O1 to O7, H1 to H7, R4, R6 and R7 of HANDOVER §2."""
 
+from dataclasses import replace
+
 import pytest
 
 from firmware import handover as h
@@ -426,3 +428,108 @@ def test_h7_a_repeated_drop_is_answered_and_ends_a_reservation():
 def test_a_damaged_file_loses_its_row_is_put_aside_and_the_owner_is_told():
     assert host(a_row(4), h.FileLost(ORIGIN)) == (Commit(None), h.PutAside(), Say(Word.LOST, ORIGIN, 4))
     assert host(None, h.FileLost(ORIGIN)) == ()
+
+
+# ---------------------------------------------------------------- R6: records
+
+
+def said_with(*holders):
+    return h.Said(False, holders)
+
+
+LISTED = (Copy(HOST, listed=4, proof=PROOF),)
+
+
+@pytest.mark.parametrize(
+    ("copies", "event", "raised"),
+    [
+        ((Copy(HOST, open=4),), receipt(4), 1),
+        ((Copy(HOST, open=5, listed=4),), receipt(5), 0),  # the same holder under another number
+        ((Copy(HOST, open=5, listed=4, suspect=True),), receipt(5), 1),
+        (LISTED, h.Audited(HOST, 4, True, NOW), 0),
+        (LISTED, h.Audited(HOST, 4, False, NOW), 1),
+        ((Copy(HOST, listed=4, suspect=True),), h.Audited(HOST, 4, True, NOW), 1),
+        (LISTED, h.Gone(HOST, 4), 1),
+        (LISTED, evict(), 0),
+        (LISTED, h.Place(OTHER), 0),
+        ((Copy(HOST, open=4),), h.Abandon(HOST), 0),
+        (LISTED, h.Recalled(), 0),
+        (LISTED, h.Rotten(), 0),
+        (LISTED, h.Named(OTHER, 20, 2), 0),
+        (LISTED, h.Delete(), 1),
+        (LISTED, h.Buried(()), 1),
+    ],
+)
+def test_r6_the_version_goes_up_with_what_the_record_says_and_with_nothing_else(copies, event, raised):
+    state = at_origin(*copies)
+    assert committed(owner(state, event)).version == state.entry.version + raised
+
+
+def test_r6_losses_of_a_suspect_and_answers_to_drops_tell_nothing_new():
+    suspect = at_origin(Copy(HOST, listed=4, suspect=True))
+    assert committed(owner(suspect, h.Gone(HOST, 4))).version == 1
+    tombstone = at_origin(Copy(HOST, owed=True), file=File.GONE, deleted=True)
+    assert committed(owner(tombstone, h.Gone(HOST, 4))).version == 1
+
+
+@pytest.mark.parametrize("version", [1, 2, 70])
+def test_r6_a_record_heard_only_raises_the_version_above_it(version):
+    state = at_origin(*LISTED, Copy(OTHER, open=6))
+    (commit,) = owner(state, h.Recorded(version, said_with((OTHER, False))))
+    assert commit == Commit(replace(state.entry, version=version + 1))
+
+
+def test_r6_a_record_that_says_nothing_new_or_is_older_changes_nothing():
+    state = at_origin(*LISTED)
+    assert owner(state, h.Recorded(1, said_with((HOST, False)))) == ()
+    assert owner(state, h.Recorded(0, said_with((OTHER, False)))) == ()
+    assert owner(at_origin(deleted=True), h.Recorded(9, said_with((OTHER, False)))) == ()
+
+
+def test_r6_a_version_far_above_our_own_is_not_followed():
+    (alarm,) = owner(at_origin(*LISTED), h.Recorded(1 + h.FARTHEST_JUMP, said_with()))
+    assert isinstance(alarm, h.Alarm)
+
+
+def test_r6_a_tombstone_heard_counts_as_our_own_delete_and_owes_a_drop_to_whom_it_names():
+    state = at_origin(*LISTED, Copy(OTHER, open=6))
+    commit, unlink, *drops = owner(state, h.Buried((ORIGIN, HOST, 9)))
+    assert commit.entry.deleted
+    assert commit.entry.file is File.GONE
+    assert commit.entry.copies == tuple(Copy(unit, owed=True) for unit in (HOST, OTHER, 9))
+    assert unlink == Unlink()
+    assert drops == [Say(Word.DROP, unit, NEXT - 1) for unit in (HOST, OTHER, 9)]
+    assert owner(at_origin(deleted=True), h.Buried((HOST,))) == ()
+
+
+def known(**fields):
+    """What a unit that holds nothing knows by a record."""
+    return Entry(PICTURE, File.GONE, version=3, named=(OTHER,), **fields)
+
+
+def test_r6_what_is_known_of_a_picture_is_no_copy_of_it():
+    assert host(known(), h.Asked(ORIGIN, 4, True)) == (h.CheckRoom(),)
+    assert host(known(), h.DropHeard(ORIGIN, 4))[0] == h.Withdraw(4)
+    assert host(known(), h.KeepHeard(4)) == host(known(), h.EndHeard(4)) == ()
+    assert host(known(), h.FileLost(ORIGIN)) == ()
+    assert host(known(), h.Asked(ORIGIN, 4, False))[0].word is Word.REFUSE_CONFLICT
+
+
+def test_r6_an_origin_that_asks_room_for_what_it_deleted_is_told():
+    assert host(known(deleted=True), h.Asked(ORIGIN, 4, True)) == (h.TellTombstone(ORIGIN),)
+
+
+def test_r6_a_copy_that_is_stored_and_one_that_goes_keep_what_the_record_said():
+    stored = committed(host(known(), h.AllHere(PICTURE, 4)))
+    assert stored == Entry(PICTURE, File.WHOLE, attempt=4, version=3, named=(OTHER,))
+    for event in (h.DropHeard(ORIGIN, 4), h.FileLost(ORIGIN)):
+        assert committed(host(stored, event)) == known()
+    assert committed(host(a_row(4), h.DropHeard(ORIGIN, 4))) is None
+
+
+def test_r1_a_tombstone_takes_no_copy_only_the_drop_does():
+    held = a_row(4, version=3, deleted=True)
+    assert committed(host(held, h.Asked(ORIGIN, 5, True))) == a_row(5, version=3, deleted=True)
+    gone, unlink, lost = host(held, h.DropHeard(ORIGIN, 4))
+    assert gone.entry == Entry(PICTURE, File.GONE, version=3, deleted=True)
+    assert (unlink, lost) == (Unlink(), Say(Word.LOST, ORIGIN, 4))

@@ -36,6 +36,7 @@ class Walk:
         self.row, self.held_file, self.reserved = None, False, 0
         self.own_todo, self.host_todo = [], []
         self.to_host, self.to_origin = {}, {}  # every message ever said, in order; as sets
+        self.said = {}  # what the record has said, by version
 
     @property
     def copy(self):
@@ -68,8 +69,14 @@ class Walk:
             self.decide(h.Audited(HOST, self.copy.listed, self.row is not None and self.held_file, STAMP))
         elif chance < 0.92:
             self.decide(h.Audited(HOST, self.copy.listed, False, STAMP))
+        elif chance < 0.95:
+            self.decide(h.Recorded(self.entry.version + self.rng.randint(-1, 2), self.any_record()))
         else:
             self.say_drop()
+
+    def any_record(self):
+        """What a keeper may have of an older list of ours."""
+        return h.Said(False, self.rng.choice([(), ((HOST, False),), ((HOST, True),), ((9, False),)]))
 
     def arrived(self, word, attempt, more):
         if word is Word.ACCEPT:
@@ -97,6 +104,8 @@ class Walk:
     def carry_out_own(self):
         match self.own_todo.pop(0):
             case Commit(entry, number):
+                if entry.version < self.entry.version:
+                    raise Broken("R6: the version of the record has gone down")
                 self.entry, self.next = entry, max(self.next, number or 0)
             case Say(word, _, attempt):
                 self.to_host[word, attempt] = None
@@ -182,6 +191,8 @@ class Walk:
             raise Broken("I3: a row without its file")
         if self.entry.file is File.GONE and not listed:
             raise Broken("I4: no file here, and the list names nobody")
+        if self.said.setdefault(self.entry.version, h.said_by(self.entry)) != h.said_by(self.entry):
+            raise Broken("R6: the record says two things under one version")
 
 
 def walk(rules, walks=WALKS):
@@ -312,6 +323,30 @@ class CounterInMemory(Walk):
         self.next = 1
 
 
+class VersionForgotten(Walk):
+    """12: the list changes, and its version does not: a keeper would go on with the old record."""
+
+    def decide(self, event):
+        super().decide(event)
+        if not isinstance(event, h.Recorded):
+            self.own_todo = [self.unversioned(effect) for effect in self.own_todo]
+
+    def unversioned(self, effect):
+        if isinstance(effect, Commit) and effect.entry is not None:
+            return replace(effect, entry=replace(effect.entry, version=self.entry.version))
+        return effect
+
+
+class RecordWritesList(Walk):
+    """13: a record that is heard puts its holders into the list."""
+
+    def decide(self, event):
+        if isinstance(event, h.Recorded) and (HOST, False) in event.said.holders and not self.copy.open:
+            self.entry = replace(self.entry, copies=(Copy(HOST, listed=max(1, self.next - 1)),))
+        else:
+            super().decide(event)
+
+
 @pytest.mark.parametrize(
     "mutation",
     [
@@ -326,6 +361,8 @@ class CounterInMemory(Walk):
         AnyReceiptTaken,
         RowBeforeFile,
         CounterInMemory,
+        VersionForgotten,
+        RecordWritesList,
     ],
 )
 def test_each_known_way_to_lose_a_picture_is_seen(mutation):

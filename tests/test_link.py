@@ -33,8 +33,11 @@ from firmware.messages import (
     Message,
     NameAsk,
     Part,
+    Record,
+    Records,
     Report,
     Request,
+    Tombstone,
 )
 from firmware.pictures import EVERYONE, MAX_PICTURE_BYTES, Picture, PictureId
 from firmware.seal import MAX_PEERS, InsecureSeal
@@ -44,6 +47,8 @@ from hal.interfaces import TimeQuality
 NOW = 1000.0
 LAST = PictureId(65_534, 0xFFFF, 2**32 - 1)
 WIDE_ROW = InventoryRow(Picture(LAST, MAX_PICTURE_BYTES, bytes(32), True, 2.0**31, TimeQuality.SYNCED), 2**64 - 1)
+WIDE_RECORD = Record(WIDE_ROW.picture, 2**64 - 1, (65_534,) * 8, 8)
+WIDE_TOMBSTONE = Tombstone(LAST, MAX_PICTURE_BYTES, bytes(32), (65_534,) * 8)
 each_vector = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name)
 
 
@@ -181,6 +186,8 @@ def test_at_every_mtu_the_longest_messages_fit_and_arrive(airtime_ms: int | None
         ranges = tuple((at * 1_999_999 + 1, (at + 1) * 1_999_999) for at in range(one.most_ranges))
         for message in (
             inventory(one.most_inventory_rows),
+            Records(65_535, (), (WIDE_RECORD,) * one.most_records, True),
+            Records(65_535, (WIDE_TOMBSTONE,) * one.most_records, (), True),
             Accept(LAST, 2**64 - 1, 1, 60, ranges),
             Report(1, ranges, 1),
             Get(1, 1, 2, LAST, True, ranges, 4),
@@ -199,9 +206,10 @@ def longest(kind: type[Message]) -> int:
 
 def test_at_the_least_mtu_every_message_without_ranges_or_rows_fits() -> None:
     link = Link(1, InsecureSeal(1, 7), MIN_MTU_BYTES)
-    for kind in set(KINDS.values()) - {Accept, Report, Get, Inventory, Part}:
+    for kind in set(KINDS.values()) - {Accept, Report, Get, Inventory, Records, Part}:
         assert longest(kind) <= link.message_room_bytes
     assert link.most_inventory_rows >= 1
+    assert link.most_records >= 1
     assert link.most_ranges >= 1
 
 

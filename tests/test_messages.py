@@ -27,8 +27,9 @@ from firmware.messages import (
     Message,
     Name,
     Part,
-    Record,
+    Records,
     Report,
+    Tombstone,
     Where,
     decode,
     inventory_rows_that_fit,
@@ -186,10 +187,12 @@ def test_ranges_that_cannot_be_are_damage(ranges: str) -> None:
 
 
 def test_too_many_holders_or_rows_are_damage() -> None:
-    record = Record(PICTURE, 1, False, bytes(32), ()).encode()[:-1]
-    assert decode(Record.KIND, record + b"\x10" + b"\x00\x02" * 16) == Record(PICTURE, 1, False, bytes(32), (2,) * 16)
+    tombstone = Records(1, (Tombstone(PICTURE, 1, bytes(32), ()),), (), True).encode()
+    assert tombstone[-3:] == b"\x00\x00\x01"
+    most = Tombstone(PICTURE, 1, bytes(32), (2,) * 8)
+    assert decode(50, tombstone[:-3] + b"\x08" + b"\x00\x02" * 8 + b"\x00\x01") == Records(1, (most,), (), True)
     with pytest.raises(DamagedPacket):
-        decode(Record.KIND, record + b"\x11" + b"\x00\x02" * 17)
+        decode(50, tombstone[:-3] + b"\x09" + b"\x00\x02" * 9 + b"\x00\x01")
     row = Inventory(1, (InventoryRow(Picture(PICTURE, 1, bytes(32)), 1),), True).encode()[3:-1]
     with pytest.raises(DamagedPacket):
         decode(Inventory.KIND, b"\x00\x01\x09" + row * 9 + b"\x01")

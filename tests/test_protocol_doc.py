@@ -13,9 +13,15 @@ from firmware.fields import Rows
 from firmware.message import PICTURE
 from firmware.messages import KINDS, GetWhy, RefuseGet, RefuseWhy
 from firmware.messages_readout import INVENTORY_ROW
+from firmware.messages_records import RECORD, TOMBSTONE
 
 TEXT = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text(encoding="utf-8")
-GROUPS: dict[str, Rows] = {"picture": PICTURE.rows, "row": INVENTORY_ROW.rows}
+GROUPS: dict[str, Rows] = {
+    "picture": PICTURE.rows,
+    "row": INVENTORY_ROW.rows,
+    "tombstone": TOMBSTONE.rows,
+    "record": RECORD.rows,
+}
 
 
 def section(title: str) -> str:

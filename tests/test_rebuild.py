@@ -65,6 +65,22 @@ def test_while_rebuilding_only_whole_files_are_adopted(unit: Unit) -> None:
     assert unit.entry(torn.id) is None
 
 
+def test_while_rebuilding_a_held_file_keeps_what_a_record_said_meanwhile(unit: Unit) -> None:
+    """A start that had to leave a file alone is not complete, and the unit ran before the next one."""
+    known = replace(held(1), version=4, named=(3,)).without_file
+    other = replace(held(2), version=4, picture=replace(held(2).picture, sha256=bytes(32))).without_file
+    assert known is not None
+    assert other is not None
+    assert unit.started is not None
+    unit.save(known, other)
+    unit.started.catalogue.set_counters(complete=0)
+    for row in (held(1), held(2)):
+        put_picture(unit.card, row.picture)
+    unit.again()
+    assert unit.entry(known.picture.id) == replace(known, file=File.WHOLE, attempt=UNKNOWN_ATTEMPT)
+    assert unit.entry(held(2).picture.id) == held(2, attempt=UNKNOWN_ATTEMPT)
+
+
 def test_while_rebuilding_a_file_that_cannot_be_read_is_put_aside(tmp_path: Path) -> None:
     card = SimCard()
     path = put_picture(card, held(1).picture)

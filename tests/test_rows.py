@@ -55,6 +55,27 @@ def test_a_holder_lists_itself(kept, state):
     assert row["taken_at_quality"] == "unset"
 
 
+def test_what_is_known_by_a_record_alone_is_the_origins_word():
+    entry = Entry(PICTURE, File.GONE, version=4, named=(5, 2, 3), doubted=1)
+    row = rows.list_row(entry, 9)
+    assert row["local"] is False
+    assert row["copies"] == [
+        {"unit": 2, "state": "verified", "verified_at": None},
+        {"unit": 3, "state": "suspect", "verified_at": None},
+        {"unit": 5, "state": "verified", "verified_at": None},
+    ]
+
+
+def test_of_its_own_copy_a_unit_knows_best():
+    held = Entry(PICTURE, File.WHOLE, attempt=5, version=4, named=(2, 3), doubted=2)
+    assert [(copy["unit"], copy["state"]) for copy in rows.list_row(held, 3)["copies"]] == [
+        (2, "suspect"),
+        (3, "pending"),
+    ]
+    lost = Entry(PICTURE, File.GONE, version=4, named=(2, 3))
+    assert [copy["unit"] for copy in rows.list_row(lost, 3)["copies"]] == [2]
+
+
 @pytest.mark.parametrize("file", [File.GONE, File.UNCHECKED])
 def test_a_file_that_was_not_found_whole_is_not_local(file):
     assert rows.list_row(Entry(PICTURE, file), 1)["local"] is False

@@ -96,7 +96,8 @@ def test_what_nobody_has_is_unknown(entry):
     board = Board(1)
     if entry is not None:
         board.catalogue.save(Save(entries=(entry,)))
-    assert asked_where(board) == [(3, m.Unknown(3, QUERY, PICTURE.id))]
+    deleted = entry is not None and entry.deleted
+    assert asked_where(board) == [(3, m.Unknown(3, QUERY, PICTURE.id, deleted))]
 
 
 def test_questions_passed_on_by_others_are_not_answered(board):
@@ -125,12 +126,19 @@ def test_only_what_is_missing_is_sent(board):
     assert b"".join(data for _, data in sent) == DATA[1000:2000] + DATA[40_000:40_010] + DATA[49_990:]
 
 
-@pytest.mark.parametrize("fields", [{}, {"file": File.GONE}, {"file": File.WHOLE, "deleted": True}])
-def test_what_is_not_here_is_refused(fields):
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({}, m.GetWhy.NOT_HERE),
+        ({"file": File.GONE}, m.GetWhy.NOT_HERE),
+        ({"file": File.WHOLE, "deleted": True}, m.GetWhy.DELETED),
+    ],
+)
+def test_what_is_not_here_is_refused(fields, why):
     board = Board(1)
     if fields:
         board.catalogue.save(Save(entries=(Entry(PICTURE, **fields),)))
-    assert asked(board, get()) == [m.RefuseGet(QUERY, PICTURE.id, m.GetWhy.NOT_HERE)]
+    assert asked(board, get()) == [m.RefuseGet(QUERY, PICTURE.id, why)]
     assert list(board.serving.outgoing()) == []
 
 

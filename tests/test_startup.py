@@ -79,7 +79,7 @@ def test_the_sequence_is_above_every_own_picture_even_if_its_counter_was_not_sav
     unit.started.store.keep_shot(replace(shot(23), picture=of))
     memory = unit.again().memory
     assert memory.sequence == 23
-    assert unit.entry(of.id) == Entry(of, File.WHOLE)
+    assert unit.entry(of.id) == Entry(of, File.WHOLE, version=1)
 
 
 def test_a_card_of_another_unit_keeps_its_own_pictures_untouched_and_gets_a_new_number(unit: Unit) -> None:
@@ -186,6 +186,26 @@ def test_an_own_row_without_file_is_lost_and_keeps_its_copies(unit: Unit) -> Non
     assert len([n for n in notices if n.startswith("LOST")]) == 2
     assert "copies: 2" in notices[0]
     assert not any(notice.startswith("LOST") for notice in unit.again().notices)
+
+
+def test_a_lost_held_file_leaves_what_the_origins_record_said(unit: Unit) -> None:
+    told = replace(held(1), version=4, named=(1, 3))
+    unit.save(told)
+    started = unit.again()
+    assert started.memory.lost_held == (told,)
+    assert unit.entry(told.picture.id) == told.without_file
+    assert unit.again().memory.lost_held == ()
+
+
+def test_a_dropped_held_file_that_is_still_there_is_unlinked_and_the_record_stays(unit: Unit) -> None:
+    """The power went between H7's commit and its unlink."""
+    dropped = replace(held(1), version=4, deleted=True).without_file
+    assert dropped is not None
+    put_picture(unit.card, dropped.picture)
+    unit.save(dropped)
+    unit.again()
+    assert not pictures_on(unit.card)
+    assert unit.entry(dropped.picture.id) == dropped
 
 
 def test_a_held_row_without_file_is_lost_and_its_origin_is_to_be_told(unit: Unit) -> None:
