@@ -85,6 +85,8 @@ class Dispersals:
 
     def outgoing(self) -> list[Outgoing]:
         """What is being sent, priority pictures first."""
+        if not self._all:
+            return []
         sending = [d for d in self._all if d.outgoing is not None and d.state is State.SEND]
         if len(sending) > 1:
             sending.sort(key=lambda d: not (d.picture is not None and d.picture.priority))

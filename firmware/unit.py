@@ -292,17 +292,12 @@ class Unit:
     def deadline(self) -> float:
         """Monotonic time at which tick is wanted next."""
         earliest = self.beacons.deadline()
-        for due in self._deadlines():
-            if due is not None and due < earliest:
-                earliest = due
+        for parts in (self._parts, self._outgoing(), (self._speaker,)):
+            for part in parts:
+                due = part.deadline()
+                if due is not None and due < earliest:
+                    earliest = due
         return earliest
-
-    def _deadlines(self) -> Iterator[float | None]:
-        yield self._speaker.deadline()
-        for part in self._parts:
-            yield part.deadline()
-        for outgoing in self._outgoing():
-            yield outgoing.deadline()
 
     # ------------------------------------------------------------ out
 
@@ -322,6 +317,7 @@ class Unit:
         return self._speaker.next_packet(heard_at)
 
     def _outgoing(self) -> list[Outgoing]:
+        """Pictures on their way, the most urgent first."""
         return [*self.dispersals.outgoing(), *self.serving.outgoing()]
 
 
