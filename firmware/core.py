@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +66,13 @@ class Core:
         self.rng = rng
         self.now = now
         self.started = now
+        self._age_before_s = memory.age_s
+        self.calendar = {  # durable numbers that go by operating time; kept now and then, and at a clean end
+            "scrub_due": memory.scrub_due_s,
+            "scrub_after": 0 if memory.scrub_after is None else int.from_bytes(memory.scrub_after.encode()),
+            "surplus_due": memory.surplus_due_s,
+        }
+        self.hosted_bytes = Counter(dict(memory.held_by))  # held for each owner
         self.line_bytes_per_s = line_bytes_per_s
         self.wall_offset_s: float | None = None
         self.wall_quality = TimeQuality.UNSET
@@ -93,6 +100,12 @@ class Core:
     def wall_s(self) -> float | None:
         """Unix time now, None while nobody has said it."""
         return None if self.wall_offset_s is None else self.now + self.wall_offset_s
+
+    @property
+    def age_s(self) -> int:
+        """Operating time: seconds that the unit has run since its catalogue was made. It stands still while it is off,
+        and loses what was not kept before a power cut (firmware/operating_time.py)."""
+        return self._age_before_s + int(self.now - self.started)
 
     def stamp(self) -> Stamp:
         """When a proof was found right: now."""
@@ -181,9 +194,9 @@ class Core:
             self.next_attempt = max(self.next_attempt, next_attempt)
         raised = None if next_attempt is None else self.next_attempt
         if new is None:
-            yield Save(removed=(picture.id,), next_attempt=raised)
+            yield Save(removed=(picture.id,), next_attempt=raised, age_s=self.age_s)
         else:
-            yield Save(entries=(new,), next_attempt=raised)
+            yield Save(entries=(new,), next_attempt=raised, age_s=self.age_s)
         self.account(picture, old, new)
 
     def unlink(self, picture: Picture, *, keep_preview: bool) -> Generator[Request, Any, None]:
@@ -206,6 +219,7 @@ class Core:
             self.room.cache_bytes += size * (self.is_cache(new) - self.is_cache(old))
         else:
             self.room.held_bytes += size * (will - was)
+            self.hosted_bytes[picture.id.unit] += size * (will - was)
         if was and not will:
             self.room.stranded[picture.id] = size
 

@@ -202,7 +202,19 @@ class Delete:
     """A person's order, at the origin (R6)."""
 
 
-OwnerEvent = Place | Accepted | Receipt | Stale | Abandon | Named | Gone | Audited | Evict | Recalled | Rotten | Delete
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """A listed copy is not needed (RELIEVE, surplus); fresh: units whose proof may be used now; wanted: copies."""
+
+    unit: int
+    attempt: int
+    wanted: int
+    fresh: frozenset[int]
+
+
+OwnerEvent = (
+    Place | Accepted | Receipt | Stale | Abandon | Named | Gone | Audited | Evict | Recalled | Rotten | Delete | LetGo
+)
 
 
 def owner(state: Owner, event: OwnerEvent) -> Effects:
@@ -237,6 +249,8 @@ def owner(state: Owner, event: OwnerEvent) -> Effects:
             return (Commit(_raised(replace(state.entry, file=File.GONE))), PutAside())
         case Delete():
             return _delete(state)
+        case LetGo():
+            return _let_go(state, event)
 
 
 def may_drop(state: Owner, unit: int, attempt: int, wanted: int) -> bool:
@@ -277,7 +291,7 @@ def _accepted(state: Owner, event: Accepted) -> Effects:
     if entry.file is File.WHOLE:
         return (Say(Word.PARTS, event.unit, event.attempt),)
     if event.nothing_missing:  # R4: no bytes here to check a proof with
-        listed = replace(copy, open=0, listed=event.attempt, suspect=True, proof=b"", verified_at=None)
+        listed = _suspect(replace(copy, open=0, listed=event.attempt, owed=False, proof=b"", verified_at=None))
         return (Commit(_raised(_with_copy(entry, listed))), Say(Word.KEEP, event.unit, event.attempt))
     return (Commit(_with_copy(entry, replace(copy, open=0))),)
 
@@ -287,7 +301,8 @@ def _receipt(state: Owner, event: Receipt) -> Effects:
     copy = state.entry.copy_at(event.unit)
     if not copy.open or copy.open != event.attempt or not event.proof_right or state.entry.deleted:
         return ()
-    proved = _proved(replace(copy, open=0, listed=event.attempt, proof=event.proof), event.stamp)
+    listed = replace(copy, open=0, listed=event.attempt, owed=False, doubted=False, proof=event.proof)
+    proved = _proved(listed, event.stamp)
     return (Commit(_raised(_with_copy(state.entry, proved))), Say(Word.KEEP, event.unit, event.attempt))
 
 
@@ -328,7 +343,7 @@ def _placed(state: Owner, unit: int, raised: Effects) -> Effects:
 def _gone(state: Owner, unit: int, attempt: int) -> Effects:
     copy = state.entry.copy_at(unit)
     if copy.listed and copy.listed == attempt:
-        return (Commit(_raised(_with_copy(state.entry, replace(copy, suspect=True)))),)
+        return (Commit(_raised(_with_copy(state.entry, _suspect(copy)))),)
     if copy.owed:
         return (Commit(_with_copy(state.entry, replace(copy, owed=False))),)
     return ()
@@ -340,7 +355,7 @@ def _audited(state: Owner, event: Audited) -> Effects:
     if not copy.listed or copy.listed != event.attempt:
         return ()
     if not event.right:
-        return () if copy.suspect else (Commit(_raised(_with_copy(state.entry, replace(copy, suspect=True)))),)
+        return () if copy.suspect else (Commit(_raised(_with_copy(state.entry, _suspect(copy)))),)
     return (Commit(_raised(_with_copy(state.entry, _proved(copy, event.stamp)))),)
 
 
@@ -359,11 +374,25 @@ def _delete(state: Owner) -> Effects:
     entry = state.entry
     if entry.deleted:
         return ()
-    owed = tuple(Copy(c.unit, owed=True) for c in entry.copies if c.open or c.listed)
+    owed = tuple(Copy(c.unit, owed=True) for c in entry.copies)
     gone = _raised(replace(entry, deleted=True, file=File.GONE, copies=owed))
     drops = tuple(Say(Word.DROP, c.unit, state.next_attempt - 1) for c in owed)
     unlink: Effects = () if entry.file is File.GONE else (Unlink(),)
     return (Commit(gone), *unlink, *drops)
+
+
+def _let_go(state: Owner, event: LetGo) -> Effects:
+    """O8-10 without recall: O7's last clause holds, so the copy leaves the list, and only then DROP may be said."""
+    entry, copy = state.entry, state.entry.copy_at(event.unit)
+    if entry.deleted or not copy.listed or copy.listed != event.attempt:
+        return ()
+    others = sum(1 for c in entry.verified if c.unit != event.unit and c.unit in event.fresh)
+    if entry.file is not File.WHOLE and others < max(1, event.wanted):
+        return ()
+    left = replace(state, entry=_raised(_with_copy(entry, Copy(event.unit, open=copy.open, owed=True))))
+    number = drop_number(left, event.unit)
+    assert may_drop(left, event.unit, number, event.wanted)
+    return (Commit(left.entry), Say(Word.DROP, event.unit, number))
 
 
 def _commit_with_next(entry: Entry, state: Owner, heard: int) -> Effects:
@@ -373,6 +402,10 @@ def _commit_with_next(entry: Entry, state: Owner, heard: int) -> Effects:
             Alarm(f"attempt {heard} of picture {entry.picture.id} was heard, far above our own"),
         )
     return (Commit(entry, max(state.next_attempt, heard + 1)),)
+
+
+def _suspect(copy: Copy) -> Copy:
+    return replace(copy, suspect=True, doubted=True)
 
 
 def _proved(copy: Copy, stamp: Stamp) -> Copy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from firmware.handles import Handles
 from firmware.held import HeldCopies
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.ranges import RangeSet
+from firmware.shares import Demand, may_take
 from firmware.spacing import EXPIRED_EVERY_S, AtMostEvery
 from firmware.states import State
 from firmware.steps import Step
@@ -90,6 +92,8 @@ class Hostings:
     file_system: FileSystem
     wanted_bytes: int = 0  # room that a refused unit asked for lately and that dropping cache can make
     _wanted_until: float = 0.0
+    relieving: bool = False  # its own shots find no room because of what is held: nothing more is taken
+    demand: Demand = field(default_factory=Demand)
     refused_bytes: int = 0  # the smallest picture refused for want of room since there was last enough
     _all: list[Hosting] = field(default_factory=list)
     _handles: Handles = field(default_factory=Handles)
@@ -156,6 +160,8 @@ class Hostings:
         partial = yield LookUpPartial(picture.id)
         kept = partial if isinstance(partial, Partial) and partial.sha256 == picture.sha256 else None
         why, retry_s, needed = self._room_for(hosting)
+        if why in (m.RefuseWhy.FULL, m.RefuseWhy.SHARE):
+            self.demand.refused(hosting.owner, picture.size_bytes, core.now)
         if why is None:
             core.room.reserved_held[hosting.key] = picture.size_bytes
             try:
@@ -191,8 +197,10 @@ class Hostings:
             return m.RefuseWhy.NOT_HOSTING, NOT_HOSTING_RETRY_S, 0
         if len(room.reserved_held) >= RESERVATIONS or not self._only_one(hosting):
             return m.RefuseWhy.BUSY, BUSY_RETRY_S, 0
-        if room.hosting_left_bytes < size:
+        if room.hosting_left_bytes < size or self.relieving:
             return m.RefuseWhy.FULL, FULL_RETRY_S, size
+        if not self._within_share(hosting):
+            return m.RefuseWhy.SHARE, FULL_RETRY_S, 0
         if room.free_bytes + room.partial_bytes < size:
             freeable = room.cache_bytes
             if room.free_bytes + room.partial_bytes + freeable >= size:
@@ -200,6 +208,15 @@ class Hostings:
                 return m.RefuseWhy.FULL, BUSY_RETRY_S, size
             return m.RefuseWhy.FULL, FULL_RETRY_S, size
         return None, 0, 0
+
+    def _within_share(self, hosting: Hosting) -> bool:
+        """Whether its owner may have so much, considering what others ask for."""
+        core, held = self.core, Counter(self.core.hosted_bytes)
+        for other in self._all:
+            held[other.owner] += core.room.reserved_held.get(other.key, 0)
+        room_bytes = core.room.hosting_bytes
+        asked = self.demand.bytes_by_unit(core.now)
+        return may_take(hosting.owner, hosting.picture.size_bytes, held, asked, room_bytes)
 
     def want(self, size_bytes: int) -> None:
         """A unit asked for room that dropping cache can make."""
@@ -339,6 +356,7 @@ class Hostings:
         core, picture = self.core, hosting.picture
         core.room.stranded[picture.id] = picture.size_bytes
         core.room.reserved_held.pop(hosting.key, None)
+        self.demand.taken(hosting.owner, picture.size_bytes, core.now)
         yield SavePartial(picture.id, 0, b"", 0)
         yield from core.save(picture, before, entry)
         core.room.stranded.pop(picture.id, None)

@@ -129,7 +129,12 @@ def test_lacking_is_priority_first_then_oldest_and_never_what_is_gone_deleted_he
     assert sequences(catalogue.carry_out(Cached(1, 1, 2, known(4).picture.id))) == [9, 8]
     assert sequences(catalogue.carry_out(Cached(1, 1, 2, known(8).picture.id))) == []
     assert sequences(catalogue.carry_out(Cached(1, 1, 2, known(77).picture.id))) == [4, 9]
-    assert catalogue.carry_out(Counts(1, 2)) == Counted(own=6, held=1, lacking=4)
+    counted = catalogue.carry_out(Counts(1, 2))
+    assert isinstance(counted, Counted)
+    assert (counted.own, counted.held, counted.lacking, counted.away) == (6, 1, 5, 1)
+    assert (counted.exposed, counted.suspect) == (3, 1)
+    assert counted.oldest is not None
+    assert counted.oldest.id.sequence == 3
 
 
 def test_oldest_is_by_first_knowledge_not_by_the_number_of_the_card(catalogue: Catalogue) -> None:
