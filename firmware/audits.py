@@ -25,6 +25,11 @@ A_DAY = 20
 what it holds is found within a day with 9 chances in 10. Each costs some 100 bytes of air."""
 EVERY_S = DAY_S / A_DAY
 """Between two turns of one holder, on average; the turns are spread by chance."""
+QUICK_S, QUICK_TURNS = 30.0, 8
+"""After a failed proof so many turns of that holder come so fast, and anew after each failure: what a dead card or a
+liar has lost is found, and copied anew, within hours. Those proved longest ago are asked for then. Guesses."""
+DRAWN = 16
+"""One of so many behind a point drawn at random is asked for, so that none is hidden behind a close neighbour."""
 BUSY_AGAIN_S = 60.0
 """While pictures are on their way, a turn waits so long and looks again."""
 LATEST_S = 4 * 3600.0
@@ -48,12 +53,26 @@ class Audits:
         self._busy = busy
         self._turns: dict[int, float] = {}  # when each unit has its next turn; as many as there are neighbours
         self._look_at: dict[int, float] = {}  # the same, later while the channel is busy
+        self._quick: dict[int, int] = {}  # quick turns that are left, of units whose proofs have failed
+        proofs.failed = self._has_failed
         self._read_out_at: dict[int, float] = {}  # when a copy may be read out of each unit again
 
     def new_boot(self, unit: int) -> None:
         """A unit is heard (again)."""
         if unit not in self._turns:
             self._set(unit, self.core.now + EVERY_S * self.core.rng.random())
+
+    def _has_failed(self, unit: int) -> None:
+        """What else has it lost?"""
+        self._quick[unit] = QUICK_TURNS
+        if unit in self._turns:
+            self._set(unit, min(self._turns[unit], self.core.now + QUICK_S))
+
+    def _next_turn_s(self, unit: int) -> float:
+        quick = self._quick.pop(unit, 0)
+        if quick > 1:
+            self._quick[unit] = quick - 1
+        return QUICK_S if quick else EVERY_S * (0.5 + self.core.rng.random())
 
     def _set(self, unit: int, at: float) -> None:
         self._turns[unit] = self._look_at[unit] = at
@@ -67,7 +86,7 @@ class Audits:
             elif self._busy() and now < self._turns[unit] + LATEST_S:
                 self._look_at[unit] = now + BUSY_AGAIN_S
             else:
-                self._set(unit, now + EVERY_S * (0.5 + self.core.rng.random()))
+                self._set(unit, now + self._next_turn_s(unit))
                 self.core.run(self._with_file(unit), on_error=self._failed)
                 self.core.run(self._without_file(unit), on_error=self._failed)
 
@@ -81,10 +100,16 @@ class Audits:
     # ------------------------------------------------------------ with the own file
 
     def _with_file(self, unit: int) -> Step:
-        found = yield DrawnAt(unit, self.core.rng.randrange(2**32), 1)
-        for entry in found:
-            if entry.file is File.WHOLE:
-                self._proofs.ask(entry, unit, lambda _right: None)
+        found = yield DrawnAt(unit, self.core.rng.randrange(2**32), DRAWN)
+        whole = [entry for entry in found if entry.file is File.WHOLE]
+        if not whole:
+            return
+        entry = min(whole, key=partial(self._proved_at, unit)) if unit in self._quick else self.core.rng.choice(whole)
+        self._proofs.ask(entry, unit, lambda _right: None)
+
+    def _proved_at(self, unit: int, entry: Entry) -> float:
+        copy = entry.copy_at(unit)
+        return copy.verified_monotonic if copy.verified_boot == self.core.boot else float("-inf")
 
     # ------------------------------------------------------------ without it
 

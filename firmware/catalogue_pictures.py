@@ -105,7 +105,7 @@ class Pictures:
             nth = self._database.counter("nth", 0) + 1
             self._database.set("nth", nth)
             self._database.change(rows.INSERT_PICTURE, key, own, picture.unit, nth, *row)
-            if own and age_s is not None and entry.file is not File.GONE:
+            if own and age_s is not None and entry.file is not File.GONE and not entry.verified:
                 exposure.begin(self._database, key, age_s)
         self._database.change("DELETE FROM copy WHERE id = ?", key)
         for copy in entry.copies:

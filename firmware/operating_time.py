@@ -11,8 +11,8 @@ from firmware.events import SaveCalendar
 from hal.errors import DandelionError
 
 KEEP_FIRST_S, KEEP_LONGEST_S = 300.0, 3600.0
-"""It is kept so long after the start, then after twice that, up to hourly: a card takes 9000 such writes a year with
-ease, and a unit that is restarted again and again loses at most half of its time."""
+"""It is kept so long after the start, then each time that the unit has run twice as long, at least hourly: a card takes
+9000 such writes a year with ease, and a unit that is restarted again and again loses at most half of its time."""
 
 
 class OperatingTime:
@@ -23,8 +23,7 @@ class OperatingTime:
         self.core = core
         self._heard = dict(heard)
         self._kept = dict(heard)  # as it is durable
-        self._every_s = KEEP_FIRST_S
-        self._at = core.now + self._every_s
+        self._at = core.now + KEEP_FIRST_S
 
     @property
     def units(self) -> list[int]:
@@ -49,8 +48,7 @@ class OperatingTime:
     def tick(self) -> None:
         """Keep it when that is due."""
         if self.core.now >= self._at:
-            self._every_s = min(2 * self._every_s, KEEP_LONGEST_S)
-            self._at = self.core.now + self._every_s
+            self._at = self.core.now + min(self.core.now - self.core.started, KEEP_LONGEST_S)
             self.core.run(self.core.fetch(self.to_keep()), on_error=self._failed)
 
     def _failed(self, error: DandelionError) -> None:

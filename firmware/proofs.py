@@ -88,6 +88,7 @@ class Proofs:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.tally = Tally()
+        self.failed: Callable[[int], None] = lambda _: None  # told of each unit that could not prove a copy
         self._all: list[Proving] = []
 
     def ask(self, entry: Entry, unit: int, told: Callable[[bool], None]) -> bool:
@@ -183,6 +184,8 @@ class Proofs:
         effects = handover.owner(Owner(entry, core.next_attempt), event)
         yield from core.carry_out(entry.picture, entry, effects)
         self.tally.add("right" if right else "failed", core.now)
+        if not right:
+            self.failed(unit)
         text = f"unit {unit} {'has proved' if right else 'could not prove'} picture {proof.id}"
         core.log("verified" if right else "suspect", text, proof.id, unit)
 
@@ -203,6 +206,7 @@ class Proofs:
             yield from self._gone(source, lost)
         for _ in asked:
             self.tally.add("failed", self.core.now)
+            self.failed(source)
         for proving in asked:
             proving.settle(False)
 

@@ -14,16 +14,24 @@ from card_scene import UNIT, held, known, picture, wall
 from firmware.catalogue import Catalogue
 from firmware.catalogue_notes import MAX_DECISIONS
 from firmware.events import (
+    Away,
     Cached,
     CatalogueRequest,
     Counted,
     Counts,
     Decisions,
+    Doubted,
+    DrawnAt,
+    DuePair,
+    FirstPair,
     Held,
     Lacking,
+    ListedAt,
     LookUp,
     LookUpPartial,
     Names,
+    NextFile,
+    OldestHeld,
     OldestPartials,
     Orders,
     Owed,
@@ -134,7 +142,7 @@ def test_lacking_is_priority_first_then_oldest_and_never_what_is_gone_deleted_he
     assert (counted.own, counted.held, counted.lacking, counted.away) == (6, 1, 5, 1)
     assert (counted.exposed, counted.suspect) == (3, 1)
     assert counted.oldest is not None
-    assert counted.oldest.id.sequence == 3
+    assert counted.oldest.id.sequence == 5
 
 
 def test_oldest_is_by_first_knowledge_not_by_the_number_of_the_card(catalogue: Catalogue) -> None:
@@ -319,13 +327,22 @@ def test_no_request_reads_a_whole_table(catalogue: Catalogue, monkeypatch: pytes
         Page(3, 1e9 + 100, PictureId(3, 1, 1), 50),
         Decisions(after),
         LookUpPartial(after),
+        OldestHeld(20),
+        Away(2, 3, 20),
+        ListedAt(2, 20),
+        DrawnAt(2, 2**31, 20),
+        Doubted(after, 20),
+        NextFile(after),
+        DuePair(2, 10**9),
+        FirstPair(entries[5].picture.id, 2),
     )
     for request in requests:
         catalogue.carry_out(request)
     catalogue.largest_bytes()
+    assert catalogue.heard(7) == ((2, 7),)
     catalogue.highest_sequence(3)
     list(catalogue.files_here(PictureId(2, 0, 0), PictureId(2, 6, 99_999)))
     assert len(watched.plans) > 30
-    small = ("SEARCH", "SCAN picture USING INDEX unchecked")  # that index has nothing but the answer
+    small = ("SEARCH", "SCAN picture USING INDEX unchecked", "SCAN heard")  # these have nothing but the answer
     assert [plan for plan in watched.plans if not plan.startswith(small)] == []
     assert [plan for plan in watched.plans if "TEMP B-TREE" in plan] == []
