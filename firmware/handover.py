@@ -343,7 +343,7 @@ def _placed(state: Owner, unit: int, raised: Effects) -> Effects:
 def _gone(state: Owner, unit: int, attempt: int) -> Effects:
     copy = state.entry.copy_at(unit)
     if copy.listed and copy.listed == attempt:
-        return (Commit(_raised(_with_copy(state.entry, _suspect(copy)))),)
+        return () if copy.suspect else (Commit(_raised(_with_copy(state.entry, _suspect(copy)))),)
     if copy.owed:
         return (Commit(_with_copy(state.entry, replace(copy, owed=False))),)
     return ()

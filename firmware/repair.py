@@ -94,9 +94,8 @@ class Repairs:
 
     def _is_useful(self, entry: Entry) -> bool:
         core, now = self.core, self.core.now
-        heard = core.neighbours.is_heard
-        holders = {copy.unit for copy in entry.listed}
-        gives = any(heard(copy.unit, now) for copy in entry.verified)
+        holders = {copy.unit for copy in entry.verified}
+        gives = any(core.neighbours.is_heard(unit, now) for unit in holders)
         return gives and any(
             n.unit not in holders
             and n.hosting

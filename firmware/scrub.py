@@ -52,8 +52,11 @@ class Scrub:
         if self._at is None or core.now < self._at:
             return
         wait_s = core.calendar["scrub_due"] - core.age_s
-        if wait_s > 0:
-            self._at = core.now + max(wait_s, LEAST_EVERY_S)
+        if core.now >= self._count_at:
+            self._at = None
+            core.run(self._count(), on_error=self._failed)
+        elif wait_s > 0:
+            self._at = min(core.now + max(wait_s, LEAST_EVERY_S), self._count_at)
         elif self._busy():
             self._at = core.now + BUSY_AGAIN_S
         else:
@@ -69,33 +72,28 @@ class Scrub:
         self.core.log("card", f"a file could not be read again: {error}")
 
     def _next(self) -> Step:
-        """When the next one is due follows from how many there are."""
         core = self.core
-        if core.now >= self._count_at:
-            yield from self._count()
-        every_s = self._every_s
-        first = not core.calendar["scrub_due"]
-        due_s = core.age_s if first else core.calendar["scrub_due"]
-        core.calendar["scrub_due"] = due_s + every_s
+        core.calendar["scrub_due"] += self._every_s
         self._at = core.now + LEAST_EVERY_S
-        if first:
-            return  # the first round begins
         entry = yield NextFile(self.after)
         if entry is None:
             entry = yield NextFile(None)
         if entry is None:
             core.calendar["scrub_after"] = 0
-            core.calendar["scrub_due"] = core.age_s + every_s
+            core.calendar["scrub_due"] = core.age_s + self._every_s
             return
         core.calendar["scrub_after"] = int.from_bytes(entry.picture.id.encode())
         core.run(self._check(entry.picture.id), entry.picture.id, self._failed)
 
     def _count(self) -> Step:
-        rules = self.core.settings.rules
+        """When the next one is due follows from how many there are."""
+        core, rules = self.core, self.core.settings.rules
         counted = yield Counts(rules.copies, rules.wanted(True))
         assert isinstance(counted, Counted)
-        self._count_at = self.core.now + COUNT_EVERY_S
+        self._at, self._count_at = core.now + LEAST_EVERY_S, core.now + COUNT_EVERY_S
         self._every_s = max(int(LEAST_EVERY_S), ROUND_S // max(1, counted.own + counted.held))
+        next_s, latest_s = core.calendar["scrub_due"], core.age_s + self._every_s
+        core.calendar["scrub_due"] = min(next_s, latest_s) if next_s else latest_s
 
     def _check(self, picture: PictureId) -> Step:
         entry = yield from self.core.look_up(picture)
