@@ -10,6 +10,7 @@ from typing import Any
 from firmware import handover, states
 from firmware import messages as m
 from firmware.core import Core
+from firmware.determine import PICTURES_AHEAD
 from firmware.events import (
     BeginPart,
     ClosePart,
@@ -53,6 +54,7 @@ IDLE_TAKEN_OVER_S = 10.0
 """A reservation without a part for so long gives way to the same unit's next request; guess."""
 BUSY_RETRY_S = 5
 FULL_RETRY_S = 60
+HOSTED_FULL_RETRY_S = 600
 FAILED_RETRY_S = 300
 NOT_HOSTING_RETRY_S = 3600
 """When a refused unit may ask again (±25 % there); a beacon with more room ends the wait. Guesses."""
@@ -198,13 +200,14 @@ class Hostings:
         if len(room.reserved_held) >= RESERVATIONS or not self._only_one(hosting):
             return m.RefuseWhy.BUSY, BUSY_RETRY_S, 0
         if room.hosting_left_bytes < size or self.relieving:
-            return m.RefuseWhy.FULL, FULL_RETRY_S, size
+            return m.RefuseWhy.FULL, HOSTED_FULL_RETRY_S, size
         if not self._within_share(hosting):
-            return m.RefuseWhy.SHARE, FULL_RETRY_S, 0
-        if room.free_bytes + room.partial_bytes < size:
+            return m.RefuseWhy.SHARE, HOSTED_FULL_RETRY_S, 0
+        needed_bytes = size + PICTURES_AHEAD * room.recent_bytes  # own shots come first, as offered_bytes says
+        if room.free_bytes + room.partial_bytes < needed_bytes:
             freeable = room.cache_bytes
-            if room.free_bytes + room.partial_bytes + freeable >= size:
-                self.want(size)
+            if room.free_bytes + room.partial_bytes + freeable >= needed_bytes:
+                self.want(needed_bytes)
                 return m.RefuseWhy.FULL, BUSY_RETRY_S, size
             return m.RefuseWhy.FULL, FULL_RETRY_S, size
         return None, 0, 0

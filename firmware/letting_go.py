@@ -27,6 +27,8 @@ MAX_MOVES = 8
 """Copies that are being let go at once; more that hosts name come again."""
 MAX_ASKED = 64
 """Copies remembered that a host has named before."""
+SAME_S = 300.0
+"""A copy named again within this counts as named once; hosts say it again after twice as long (firmware/relief.py)."""
 LOOK_AGAIN_S = 2.0
 """While another copy of the picture is on its way, it is looked again after this long."""
 PATIENCE_S = 3600.0
@@ -39,7 +41,8 @@ PAGE = 8
 
 @dataclass(slots=True, eq=False)
 class Move:
-    """One copy on its way out. relieve: its host has asked; else it is one too many, and stays if it is not."""
+    """One copy on its way out. relieve: its host has asked; else it is one too many, and stays if it is not.
+    asked_before: not for the first time, so that the own file will do where nobody else takes it."""
 
     picture: PictureId
     unit: int
@@ -47,6 +50,7 @@ class Move:
     since: float
     look_at: float
     relieve: bool
+    asked_before: bool = False
     busy: bool = False
 
 
@@ -59,7 +63,7 @@ class LettingGo:
         self._dispersals = dispersals
         self._repairs = repairs
         self._moves: list[Move] = []
-        self._asked: dict[tuple[PictureId, int], None] = {}  # named before, the oldest first
+        self._asked: dict[tuple[PictureId, int], float] = {}  # when each was named first; the oldest first
         self._after: PictureId | None = None  # in the look for surplus
         self._looking = False
         dispersals.deciding.leaving = self._leaving
@@ -74,7 +78,17 @@ class LettingGo:
         """A host names a copy; where nothing can be done, nothing changes."""
         core = self.core
         if relieve.id.unit == core.unit and core.settings.rules.policy is not Policy.NEVER:
-            self._begin(Move(relieve.id, source, relieve.attempt, core.now, core.now, relieve=True))
+            move = Move(relieve.id, source, relieve.attempt, core.now, core.now, relieve=True)
+            move.asked_before = self._has_asked(move)
+            self._begin(move)
+
+    def _has_asked(self, move: Move) -> bool:
+        """Remembers it, too. What comes again within a minute or two is the same question."""
+        key = (move.picture, move.unit)
+        first_at = self._asked.setdefault(key, self.core.now)
+        while len(self._asked) > MAX_ASKED:
+            del self._asked[next(iter(self._asked))]
+        return self.core.now >= first_at + SAME_S
 
     def _begin(self, move: Move) -> None:
         known = any(other.picture == move.picture for other in self._moves)  # one copy of a picture after the other
@@ -142,7 +156,7 @@ class LettingGo:
         wanted = rules.wanted(entry.picture.priority)
         if len(others) >= wanted:
             yield from self._let_go_proved(move, entry, others, wanted)
-        elif not move.relieve:
+        elif not move.relieve or not self._may_move(move, entry):
             self._end(move)
         elif entry.file is File.GONE:
             self._repairs.recall(entry, lambda came: self._recalled(move, came))
@@ -150,6 +164,10 @@ class LettingGo:
             self._wait(move)
         else:
             yield from self._place_another(move, entry, wanted)
+
+    def _may_move(self, move: Move, entry: Entry) -> bool:
+        """Whether it is worth its airtime to bring the bytes here."""
+        return entry.file is not File.GONE or move.asked_before or self._repairs.is_useful(entry)
 
     def _recalled(self, move: Move, came: bool) -> None:
         if came:
@@ -159,17 +177,11 @@ class LettingGo:
 
     def _place_another(self, move: Move, entry: Entry, wanted: int) -> Step:
         """Another copy first. Where nobody takes one, and the host has asked before, the own file is what remains."""
-        key = (move.picture, move.unit)
-        asked_before = key in self._asked
         keep = self._dispersals.consider(entry)
         if keep is None:
             self._wait(move)
             return
-        self._asked.pop(key, None)
-        self._asked[key] = None
-        while len(self._asked) > MAX_ASKED:
-            del self._asked[next(iter(self._asked))]
-        if (asked_before or not keep.wanted) and (yield from own_copy.is_whole(self.core, entry)):
+        if (move.asked_before or not keep.wanted) and (yield from own_copy.is_whole(self.core, entry)):
             yield from self._let_go(move, entry, wanted, frozenset())
         self._end(move)
 

@@ -81,7 +81,7 @@ class Repairs:
         found: list[Entry] = []
         if rules.policy is not Policy.NEVER:
             found = yield Away(rules.copies, rules.wanted(True), PAGE, frozenset(self._skipped))
-        entry = next((entry for entry in found if self._is_useful(entry)), None)
+        entry = next((entry for entry in found if self.is_useful(entry)), None)
         self._skipped |= {passed.picture.id for passed in found if passed is not entry}
         if len(self._skipped) > MAX_SKIPPED or not found:
             self._skipped.clear()
@@ -92,7 +92,8 @@ class Repairs:
             if self._skipped:
                 self._soon()
 
-    def _is_useful(self, entry: Entry) -> bool:
+    def is_useful(self, entry: Entry) -> bool:
+        """Whether somebody heard can give it, and somebody else heard may take a copy."""
         core, now = self.core, self.core.now
         holders = {copy.unit for copy in entry.verified}
         gives = any(core.neighbours.is_heard(unit, now) for unit in holders)
