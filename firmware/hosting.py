@@ -54,7 +54,7 @@ IDLE_TAKEN_OVER_S = 10.0
 """A reservation without a part for so long gives way to the same unit's next request; guess."""
 BUSY_RETRY_S = 5
 FULL_RETRY_S = 60
-HOSTED_FULL_RETRY_S = 600
+HOSTED_FULL_RETRY_S = 300
 FAILED_RETRY_S = 300
 NOT_HOSTING_RETRY_S = 3600
 """When a refused unit may ask again (±25 % there); a beacon with more room ends the wait. Guesses."""
