@@ -53,6 +53,7 @@ class Audits:
         self._busy = busy
         self._turns: dict[int, float] = {}  # when each unit has its next turn; as many as there are neighbours
         self._look_at: dict[int, float] = {}  # the same, later while the channel is busy
+        self._at = float("inf")  # the first of these
         self._quick: dict[int, int] = {}  # quick turns that are left, of units whose proofs have failed
         proofs.failed = self._has_failed
         self._read_out_at: dict[int, float] = {}  # when a copy may be read out of each unit again
@@ -76,10 +77,13 @@ class Audits:
 
     def _set(self, unit: int, at: float) -> None:
         self._turns[unit] = self._look_at[unit] = at
+        self._at = min(self._at, at)
 
     def tick(self) -> None:
         """Turns that are due; a unit that is silent has none until it is heard again."""
         now = self.core.now
+        if now < self._at:
+            return
         for unit in [unit for unit, at in self._look_at.items() if now >= at]:
             if not self.core.neighbours.is_heard(unit, now):
                 del self._turns[unit], self._look_at[unit]
@@ -89,10 +93,11 @@ class Audits:
                 self._set(unit, now + self._next_turn_s(unit))
                 self.core.run(self._with_file(unit), on_error=self._failed)
                 self.core.run(self._without_file(unit), on_error=self._failed)
+        self._at = min(self._look_at.values(), default=float("inf"))
 
     def deadline(self) -> float | None:
         """When a unit has its turn."""
-        return min(self._look_at.values(), default=None)
+        return self._at if self._look_at else None
 
     def _failed(self, error: DandelionError) -> None:
         self.core.log("card", f"an audit could not be made: {error}")

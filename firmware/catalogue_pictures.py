@@ -236,11 +236,12 @@ class Pictures:
 
     def counts(self, request: Counts) -> Counted:
         """Numbers for status."""
-        own = lacking = exposed = 0
+        own = lacking = urgent = exposed = 0
         wanted = (request.copies, request.priority_copies)
         for priority, verified, number, _ in self._own_sums():
             own += number
             lacking += number if verified < wanted[priority] else 0
+            urgent += number if priority and verified < wanted[priority] else 0
             exposed += number if not verified else 0
         away = self._away_lacking(*wanted)
         oldest = min(self._oldest(1, 0, 0, 1, -1) + self._oldest(0, 0, 0, 1, -1), default=None)
@@ -249,6 +250,7 @@ class Pictures:
             own,
             self._held_sums()[0],
             lacking + away,
+            urgent=urgent,
             away=away,
             exposed=exposed,
             oldest=None if entry is None else entry.picture,

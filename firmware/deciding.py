@@ -106,6 +106,7 @@ class Deciding:
             stretch = 1 + JITTER * (2 * self.core.rng.random() - 1)
             neighbour.refused_until = self.core.now + max(1.0, seconds * stretch)
             neighbour.refused_why = why
+            neighbour.refused_room_bytes = neighbour.room_bytes
 
 
 def _view(entry: Entry, by_hand: int | None, avoided: set[int], leaving: set[int]) -> PictureView:

@@ -457,14 +457,15 @@ class Counts:
 class Counted:
     """Result of Counts: own pictures with the file here, pictures held for others, own ones that lack copies.
 
-    away: of those, the ones whose file is gone. exposed: own ones with the file here and no verified copy; the oldest
-    of them, and operating time at its shutter (None: not known). suspect: copies. covered_s: how long the latest
-    pictures were exposed that are not any more, newest last.
+    urgent: of those, the priority ones with the file here; away: those whose file is gone. exposed: own ones with the
+    file here and no verified copy; the oldest of them, and operating time at its shutter (None: not known). suspect:
+    copies. covered_s: how long the latest pictures were exposed that are not any more, newest last.
     """
 
     own: int
     held: int
     lacking: int
+    urgent: int = 0
     away: int = 0
     exposed: int = 0
     oldest: Picture | None = None

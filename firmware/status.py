@@ -34,7 +34,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         problems.append(f"another unit sends as unit {core.unit}: give one of the two another unit.id")
     if unit.file_system.why is not None and not full:
         problems.append(unit.file_system.why)
-    if (few := _too_few_units(service)) is not None:
+    if (few := _too_few_units(service, counted)) is not None:
         problems.append(few)
     return {
         "unit": core.unit,
@@ -85,13 +85,16 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
     }
 
 
-def _too_few_units(service: Service) -> str | None:
+def _too_few_units(service: Service, counted: Counted) -> str | None:
     """With fewer other units than copies asked for there are as many as there are (DESIGN §5)."""
     core = service.unit.core
     others = sum(1 for n in core.neighbours if n.hosting and not n.silent(core.now))
-    wanted = core.settings.rules.copies
-    if 0 < others < wanted:
-        return f"{wanted} copies are asked for (dispersal.copies) and {others} other units that host are heard"
+    rules = core.settings.rules
+    heard = f"and {others} other units that host are heard"
+    if 0 < others < rules.copies:
+        return f"{rules.copies} copies are asked for (dispersal.copies) {heard}"
+    if counted.urgent and 0 < others < rules.wanted(True):
+        return f"{rules.wanted(True)} copies of priority pictures are asked for (dispersal.priority_copies) {heard}"
     return None
 
 
