@@ -7,6 +7,7 @@ from firmware.catalogue_rows import seconds_of
 from firmware.events import Away, Doubted, DrawnAt, ListedAt, NextFile, OldestHeld, SaveCalendar
 from firmware.pictures import Entry, PictureId
 
+MAX_HEARD = 1024  # units; those heard longest ago are forgotten
 _AT = "SELECT id FROM copy INDEXED BY copy_at WHERE listed <> 0 AND suspect = 0 AND unit = ?"
 _AWAY = "FROM picture INDEXED BY own_away WHERE own = 1 AND deleted = 0 AND file = 0 AND priority = ?"
 
@@ -67,6 +68,9 @@ class Upkeep(Pictures):
                 self._database.set(key, value)
             for unit, age_s in request.heard:
                 self._database.change("INSERT OR REPLACE INTO heard VALUES (?, ?)", unit, age_s)
+            if request.heard:
+                oldest = "SELECT unit FROM heard ORDER BY age_s DESC, unit LIMIT -1 OFFSET ?"
+                self._database.change(f"DELETE FROM heard WHERE unit IN ({oldest})", MAX_HEARD)
 
     def heard(self, age_s: int) -> tuple[tuple[int, int], ...]:
         """Units, and operating time when each was last heard; holders of which nothing is known: age_s."""

@@ -14,6 +14,10 @@ KEEP_FIRST_S, KEEP_LONGEST_S = 300.0, 3600.0
 """It is kept so long after the start, then each time that the unit has run twice as long, at least hourly: a card takes
 9000 such writes a year with ease, and a unit that is restarted again and again loses at most half of its time."""
 
+MAX_UNITS = 1024
+"""Units remembered with when they were heard: twenty times the largest fleet. Beyond it those heard longest ago go; a
+holder among them counts as heard at the next start."""
+
 
 class OperatingTime:
     """Keeps it now and then."""
@@ -41,6 +45,8 @@ class OperatingTime:
         """Everything as it is now; also for a clean end."""
         for neighbour in self.core.neighbours:
             self.heard_at_s(neighbour.unit)
+        latest = sorted(self._heard.items(), key=lambda heard: heard[1])[-MAX_UNITS:]
+        self._heard = dict(latest)
         news = {unit: at_s for unit, at_s in self._heard.items() if self._kept.get(unit) != at_s}
         self._kept |= news
         return SaveCalendar((("age", self.core.age_s), *self.core.calendar.items()), tuple(sorted(news.items())))

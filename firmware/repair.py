@@ -11,6 +11,7 @@ from firmware.determine import PICTURES_AHEAD, Policy
 from firmware.dispersal import Dispersals
 from firmware.events import Away
 from firmware.hosting import Hostings
+from firmware.neighbours import Neighbour
 from firmware.pictures import Entry, File, PictureId
 from firmware.readout import ReadOuts
 from firmware.steps import Step
@@ -24,6 +25,11 @@ SOON_S = 1.0
 """After one was brought back, or something changed that concerns this."""
 MAX_DAMAGED = 64
 """Pictures whose own file was found damaged and that are wanted back; beyond it the others still have their copies."""
+PROVE_WITHIN_S = 3600.0
+"""A suspect holder that is heard gets so long to prove a copy before it is given it anew: as long as doubts are looked
+through at least (firmware/adoption.py)."""
+MAX_DOUBTED = 64
+"""Pictures waited with for that; beyond it the one that waits longest begins anew."""
 MAX_SKIPPED = 64
 """Pictures passed over in one round, because nobody could give them, or there was no use in it."""
 
@@ -38,6 +44,7 @@ class Repairs:
         self._hostings = hostings
         self._damaged: deque[PictureId] = deque(maxlen=MAX_DAMAGED)
         self._skipped: set[PictureId] = set()
+        self._doubted_since: dict[PictureId, float] = {}  # of those that only a suspect holder could take
         self._busy = False
         self._at = core.now + FIRST_S
 
@@ -93,17 +100,28 @@ class Repairs:
                 self._soon()
 
     def is_useful(self, entry: Entry) -> bool:
-        """Whether somebody heard can give it, and somebody else heard may take a copy."""
-        core, now = self.core, self.core.now
-        holders = {copy.unit for copy in entry.verified}
-        gives = any(core.neighbours.is_heard(unit, now) for unit in holders)
-        return gives and any(
-            n.unit not in holders
-            and n.hosting
-            and not n.silent(now)
-            and n.refused_until <= now
-            and n.room_bytes >= entry.picture.size_bytes
-            for n in core.neighbours
+        """Whether somebody heard can give it, and somebody else heard may take a copy.
+
+        One whose copy is suspect may take it anew where there is no other, but gets time first to prove what it has.
+        """
+        core, now, pid = self.core, self.core.now, entry.picture.id
+        takers = {n.unit for n in core.neighbours if self._may_take(n, entry)}
+        gives = any(core.neighbours.is_heard(copy.unit, now) for copy in entry.verified)
+        if not gives or not takers:
+            return False
+        if takers - {copy.unit for copy in entry.listed}:
+            return True
+        if len(self._doubted_since) >= MAX_DOUBTED:
+            del self._doubted_since[next(iter(self._doubted_since))]
+        return now >= self._doubted_since.setdefault(pid, now) + PROVE_WITHIN_S
+
+    def _may_take(self, neighbour: Neighbour, entry: Entry) -> bool:
+        return (
+            neighbour.hosting
+            and not neighbour.silent(self.core.now)
+            and neighbour.refused_until <= self.core.now
+            and neighbour.room_bytes >= entry.picture.size_bytes
+            and all(copy.unit != neighbour.unit for copy in entry.verified)
         )
 
     def _bring_back(self, picture: PictureId) -> Step:

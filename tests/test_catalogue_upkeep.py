@@ -11,6 +11,7 @@ from card_scene import UNIT, held, known, wall
 
 from firmware.catalogue import Catalogue
 from firmware.catalogue_exposure import LATEST
+from firmware.catalogue_upkeep import MAX_HEARD
 from firmware.events import (
     Away,
     Counted,
@@ -215,6 +216,9 @@ def test_operating_time_is_kept(catalogue: Catalogue) -> None:
     catalogue.carry_out(SaveCalendar((("age", 700),), ((2, 600),)))
     assert catalogue.counter("age", 0) == 700
     assert catalogue.heard(700) == ((2, 600), (3, 700), (9, 300))  # of 3 nothing is known but that it holds a copy
+    many = tuple((unit, 1000 + unit) for unit in range(100, 100 + MAX_HEARD))
+    catalogue.carry_out(SaveCalendar((), many))
+    assert [unit for unit, _ in catalogue.heard(5)] == [2, 3, *range(100, 100 + MAX_HEARD)]  # 2 and 3 hold copies
     after = catalogue.scrub_after()
     assert after is not None
     assert after.encode() == b"\xff" * 8

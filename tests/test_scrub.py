@@ -158,7 +158,7 @@ def test_rot_at_a_holder_is_told_and_another_copy_made(dropped):
     hurry(host)
     rig.run_until(lambda: origin.logged("lost"), 600)
     assert host.said(m.Lost)
-    rig.run_until(lambda: len(copies(origin, picture)) == rules.copies, 900)
+    rig.run_until(lambda: len(copies(origin, picture)) == rules.copies, 2 * 3600)
     holders = [other for other in hosts if held(other)]
     assert sorted(other.unit for other in holders) == copies(origin, picture)
     assert all(on_card(other, picture) for other in holders)
