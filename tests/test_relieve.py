@@ -209,6 +209,17 @@ def test_not_while_the_others_cannot_prove_theirs():
     assert len(held(host)) == len(pictures)
 
 
+def test_of_three_copies_the_one_that_was_doubted_goes_and_no_other():
+    rig, origin, (host, other), pictures = doubted_and_back()
+    Machine(rig, 4, replace(OTHER, capacity_bytes=20 * SIZE))  # least room of all
+    rig.run_until(lambda: origin.on.core.neighbours.find(4), 10)
+    assert carry_out(origin, lambda ticket: c.PlaceCopy(ticket, pictures[0].id, 4, 60.0)) == c.Done(None)
+    rig.run_until(lambda: not held(host), 25 * 3600)
+    rig.run_for(25 * 3600)
+    assert copies(origin, pictures[0]) == [3, 4]
+    assert len(held(other)) == len(pictures)
+
+
 def test_not_what_a_person_has_placed_besides():
     rig, origin, host = a_pair(origin=ORIGIN, host=OTHER)
     picture = shoot(origin)

@@ -72,15 +72,17 @@ def test_more_copies_asked_for_later_are_made_of_old_pictures_too():
 
 
 def test_a_card_that_is_tight_brings_nothing_back_only_to_drop_it_again():
-    tight = replace(TWO, rules=Rules(copies=2, copies_min=2), capacity_bytes=6 * SIZE, patience_s=30)
-    rig, origin, (first, second), _ = away_at_two(options=tight)
+    tight = replace(TWO, capacity_bytes=6 * SIZE)
+    rig, origin, (first, second), (picture,) = away_at_two(1, options=tight)
     first.power_cut()
     rig.run_until(lambda: origin.on.core.neighbours.find(2).silent(rig.now), 600)
-    for _ in range(4):
+    for _ in range(6):
         shoot(origin)
+        rig.run_for(30)
     fourth = Machine(rig, 4, replace(HOST, capacity_bytes=2 * SIZE, hosting_share=1.0))
-    rig.run_for(SUSPECT_AFTER_S + 3600)
-    assert sum(len(said.message.data) for said in second.said(m.Part)) <= 2 * SIZE
+    rig.run_for(6 * 3600)
+    assert origin.entry(picture.id).file is File.GONE
+    assert not second.said(m.Part)
     check(origin, first, second, fourth)
 
 
