@@ -34,6 +34,8 @@ from hal.interfaces import TimeQuality
 
 MOST_PARTS_IN_USE = 8
 """Partial rows of reservations that live (store.MAX_OPEN_PARTS); they tell size 0: reservations are counted apart."""
+MAX_DAMAGED = 64
+"""Pictures whose own file was found damaged and that are wanted back; beyond it the others still have their copies."""
 MAX_OUTBOX = 256
 """Messages waiting for the radio; beyond it the oldest goes: every message of the protocol is said again if needed."""
 
@@ -72,6 +74,7 @@ class Core:
             "scrub_after": 0 if memory.scrub_after is None else int.from_bytes(memory.scrub_after.encode()),
             "surplus_due": memory.surplus_due_s,
         }
+        self.damaged: deque[PictureId] = deque(maxlen=MAX_DAMAGED)  # own pictures whose file was put aside
         self.hosted_bytes = Counter(dict(memory.held_by))  # held for each owner
         self.line_bytes_per_s = line_bytes_per_s
         self.wall_offset_s: float | None = None

@@ -66,6 +66,9 @@ class LettingGo:
         self._asked: dict[tuple[PictureId, int], float] = {}  # when each was named first; the oldest first
         self._after: PictureId | None = None  # in the look for surplus
         self._looking = False
+        if not core.calendar["surplus_due"]:
+            core.calendar["surplus_due"] = core.age_s + SURPLUS_EVERY_S
+        self._surplus_at = core.now + max(0, core.calendar["surplus_due"] - core.age_s)
         dispersals.deciding.leaving = self._leaving
 
     def _leaving(self, picture: PictureId) -> set[int]:
@@ -103,7 +106,7 @@ class LettingGo:
         self._looking = False
         self._after = found[-1].picture.id if len(found) == PAGE else None
         if self._after is None:
-            core.calendar["surplus_due"] = core.age_s + SURPLUS_EVERY_S
+            self._surplus_later()
         for entry in found:
             spare = self._spare(entry)
             if spare is not None:
@@ -130,6 +133,8 @@ class LettingGo:
     # ------------------------------------------------------------ each move
 
     def _look(self, move: Move) -> None:
+        if move not in self._moves:
+            return  # its time was over before this
         move.busy = True
         self.core.run(self._go_on(move), move.picture, lambda error: self._failed(move, error))
 
@@ -220,28 +225,29 @@ class LettingGo:
     def tick(self) -> None:
         """Look again; look for copies beyond those wanted."""
         core = self.core
+        if not self._moves and core.now < self._surplus_at:
+            return
         for move in list(self._moves):
             if core.now >= move.since + PATIENCE_S:
                 self._end(move)
             elif not move.busy and core.now >= move.look_at:
                 self._look(move)
-        if not core.calendar["surplus_due"]:
-            core.calendar["surplus_due"] = core.age_s + SURPLUS_EVERY_S
-        if self._surplus_in_s() <= 0 and not self._looking and not self._moves:
+        if core.now >= self._surplus_at and not self._looking and not self._moves:
             self._looking = True
             core.run(self._surplus(), on_error=self._cannot_look)
 
     def _cannot_look(self, error: DandelionError) -> None:
         self._looking = False
-        self.core.calendar["surplus_due"] = self.core.age_s + SURPLUS_EVERY_S
+        self._surplus_later()
         self.core.log("card", f"copies beyond those wanted could not be looked up: {error}")
 
-    def _surplus_in_s(self) -> int:
-        return self.core.calendar["surplus_due"] - self.core.age_s
+    def _surplus_later(self) -> None:
+        self.core.calendar["surplus_due"] = self.core.age_s + SURPLUS_EVERY_S
+        self._surplus_at = self.core.now + SURPLUS_EVERY_S
 
     def deadline(self) -> float | None:
         """When something is looked at."""
         times = [move.since + PATIENCE_S if move.busy else move.look_at for move in self._moves]
         if not self._looking and not self._moves:
-            times.append(self.core.now + max(1, self._surplus_in_s()))
+            times.append(self._surplus_at)
         return min(times, default=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -23,8 +22,6 @@ FIRST_S, EVERY_S = 60.0, 600.0
 """After the start, and between two looks while nothing is brought back. Guesses: what is lacking a copy has another."""
 SOON_S = 1.0
 """After one was brought back, or something changed that concerns this."""
-MAX_DAMAGED = 64
-"""Pictures whose own file was found damaged and that are wanted back; beyond it the others still have their copies."""
 PROVE_WITHIN_S = 3600.0
 """A suspect holder that is heard gets so long to prove a copy before it is given it anew: as long as doubts are looked
 through at least (firmware/adoption.py)."""
@@ -42,17 +39,10 @@ class Repairs:
         self._dispersals = dispersals
         self._read_outs = read_outs
         self._hostings = hostings
-        self._damaged: deque[PictureId] = deque(maxlen=MAX_DAMAGED)
         self._skipped: set[PictureId] = set()
         self._doubted_since: dict[PictureId, float] = {}  # of those that only a suspect holder could take
         self._busy = False
         self._at = core.now + FIRST_S
-
-    def damaged(self, picture: PictureId) -> None:
-        """Its own file was put aside: it is wanted back from whoever holds it."""
-        if picture not in self._damaged:
-            self._damaged.append(picture)
-        self._soon()
 
     def new_boot(self, unit: int) -> None:  # noqa: ARG002 - whichever it is
         """A unit is there (again), that may give a picture or take a copy."""
@@ -64,12 +54,13 @@ class Repairs:
 
     def tick(self) -> None:
         """Begin the next one."""
-        if self._busy or self.core.now < self._at:
+        damaged = self.core.damaged
+        if self._busy or (self.core.now < self._at and not damaged):
             return
         self._at = self.core.now + EVERY_S
         self._busy = True
-        if self._damaged:
-            picture = self._damaged.popleft()
+        if damaged:
+            picture = damaged.popleft()
             self.core.run(self._bring_back(picture), picture, self._failed)
         else:
             self.core.run(self._look(), on_error=self._failed)

@@ -10,7 +10,6 @@ from firmware.events import Counted, Counts, DigestFile, Digests, NextFile
 from firmware.held import HeldCopies
 from firmware.own_copy import put_aside
 from firmware.pictures import Entry, PictureId
-from firmware.repair import Repairs
 from firmware.steps import Step
 from hal.errors import DandelionError
 
@@ -29,12 +28,11 @@ FAILED_S = 3600.0
 class Scrub:
     """One file after the other, in the order of ids; where it is in its round is kept with operating time."""
 
-    def __init__(self, core: Core, held: HeldCopies, repairs: Repairs, busy: Callable[[], bool]) -> None:
+    def __init__(self, core: Core, held: HeldCopies, busy: Callable[[], bool]) -> None:
         """busy: whether the card is needed for something that cannot wait."""
         self.core = core
         self.checked = self.damaged = 0  # files since the start
         self._held = held
-        self._repairs = repairs
         self._busy = busy
         self._at: float | None = core.now + LEAST_EVERY_S
         self._count_at = core.now
@@ -112,4 +110,3 @@ class Scrub:
             yield from self._held.lost(entry)
         else:
             yield from put_aside(self.core, entry)
-            self._repairs.damaged(entry.picture.id)

@@ -90,7 +90,7 @@ class Unit:
         self.repairs = Repairs(core, self.dispersals, self.read_outs, self.hostings)
         self.letting_go = LettingGo(core, self.proofs, self.dispersals, self.repairs)
         self.relief = Relief(core, self.drops, self.hostings)
-        self.scrub = Scrub(core, self.held, self.repairs, lambda: bool(self.shutter.waiting) or self._transfers())
+        self.scrub = Scrub(core, self.held, lambda: bool(self.shutter.waiting) or self._transfers())
         self.holding = Holding(core, self.held)
         self.verifying = Verifying(core, self.proofs, self.held)
         self.findings = Findings(core)

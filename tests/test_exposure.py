@@ -6,6 +6,7 @@ from rig_scene import a_pair, copies, held, settled, shoot
 from firmware.determine import Policy, Rules
 from firmware.events import Counts
 from firmware.exposure import exposure_row, percentile
+from firmware.lines import duration, status
 from sim.machine import Machine, Options
 from sim.rig import Rig
 
@@ -74,3 +75,29 @@ def test_pictures_that_the_policy_leaves_alone_are_exposed_and_it_is_said(policy
     told = exposure(origin)
     assert told["pictures"] == 1
     assert policy.value in told["why"]
+
+
+# ---------------------------------------------------------------- in words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (200_000, "2 days"), (None, "?")]
+)
+def test_times_are_told_in_the_unit_that_fits(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_status_says_what_is_exposed_why_and_how_long_it_took():
+    told = {"pictures": 3, "why": "the policy is never", "oldest": "00001-3fa7-00000042", "oldest_s": 7200}
+    lines = status({"exposure": {**told, "p50_s": 90, "p99_s": 400_000, "of": 1000}}).splitlines()
+    assert (
+        "exposed   3 pictures are on this card only, the oldest is 00001-3fa7-00000042, for 2 h (the policy is never); "
+        "of the last 1000 that got a copy half had it within 90 s, 99 % within 5 days"
+    ) in lines
+
+
+def test_status_says_what_was_checked():
+    row = {"exposure": {"pictures": 0}, "audits": {"asked": 20, "right": 18, "failed": 1}}
+    row |= {"scrub": {"checked": 7, "damaged": 1}, "pictures": {"suspect_copies": 5}}
+    told = "20 proofs asked for within a day, 18 right, 1 failed; 5 copies suspect; 7 files read again, 1 damaged"
+    assert f"checks    {told}" in status(row).splitlines()
