@@ -158,14 +158,16 @@ class Audits:
                 done(None)
                 return
             right = proof.whole and proof.proof == pair.digest
-            self._judge(pair.unit, proof, right)
+            self._judge(entry, pair.unit, right)
             done(right)
 
         if not self._proofs.ask_with(entry, pair.unit, pair.nonce, got):
             done(None)
 
-    def _judge(self, unit: int, proof: m.Proof, right: bool) -> None:
-        self.core.run(self._proofs.judge(unit, proof, right=right), proof.id)
+    def _judge(self, entry: Entry, unit: int, right: bool) -> None:
+        """The copy that was asked about, whatever number the answer bears."""
+        attempt, picture = entry.copy_at(unit).listed, entry.picture.id
+        self.core.run(self._proofs.judge(picture, unit, attempt, right=right), picture)
 
     # ------------------------------------------------------------ no pair is left
 
@@ -192,9 +194,7 @@ class Audits:
         """Its pairs are made; a damaged copy is suspect already."""
         del why  # the log has it
         if right:
-            attempt = entry.copy_at(unit).listed
-            whole = m.Proof(entry.picture.id, attempt, bytes(NONCE_BYTES), bytes(NONCE_BYTES), True)
-            self._judge(unit, whole, True)
+            self._judge(entry, unit, True)
 
     def _compare(self, entry: Entry, unit: int, other: int) -> None:
         """One nonce to both: equal answers are right, different ones make both suspect, and each is read out then."""
@@ -212,14 +212,14 @@ class Audits:
 
     def _compared(self, entry: Entry, unit: int, answers: dict[int, m.Proof | None]) -> None:
         told = {asked: proof for asked, proof in answers.items() if proof is not None}
-        broken = [(asked, proof) for asked, proof in told.items() if not proof.whole]
-        for asked, proof in broken:
-            self._judge(asked, proof, False)
+        broken = [asked for asked, proof in told.items() if not proof.whole]
+        for asked in broken:
+            self._judge(entry, asked, False)
         if broken or len(told) < len(answers):
             return
         equal = len({proof.proof for proof in told.values()}) == 1
-        for asked, proof in told.items():
-            self._judge(asked, proof, equal)
+        for asked in told:
+            self._judge(entry, asked, equal)
         if equal:
             later = self._later(entry, unit, COMPARED_DAYS)
             self.core.run(self.core.fetch(SavePairs((later,))), entry.picture.id, self._failed)

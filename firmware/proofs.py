@@ -21,6 +21,9 @@ FRESH_S = 24 * 3600.0
 """A proof is good for dropping the own file for so long, within one boot (DESIGN §5)."""
 PROVE_WAIT_S = 20.0
 """PROVE is repeated for so long: reading a large picture back from a slow card takes seconds."""
+UNANSWERED_S = 2 * 3600.0
+"""A unit that is heard and has answered no question for so long fails by not answering: if it does not hear us, its
+copies are of no use to us. Longer than a busy channel or a slow card takes. Guess."""
 TALLY_HOURS = 24
 """Answers are told for the last day."""
 MAX_PROVINGS = 64
@@ -90,6 +93,7 @@ class Proofs:
         self.tally = Tally()
         self.failed: Callable[[int], None] = lambda _: None  # told of each unit that could not prove a copy
         self._all: list[Proving] = []
+        self._unanswered: dict[int, float] = {}  # since when units answer nothing; as many as there are holders
 
     def ask(self, entry: Entry, unit: int, told: Callable[[bool], None]) -> bool:
         """Ask this listed holder now, once for all who want it; False when too many are being asked."""
@@ -146,6 +150,7 @@ class Proofs:
 
     def on_proof(self, source: int, proof: m.Proof) -> None:
         """Compare with the own file; without one the answer only shows that the holder answers."""
+        self._unanswered.pop(source, None)
         for proving in [p for p in self._all if (p.unit, p.picture.id, p.nonce) == (source, proof.id, proof.nonce)]:
             self._all.remove(proving)
             if proving.got is not None:
@@ -171,26 +176,27 @@ class Proofs:
             proving.settle(False)
             return
         right = proof.whole and proof.proof == digests.proofs[0]
-        yield from self.judge(proving.unit, proof, right=right)
+        yield from self.judge(proof.id, proving.unit, proving.attempt, right=right)
         proving.settle(right)
 
-    def judge(self, unit: int, proof: m.Proof, *, right: bool) -> Step:
-        """Part of a step on its picture: what the list makes of a proof that was compared (R2)."""
+    def judge(self, picture: PictureId, unit: int, attempt: int, *, right: bool) -> Step:
+        """Part of a step on its picture: what the list makes of a proof of this attempt that was compared (R2)."""
         core = self.core
-        entry = yield from core.look_up(proof.id)
+        entry = yield from core.look_up(picture)
         if entry is None:
             return
-        event = handover.Audited(unit, proof.attempt, right, core.stamp())
+        event = handover.Audited(unit, attempt, right, core.stamp())
         effects = handover.owner(Owner(entry, core.next_attempt), event)
         yield from core.carry_out(entry.picture, entry, effects)
         self.tally.add("right" if right else "failed", core.now)
         if not right:
             self.failed(unit)
-        text = f"unit {unit} {'has proved' if right else 'could not prove'} picture {proof.id}"
-        core.log("verified" if right else "suspect", text, proof.id, unit)
+        text = f"unit {unit} {'has proved' if right else 'could not prove'} picture {picture}"
+        core.log("verified" if right else "suspect", text, picture, unit)
 
     def on_lost(self, source: int, lost: m.Lost) -> None:
-        """The holder says that it has no copy (any more)."""
+        """The holder says that it has no copy (any more); of which attempt, the question knows best."""
+        self._unanswered.pop(source, None)
         asked = [p for p in self._all if p.unit == source and p.picture.id == lost.id]
         self._all = [p for p in self._all if p not in asked]
 
@@ -203,21 +209,22 @@ class Proofs:
 
     def _lost(self, source: int, lost: m.Lost, asked: list[Proving]) -> Step:
         if lost.id.unit == self.core.unit:
-            yield from self._gone(source, lost)
+            for attempt in sorted({lost.attempt} | {proving.attempt for proving in asked}):
+                yield from self._gone(source, lost.id, attempt)
         for _ in asked:
             self.tally.add("failed", self.core.now)
             self.failed(source)
         for proving in asked:
             proving.settle(False)
 
-    def _gone(self, source: int, lost: m.Lost) -> Step:
-        entry = yield from self.core.look_up(lost.id)
+    def _gone(self, source: int, picture: PictureId, attempt: int) -> Step:
+        entry = yield from self.core.look_up(picture)
         if entry is None:
             return
-        effects = handover.owner(Owner(entry, self.core.next_attempt), handover.Gone(source, lost.attempt))
+        effects = handover.owner(Owner(entry, self.core.next_attempt), handover.Gone(source, attempt))
         yield from self.core.carry_out(entry.picture, entry, effects)
         if effects and entry.copy_at(source).listed:
-            self.core.log("lost", f"unit {source} has lost its copy of picture {lost.id}", lost.id, source)
+            self.core.log("lost", f"unit {source} has lost its copy of picture {picture}", picture, source)
 
     def suspect(self, picture: PictureId, unit: int) -> None:
         """An asker got damaged bytes from this holder (DAMAGED): its copy is suspect."""
@@ -234,13 +241,21 @@ class Proofs:
             self.core.log("suspect", f"the copy of picture {picture} at unit {unit} is suspect", picture, unit)
 
     def tick(self) -> None:
-        """Ask again, or stop waiting: silence leaves the list as it is."""
+        """Ask again, or stop waiting: once in a while no answer is no answer, and the list stays as it is."""
         for proving in list(self._all):
             if self.core.now >= proving.since + PROVE_WAIT_S:
                 self._all.remove(proving)
+                self._not_answered(proving)
                 proving.settle(False)
             elif self.core.now >= proving.again_at:
                 self._say(proving)
+
+    def _not_answered(self, proving: Proving) -> None:
+        core, unit = self.core, proving.unit
+        if not core.neighbours.is_heard(unit, core.now):
+            self._unanswered.pop(unit, None)  # silent altogether: firmware/silence.py
+        elif core.now >= self._unanswered.setdefault(unit, core.now) + UNANSWERED_S:
+            core.run(self.judge(proving.picture.id, unit, proving.attempt, right=False), proving.picture.id)
 
     def deadline(self) -> float | None:
         """When tick has something to do."""

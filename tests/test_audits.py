@@ -9,10 +9,11 @@ from firmware import commands as c
 from firmware import messages as m
 from firmware.audits import A_DAY, COMPARED_DAYS, EVERY_S
 from firmware.determine import Rules
-from firmware.events import DigestFile, Digests, DuePair, SaveCalendar, UsePair
+from firmware.events import DigestFile, Digests, DuePair, Save, SaveCalendar, UsePair
 from firmware.layout import picture_path
 from firmware.pairs import DAY_S, PAIR_DAYS, RENEW_DAYS
 from firmware.pictures import File
+from firmware.proofs import UNANSWERED_S
 from sim.machine import Machine, Options
 from sim.rig import Rig
 
@@ -99,6 +100,49 @@ def test_a_host_that_answers_what_it_has_not_is_noticed_within_a_day():
     rig, origin, liar, _ = with_copies(10)
     liar.lies = True
     rig.run_until(lambda: suspects(origin), DAY_S)
+
+
+def test_an_answer_under_another_number_is_no_way_out():
+    rig, origin, liar, _ = with_copies(10)
+    say = liar.on.core.say
+
+    def tampered(unit, message):
+        if isinstance(message, m.Proof):
+            message = replace(message, attempt=999, proof=bytes(16))
+        say(unit, message)
+
+    liar.on.core.say = tampered
+    rig.run_until(lambda: suspects(origin), DAY_S)
+
+
+def test_one_that_is_heard_and_answers_nothing_is_noticed_within_a_day():
+    rig, origin, _, _ = with_copies(10)
+    rig.loses = lambda said: isinstance(said.message, m.Proof | m.Lost)
+    rig.run_until(lambda: origin.logged("suspect"), DAY_S)
+
+
+def test_questions_that_get_no_answer_for_an_hour_are_no_failure():
+    rig, origin, _, _ = with_copies(10)
+    rig.loses = lambda said: isinstance(said.message, m.Proof)
+    rig.run_for(UNANSWERED_S - 600)
+    assert origin.said(m.Prove)
+    rig.loses = None
+    rig.run_for(4 * 3600)
+    assert not origin.logged("suspect")
+
+
+def test_lost_said_under_another_number_is_no_way_out_either():
+    rig, origin, liar, _ = with_copies(10)
+    lose_all_rows(liar)
+    say = liar.on.core.say
+    liar.on.core.say = lambda unit, message: say(
+        unit, replace(message, attempt=999) if isinstance(message, m.Lost) else message
+    )
+    rig.run_until(lambda: suspects(origin), DAY_S)
+
+
+def lose_all_rows(host):
+    host.catalogue.save(Save(removed=tuple(entry.picture.id for entry in held(host))))
 
 
 def test_a_host_with_a_new_card_is_noticed_within_a_day_and_gets_everything_again_soon_after():
