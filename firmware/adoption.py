@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from firmware import handover, own_copy
 from firmware import messages as m
+from firmware.audits import Audits
 from firmware.core import Core
 from firmware.dispersal import NONCES_KEPT, Dispersals
 from firmware.events import DigestFile, Digests, OwnInDoubt, SaveInventoried
@@ -56,9 +57,17 @@ class Adoptions:
     """All adoptions under way, the questions for inventories, and the sweep over pictures in doubt."""
 
     def __init__(
-        self, core: Core, proofs: Proofs, readouts: ReadOuts, dispersals: Dispersals, *, inventoried: frozenset[int]
+        self,
+        core: Core,
+        proofs: Proofs,
+        audits: Audits,
+        readouts: ReadOuts,
+        dispersals: Dispersals,
+        *,
+        inventoried: frozenset[int],
     ) -> None:
         self.core = core
+        self._audits = audits
         self._proofs = proofs
         self._readouts = readouts
         self._dispersals = dispersals
@@ -372,11 +381,17 @@ class Adoptions:
             return
         self._checking.add(key)
 
+        def proved(right: bool | None) -> None:
+            """With a pair that was made while the bytes were here, nothing needs to be read out."""
+            if right is None:
+                self._readouts.check(entry, unit, done)
+            else:
+                self._checking.discard(key)
+                self._go_on_checking(entry)
+
         def done(right: bool, why: str) -> None:
             self._checking.discard(key)
-            if self._held_back:
-                self._held_back = False
-                self._sweep_soon(after=entry.picture.id)
+            self._go_on_checking(entry)
             if right:
                 self._sweep_every_s = SWEEP_FIRST_S
                 self.core.run(self._checked(entry.picture.id, unit), entry.picture.id)
@@ -386,7 +401,13 @@ class Adoptions:
                     "suspect", f"the copy of picture {pid} at unit {unit} could not be checked: {why}", pid, unit
                 )
 
-        self._readouts.check(entry, unit, done)
+        self._audits.prove_suspect(entry, unit, proved)
+
+    def _go_on_checking(self, entry: Entry) -> None:
+        """The next one, if one had to wait for this."""
+        if self._held_back:
+            self._held_back = False
+            self._sweep_soon(after=entry.picture.id)
 
     def _checked(self, picture: PictureId, unit: int) -> Step:
         core = self.core

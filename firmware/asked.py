@@ -8,7 +8,7 @@ from firmware.collecting import SILENT, Collecting
 from firmware.core import Core
 from firmware.errors import Refused
 from firmware.own_copy import Delivery
-from firmware.pictures import Picture, PictureId
+from firmware.pictures import Entry, Picture, PictureId
 from firmware.searching import Search
 from firmware.sinks import Sink
 from firmware.states import State
@@ -31,6 +31,7 @@ class ReadOut:
     state: State = State.IDLE
     looking: bool = False
     known: bool = False
+    away: Entry | None = None  # an own picture whose file is gone: audit pairs are made of what comes
     content: Picture | None = None
     holders: dict[int, bool] = field(default_factory=dict)
     tried: dict[int, str] = field(default_factory=dict)

@@ -70,7 +70,7 @@ class Beacons:
     def on_beacon(self, neighbour: Neighbour, beacon: m.Beacon) -> None:
         """A unit is here; what it offers may end waiting."""
         core = self.core
-        if core.neighbours.beacon(neighbour, beacon):
+        if core.neighbours.beacon(neighbour, beacon, core.now):
             core.changed = True
         if beacon.answer_wanted:
             self._at = min(self._at, core.now + ANSWER_WITHIN_S * core.rng.random())

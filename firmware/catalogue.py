@@ -9,6 +9,8 @@ CatalogueDamaged, after which the unit restarts and start-up rebuilds the catalo
     catalogue_rows       entries as rows and back
     catalogue_pictures   the requests about pictures         catalogue_notes   partials, orders, decisions, names
     catalogue_records    who keeps records of whose pictures
+    catalogue_upkeep     what is audited, scrubbed, let go or repaired next; operating time
+    catalogue_pairs      questions kept for audits           catalogue_exposure   times without a verified copy
 """
 
 from __future__ import annotations
@@ -18,30 +20,42 @@ from collections.abc import Callable
 
 from firmware.catalogue_database import Database
 from firmware.catalogue_notes import Notes
+from firmware.catalogue_pairs import Pairs
 from firmware.catalogue_records import Records
 from firmware.catalogue_schema import CatalogueDamaged as CatalogueDamaged
 from firmware.catalogue_schema import mark_damaged
+from firmware.catalogue_upkeep import Upkeep
 from firmware.events import (
+    Away,
     Cached,
     CatalogueRequest,
     Counts,
     Decisions,
+    Doubted,
+    DrawnAt,
+    DuePair,
+    FirstPair,
     Held,
     KeptRecords,
     Lacking,
+    ListedAt,
     LookUp,
     LookUpPartial,
     Names,
+    NextFile,
+    OldestHeld,
     OldestPartials,
     Orders,
     Owed,
     OwnInDoubt,
     Page,
     Save,
+    SaveCalendar,
     SaveDecision,
     SaveInventoried,
     SaveName,
     SaveOrder,
+    SavePairs,
     SavePartial,
     SaveRecollected,
     SaveRecorded,
@@ -49,18 +63,20 @@ from firmware.events import (
     ThinRecords,
     Unchecked,
     Unrecorded,
+    UsePair,
 )
 
 
-class Catalogue(Records, Notes):
+class Catalogue(Records, Upkeep, Notes, Pairs):
     """The open catalogue of one unit."""
 
     def __init__(self, path: str, unit: int, *, wall: Callable[[], float] = time.time, read_only: bool = False) -> None:
         """path may be ":memory:". unit: own pictures are those it took. wall: Unix seconds, for partial rows."""
         self.path = path
         database = Database(path, read_only=read_only)
-        Records.__init__(self, database, unit)
+        Upkeep.__init__(self, database, unit)
         Notes.__init__(self, database, wall)
+        Pairs.__init__(self, database)
         self._methods: dict[type, Callable[..., object]] = {
             LookUp: self.look_up,
             Save: self.save,
@@ -72,6 +88,17 @@ class Catalogue(Records, Notes):
             OwnInDoubt: self.own_in_doubt,
             Owed: self.owed,
             Held: self.held,
+            OldestHeld: self.oldest_held,
+            Away: self.away,
+            ListedAt: self.listed_at,
+            DrawnAt: self.drawn_at,
+            Doubted: self.doubted,
+            NextFile: self.next_file,
+            SavePairs: self.save_pairs,
+            DuePair: self.due_pair,
+            FirstPair: self.first_pair,
+            UsePair: self.use_pair,
+            SaveCalendar: self.save_calendar,
             Unchecked: self.unchecked,
             SaveOrder: self.save_order,
             Orders: self.orders,
@@ -101,7 +128,8 @@ class Catalogue(Records, Notes):
 
     def counter(self, key: str, default: int) -> int:
         """A durable number: unit, card, boot, sequence, next_attempt; complete: 1 once every held file has a row or is
-        in quarantine; fresh: 1 until the first start after the catalogue was made anew has ended."""
+        in quarantine; fresh: 1 until the first start after the catalogue was made anew has ended; and SaveCalendar's.
+        """
         return self._database.counter(key, default)
 
     def set_counters(self, **values: int) -> None:

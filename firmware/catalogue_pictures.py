@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from firmware import catalogue_exposure as exposure
+from firmware import catalogue_pairs as pairs
 from firmware import catalogue_rows as rows
 from firmware.catalogue_database import Database
 from firmware.events import (
@@ -21,7 +23,7 @@ from firmware.events import (
     Save,
     Unchecked,
 )
-from firmware.pictures import MAX_SEQUENCE, Entry, PictureId, picture_name
+from firmware.pictures import MAX_SEQUENCE, Entry, File, PictureId, picture_name
 
 LATEST_OWN = 32  # own pictures that "recent ones" means for their largest; guess
 FILES_PAGE = 1_000  # rows in memory while files are compared with them
@@ -93,13 +95,13 @@ class Pictures:
             for picture in request.removed:
                 self._forget(picture)
             for entry in request.entries:
-                self._save_entry(entry)
+                self._save_entry(entry, request.age_s)
             if request.next_attempt is not None:
                 self._database.set("next_attempt", request.next_attempt)
             if request.sequence is not None:
                 self._database.set("sequence", request.sequence)
 
-    def _save_entry(self, entry: Entry) -> None:
+    def _save_entry(self, entry: Entry, age_s: int | None) -> None:
         picture = entry.picture.id
         key, own = picture.encode(), picture.unit == self.unit
         row = rows.row_of(entry, own=own)
@@ -110,12 +112,18 @@ class Pictures:
             nth = self._database.counter("nth", 0) + 1
             self._database.set("nth", nth)
             self._database.change(rows.INSERT_PICTURE, key, own, picture.unit, nth, *row)
+            if own and age_s is not None and entry.file is not File.GONE and not entry.verified:
+                exposure.begin(self._database, key, age_s)
         self._database.change("DELETE FROM copy WHERE id = ?", key)
         for copy in entry.copies:
-            self._database.change(rows.INSERT_COPY, *rows.copy_row_of(key, copy))
+            here = entry.file is not File.GONE
+            self._database.change(rows.INSERT_COPY, *rows.copy_row_of(key, copy, here=here))
+        if own:
+            exposure.end(self._database, key, entry, age_s)
+            pairs.fit(self._database, key, entry)
 
     def _forget(self, picture: PictureId) -> None:
-        for table in ("picture", "copy", "kept", "decision"):
+        for table in ("picture", "copy", "kept", "decision", "pair", "exposed"):
             self._database.change(f"DELETE FROM {table} WHERE id = ?", picture.encode())
 
     def lacking(self, request: Lacking) -> list[Entry]:
@@ -161,7 +169,7 @@ class Pictures:
         return self._in_order("INDEXED BY doubt WHERE doubt = 1", None, request.after, request.limit)
 
     def owed(self, request: Owed) -> list[Entry]:
-        """Tombstones whose holders have not all answered."""
+        """Deleted, or let go, and not all holders have answered."""
         return self._in_order("INDEXED BY owed WHERE owed = 1", None, request.after, request.limit)
 
     def held(self, request: Held) -> list[Entry]:
@@ -234,13 +242,40 @@ class Pictures:
 
     def counts(self, request: Counts) -> Counted:
         """Numbers for status."""
-        own = lacking = 0
+        own = lacking = urgent = exposed = 0
+        wanted = (request.copies, request.priority_copies)
         for priority, verified, number, _ in self._own_sums():
             own += number
-            lacking += number if verified < (request.priority_copies if priority else request.copies) else 0
+            lacking += number if verified < wanted[priority] else 0
+            urgent += number if priority and verified < wanted[priority] else 0
+            exposed += number if not verified else 0
         unsure = "SELECT count(*) FROM picture INDEXED BY unrecorded WHERE own = 1 AND recorded = 0 AND deleted = 1"
         ((tombstones,), (orders,)) = self._database.all(f"{unsure} UNION ALL SELECT count(*) FROM delete_order")
-        return Counted(own, self._held_sums()[0], lacking, tombstones + orders)
+        away = self._away_lacking(*wanted)
+        oldest = min(self._oldest(1, 0, 0, 1, -1) + self._oldest(0, 0, 0, 1, -1), default=None)
+        entry = None if oldest is None else self._entry(oldest[1])
+        return Counted(
+            own,
+            self._held_sums()[0],
+            lacking + away,
+            deletes_pending=tombstones + orders,
+            urgent=urgent,
+            away=away,
+            exposed=exposed,
+            oldest=None if entry is None else entry.picture,
+            oldest_since_s=None if oldest is None else exposure.since_s(self._database, oldest[1]),
+            suspect=self._database.all("SELECT count(*) FROM copy INDEXED BY copy_suspect WHERE suspect = 1")[0][0],
+            covered_s=exposure.covered_s(self._database),
+        )
+
+    def _away_lacking(self, copies: int, priority_copies: int) -> int:
+        """Own pictures whose file is gone that lack verified copies."""
+        select = (
+            "SELECT count(*) FROM picture INDEXED BY own_away "
+            "WHERE own = 1 AND deleted = 0 AND file = 0 AND priority = ? AND verified < ?"
+        )
+        wanted = ((0, copies), (1, priority_copies))
+        return sum(int(self._database.all(select, *values)[0][0]) for values in wanted)
 
     def own_bytes(self, copies: int, priority_copies: int) -> tuple[int, int]:
         """Bytes of own files here, and of those of them with enough verified copies."""
@@ -268,6 +303,14 @@ class Pictures:
     def _own_sums(self) -> list[rows.Row]:
         select = f"SELECT priority, verified, count(*), sum(size_bytes) {_OWN_HERE} GROUP BY priority, verified"
         return self._database.all(select)
+
+    def held_by(self) -> tuple[tuple[int, int], ...]:
+        """Owners, ascending, and bytes of the files held for each."""
+        select = (
+            "SELECT substr(id, 1, 2), sum(size_bytes) FROM picture INDEXED BY held "
+            "WHERE attempt IS NOT NULL AND file > 0 GROUP BY 1 ORDER BY 1"
+        )
+        return tuple((int.from_bytes(owner), int(size_bytes)) for owner, size_bytes in self._database.all(select))
 
     def _held_sums(self) -> tuple[int, int]:
         select = "SELECT count(*), sum(size_bytes) FROM picture INDEXED BY held WHERE attempt IS NOT NULL AND file > 0"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
-from firmware.events import Partial
-from firmware.pictures import MAX_SEQUENCE, MAX_UNIT, Copy, Entry, File, Picture, PictureId
+from firmware.events import Pair, Partial
+from firmware.pictures import MAX_SEQUENCE, MAX_UNIT, NONCE_BYTES, Copy, Entry, File, Picture, PictureId
 from hal.interfaces import TimeQuality
 
 Row = tuple[Any, ...]  # what sqlite3 gives
@@ -22,6 +23,10 @@ _COUNTERS = {
     "sequence": (0, MAX_SEQUENCE),
     "next_attempt": (1, _WRAP - 1),
     "nth": (0, _HALF - 1),
+    "age": (0, _HALF - 1),
+    "scrub_due": (0, _HALF - 1),
+    "scrub_after": (0, _WRAP - 1),
+    "surplus_due": (0, _HALF - 1),
     "complete": (0, 1),
     "fresh": (0, 1),
 }
@@ -30,7 +35,8 @@ _COUNTERS = {
 _FIXED = "id, own, origin, nth"
 _SAID = "size_bytes, sha256, priority, taken_at, taken_quality, file, attempt, kept, version, deleted, named, doubted"
 _DERIVED = "verified, doubt, owed"
-_COPY = "unit, open, listed, suspect, owed, proof, verified_at, verified_boot, verified_monotonic"
+_COPY = "unit, open, listed, suspect, owed, doubted, proof, verified_at, verified_boot, verified_monotonic"
+_COPY_DERIVED = "here, draw"
 
 
 def _marks(columns: str) -> str:
@@ -44,7 +50,7 @@ INSERT_PICTURE = (
     f"INSERT INTO picture ({_FIXED}, {_SAID}, {_DERIVED}, recorded) "
     f"VALUES ({_marks(_FIXED)}, {_marks(_SAID)}, {_marks(_DERIVED)}, 0)"
 )
-INSERT_COPY = f"INSERT INTO copy (id, {_COPY}) VALUES (?, {_marks(_COPY)})"
+INSERT_COPY = f"INSERT INTO copy (id, {_COPY}, {_COPY_DERIVED}) VALUES (?, {_marks(_COPY)}, {_marks(_COPY_DERIVED)})"
 
 
 def signed(number: int) -> int:
@@ -100,7 +106,7 @@ def row_of(entry: Entry, *, own: bool) -> Row:
     assert not own or entry.attempt is None, "an own picture is not held"
     no_copy = entry.file is File.GONE and not entry.listed
     doubt = own and not entry.deleted and (no_copy or any(c.open or c.suspect for c in entry.copies))
-    owed = own and entry.deleted and any(c.owed for c in entry.copies)
+    owed = own and any(c.owed for c in entry.copies)
     return (
         picture.size_bytes,
         picture.sha256,
@@ -120,8 +126,13 @@ def row_of(entry: Entry, *, own: bool) -> Row:
     )
 
 
-def copy_row_of(key: bytes, copy: Copy) -> Row:
-    """Values for INSERT_COPY."""
+def draw_of(key: bytes, unit: int) -> int:
+    """A number of 32 bits that orders the copies at a unit by chance: audits go on from a point drawn at random."""
+    return int.from_bytes(hashlib.blake2b(key + unit.to_bytes(2), digest_size=4).digest())
+
+
+def copy_row_of(key: bytes, copy: Copy, *, here: bool) -> Row:
+    """Values for INSERT_COPY; here: the own file is on the card."""
     return (
         key,
         copy.unit,
@@ -129,10 +140,13 @@ def copy_row_of(key: bytes, copy: Copy) -> Row:
         signed(copy.listed),
         copy.suspect,
         copy.owed,
+        copy.doubted,
         copy.proof,
         copy.verified_at,
         copy.verified_boot,
         copy.verified_monotonic,
+        here,
+        draw_of(key, copy.unit),
     )
 
 
@@ -168,7 +182,7 @@ def _units(value: object) -> tuple[int, ...]:
 
 
 def _copy_of(row: Row) -> Copy:
-    unit, opened, listed, suspect, owed, proof, verified_at, boot, monotonic = row
+    unit, opened, listed, suspect, owed, doubted, proof, verified_at, boot, monotonic = row
     if type(proof) is not bytes:
         raise ValueError(f"{proof!r} where a proof belongs")
     return Copy(
@@ -177,11 +191,25 @@ def _copy_of(row: Row) -> Copy:
         listed=_number(listed),
         suspect=_flag(suspect),
         owed=_flag(owed),
+        doubted=_flag(doubted),
         proof=proof,
         verified_at=None if verified_at is None else _seconds(verified_at),
         verified_boot=_whole(boot, 0, 0xFFFF_FFFF),
         verified_monotonic=_seconds(monotonic),
     )
+
+
+def pair_of(row: Row) -> Pair:
+    """From id, unit, due_s, nonce, digest."""
+    key, unit, due_s, nonce, digest = row
+    if (type(nonce), type(digest)) != (bytes, bytes) or len(nonce) != len(digest) or len(nonce) not in (0, NONCE_BYTES):
+        raise ValueError(f"{nonce!r} and {digest!r} where a nonce and its digest belong")
+    return Pair(PictureId.decode(key), _whole(unit, 0, 0xFFFF), _whole(due_s, 0, _HALF - 1), nonce, digest)
+
+
+def seconds_of(value: object) -> int:
+    """Whole seconds of operating time."""
+    return _whole(value, 0, _HALF - 1)
 
 
 def partial_of(row: Row) -> Partial:

@@ -36,6 +36,7 @@ STEPS = (
     CREATE TABLE meta (
         key TEXT PRIMARY KEY CHECK (
             key IN ('unit', 'card', 'boot', 'sequence', 'next_attempt', 'nth', 'complete', 'fresh')
+            OR key IN ('age', 'scrub_due', 'scrub_after', 'surplus_due')
         ),
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
@@ -61,6 +62,8 @@ STEPS = (
     CREATE INDEX held ON picture (id, file, size_bytes) WHERE attempt IS NOT NULL;
     CREATE INDEX unkept ON picture (id) WHERE attempt IS NOT NULL AND kept = 0;
     CREATE INDEX unchecked ON picture (nth) WHERE file = 1;
+    CREATE INDEX held_oldest ON picture (nth) WHERE attempt IS NOT NULL AND kept = 1 AND file = 2;
+    CREATE INDEX own_away ON picture (priority, verified, nth) WHERE own = 1 AND deleted = 0 AND file = 0;
     CREATE INDEX here ON picture (id) WHERE file > 0;
     CREATE INDEX living ON picture (id) WHERE deleted = 0;
     CREATE INDEX taken ON picture (origin, taken_at, id) WHERE deleted = 0 AND taken_at IS NOT NULL;
@@ -81,11 +84,31 @@ STEPS = (
         id BLOB NOT NULL CHECK (length(id) = 8), unit INTEGER NOT NULL CHECK (unit BETWEEN 0 AND 65535),
         open INTEGER NOT NULL, listed INTEGER NOT NULL,
         suspect INTEGER NOT NULL CHECK (suspect IN (0, 1)), owed INTEGER NOT NULL CHECK (owed IN (0, 1)),
+        doubted INTEGER NOT NULL CHECK (doubted IN (0, 1)),
         proof BLOB NOT NULL, verified_at REAL,
         verified_boot INTEGER NOT NULL CHECK (verified_boot BETWEEN 0 AND 4294967295),
         verified_monotonic REAL NOT NULL,
+        here INTEGER NOT NULL CHECK (here IN (0, 1)), draw INTEGER NOT NULL CHECK (draw BETWEEN 0 AND 4294967295),
         PRIMARY KEY (id, unit)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX copy_at ON copy (unit, here, draw, id) WHERE listed <> 0 AND suspect = 0;
+    CREATE INDEX copy_suspect ON copy (id, unit) WHERE suspect = 1;
+    CREATE INDEX copy_doubted ON copy (id, unit) WHERE doubted = 1;
+    CREATE TABLE pair (
+        id BLOB NOT NULL CHECK (length(id) = 8), unit INTEGER NOT NULL CHECK (unit BETWEEN 0 AND 65535),
+        due_s INTEGER NOT NULL CHECK (due_s >= 0),
+        nonce BLOB NOT NULL CHECK (length(nonce) IN (0, 16)),
+        digest BLOB NOT NULL CHECK (length(digest) = length(nonce)),
+        PRIMARY KEY (id, unit, due_s)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX pair_due ON pair (unit, due_s);
+    CREATE TABLE exposed (
+        id BLOB PRIMARY KEY CHECK (length(id) = 8), since_s INTEGER NOT NULL CHECK (since_s >= 0)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE covered (number INTEGER PRIMARY KEY, seconds INTEGER NOT NULL CHECK (seconds >= 0)) STRICT;
+    CREATE TABLE heard (
+        unit INTEGER PRIMARY KEY CHECK (unit BETWEEN 0 AND 65535), age_s INTEGER NOT NULL CHECK (age_s >= 0)
+    ) STRICT;
     CREATE TABLE partial (
         id BLOB PRIMARY KEY CHECK (length(id) = 8),
         attempt INTEGER NOT NULL, sha256 BLOB NOT NULL CHECK (length(sha256) = 32),

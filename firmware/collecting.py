@@ -11,7 +11,7 @@ from firmware.core import Core
 from firmware.pictures import Picture, PictureId
 from firmware.ranges import RangeSet
 from firmware.reporting import say_report
-from firmware.sinks import Sink
+from firmware.sinks import Taker
 from firmware.transfer import Receiver
 
 PATIENCE_S = 20.0
@@ -45,7 +45,7 @@ class Result:
 class Collecting:
     """One GET of one holder. After each call look at `result`; None: it goes on. tick() at deadline()."""
 
-    def __init__(self, core: Core, wanted: Wanted, holder: int, sink: Sink, overhead_bytes: int) -> None:
+    def __init__(self, core: Core, wanted: Wanted, holder: int, sink: Taker, overhead_bytes: int) -> None:
         self.holder = holder
         self.handle: int | None = None  # of COPY; parts come under it
         self.result: Result | None = None
@@ -54,7 +54,7 @@ class Collecting:
         self.picture: Picture | None = None  # what comes, as COPY says
         self._core = core
         self._wanted = wanted
-        self._sink = sink
+        self.sink = sink
         self._overhead_bytes = overhead_bytes
         self._receiver: Receiver | None = None
         self._sha256 = hashlib.sha256()
@@ -118,7 +118,7 @@ class Collecting:
         if self._receiver is None:
             self.picture = self._wanted.content or picture
             self._receiver = Receiver(copy.size_bytes, RangeSet())
-            self._sink.begin(Found(self.picture, copy.size_bytes, self.holder))
+            self.sink.begin(Found(self.picture, copy.size_bytes, self.holder))
 
     def on_refused(self, refused: m.RefuseGet) -> None:
         """It does not serve this."""
@@ -130,7 +130,7 @@ class Collecting:
         assert receiver is not None
         self._heard()
         self.air_bytes += len(part.data) + m.Part.FIXED_BYTES + self._overhead_bytes
-        room_bytes = HELD_BYTES - self._sink.waiting_bytes
+        room_bytes = HELD_BYTES - self.sink.waiting_bytes
         if part.offset + len(part.data) > self._written_bytes + room_bytes:
             self._full_at = now
             return
@@ -139,7 +139,7 @@ class Collecting:
             self.came_at = now
         while (data := self._ahead.pop(self._written_bytes, b"")) != b"":
             self._sha256.update(data)
-            self._sink.write(self._written_bytes, data)
+            self.sink.write(self._written_bytes, data)
             self._written_bytes += len(data)
         if receiver.complete:
             self._finish(receiver)

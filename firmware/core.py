@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +34,8 @@ from hal.interfaces import TimeQuality
 
 MOST_PARTS_IN_USE = 8
 """Partial rows of reservations that live (store.MAX_OPEN_PARTS); they tell size 0: reservations are counted apart."""
+MAX_DAMAGED = 64
+"""Pictures whose own file was found damaged and that are wanted back; beyond it the others still have their copies."""
 MAX_OUTBOX = 256
 """Messages waiting for the radio; beyond it the oldest goes: every message of the protocol is said again if needed."""
 
@@ -73,6 +75,14 @@ class Core:
         self.rng = rng
         self.now = now
         self.started = now
+        self._age_before_s = memory.age_s
+        self.calendar = {  # durable numbers that go by operating time; kept now and then, and at a clean end
+            "scrub_due": memory.scrub_due_s,
+            "scrub_after": 0 if memory.scrub_after is None else int.from_bytes(memory.scrub_after.encode()),
+            "surplus_due": memory.surplus_due_s,
+        }
+        self.damaged: deque[PictureId] = deque(maxlen=MAX_DAMAGED)  # own pictures whose file was put aside
+        self.hosted_bytes = Counter(dict(memory.held_by))  # held for each owner
         self.line_bytes_per_s = line_bytes_per_s
         self.wall_offset_s: float | None = None
         self.wall_quality = TimeQuality.UNSET
@@ -106,6 +116,12 @@ class Core:
     def wall_s(self) -> float | None:
         """Unix time now, None while nobody has said it."""
         return None if self.wall_offset_s is None else self.now + self.wall_offset_s
+
+    @property
+    def age_s(self) -> int:
+        """Operating time: seconds that the unit has run since its catalogue was made. It stands still while it is off,
+        and loses what was not kept before a power cut (firmware/operating_time.py)."""
+        return self._age_before_s + int(self.now - self.started)
 
     def stamp(self) -> Stamp:
         """When a proof was found right: now."""
@@ -205,9 +221,10 @@ class Core:
             self.next_attempt = max(self.next_attempt, next_attempt)
         raised = None if next_attempt is None else self.next_attempt
         if new is None:
-            yield Save(removed=(picture.id,), next_attempt=raised)
-        else:
-            yield Save(entries=(new,), next_attempt=raised)
+            yield Save(removed=(picture.id,), next_attempt=raised, age_s=self.age_s)
+        else:  # one that is held from now on counts from now on, however long a record told of it
+            anew = old is not None and old.attempt is None and new.attempt is not None
+            yield Save(entries=(new,), removed=(picture.id,) if anew else (), next_attempt=raised, age_s=self.age_s)
         self.account(picture, old, new)
 
     def unlink(self, picture: Picture, *, keep_preview: bool) -> Generator[Request, Any, None]:
@@ -233,6 +250,7 @@ class Core:
             self.room.cache_bytes += size * (self.is_cache(new) - self.is_cache(old))
         else:
             self.room.held_bytes += size * (will - was)
+            self.hosted_bytes[picture.id.unit] += size * (will - was)
         if was and not will:
             self.room.stranded[picture.id] = size
 

@@ -35,6 +35,7 @@ class Deciding:
         self.idle_why = ""
         self.wake_at: float | None = None
         self.adopting: Callable[[PictureId], set[int]] = lambda _: set()  # units whose copies are being adopted (R4)
+        self.leaving: Callable[[PictureId], set[int]] = lambda _: set()  # units whose copies are being let go
         self._conflicts: dict[PictureId, set[int]] = {}
         self._resting: dict[PictureId, float] = {}  # until when pictures are left alone that the own card did not give
         self._decided: OrderedDict[PictureId, str] = OrderedDict()
@@ -43,7 +44,7 @@ class Deciding:
         """What is to be done about this picture now. busy: units that a picture of ours is on its way to."""
         core, picture = self.core, entry.picture.id
         avoided = self._conflicts.get(picture, set()) | self.adopting(picture)
-        view, card = _view(entry, by_hand, avoided), core.card_view()
+        view, card = _view(entry, by_hand, avoided, self.leaving(picture)), core.card_view()
         neighbours, rules = core.neighbours.views(core.now, set(busy)), core.settings.rules
         decision = determine(view, card, neighbours, rules, core.now)
         self._note(picture, decision, told(view, card, neighbours, rules, core.now))
@@ -105,14 +106,15 @@ class Deciding:
             stretch = 1 + JITTER * (2 * self.core.rng.random() - 1)
             neighbour.refused_until = self.core.now + max(1.0, seconds * stretch)
             neighbour.refused_why = why
+            neighbour.refused_room_bytes = neighbour.room_bytes
 
 
-def _view(entry: Entry, by_hand: int | None, avoided: set[int]) -> PictureView:
-    holders = {c.unit for c in entry.verified} | avoided
+def _view(entry: Entry, by_hand: int | None, avoided: set[int], leaving: set[int]) -> PictureView:
+    holders = {c.unit for c in entry.verified} | avoided | leaving
     return PictureView(
         size_bytes=entry.picture.size_bytes,
         priority=entry.picture.priority,
-        verified=tuple(c.unit for c in entry.verified),
+        verified=tuple(c.unit for c in entry.verified if c.unit not in leaving),
         holders=tuple(sorted(holders)),
         suspect_at=tuple(c.unit for c in entry.listed if c.suspect),
         open_at=tuple(c.unit for c in entry.copies if c.open),

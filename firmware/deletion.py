@@ -25,7 +25,7 @@ from hal.errors import DandelionError
 AGAIN_FIRST_S, AGAIN_LONGEST_S = 15.0, 24 * 3600.0
 """DROPs still owed and orders not yet confirmed are said again so often, ever more seldom, up to daily. Guesses."""
 PAGE = 16
-"""Tombstones or orders handled in one turn."""
+"""Pictures with a DROP owed, or orders, handled in one turn."""
 SURE_WAIT_S = 5.0
 """A person's order waits so long for another unit to have the tombstone, then is told to be pending. Guess."""
 MAX_UNSURE = 64
@@ -156,8 +156,7 @@ class Deletions:
         for entry in owed:
             for copy in entry.copies:
                 if copy.owed and core.neighbours.find(copy.unit) is not None:
-                    number = handover.drop_number(Owner(entry, core.next_attempt), copy.unit)
-                    core.say(copy.unit, m.Drop(entry.picture.id, number, entry.picture.digest4))
+                    self._say_drop(entry, copy.unit)
         orders = yield Orders(self._after_order, PAGE)
         for picture, sha256 in orders:
             if core.neighbours.find(picture.unit) is not None:
@@ -170,6 +169,13 @@ class Deletions:
         self._after = self._after_order = None
         self._again_at = core.now + self._every_s
         self._every_s = min(2 * self._every_s, AGAIN_LONGEST_S)
+
+    def _say_drop(self, entry: Entry, unit: int) -> None:
+        """O7 on the picture as it is now: it may not be deleted, and its other copies less than when it was let go."""
+        state = Owner(entry, self.core.next_attempt)
+        number = handover.drop_number(state, unit)
+        if handover.may_drop(state, unit, number, self.core.settings.rules.wanted(entry.picture.priority)):
+            self.core.say(unit, m.Drop(entry.picture.id, number, entry.picture.digest4))
 
     def tick(self) -> None:
         """Say again what is owed; tell people who have waited long enough."""

@@ -83,12 +83,14 @@ class PictureView:
 class Keep:
     """Nothing is sent now. again_at: monotonic time at which the answer may differ by itself, else None.
 
-    others_too: what holds this picture back holds back every other one that is like it.
+    others_too: what holds this picture back holds back every other one that is like it. wanted: it should have a copy,
+    which nobody can take now.
     """
 
     why: str
     again_at: float | None = None
     others_too: bool = True
+    wanted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +130,11 @@ def determine(
     if picture.by_hand is None:
         wanted = rules.wanted(picture.priority)
         if len(picture.verified) >= wanted:
-            return Keep(f"it has {len(picture.verified)} of {wanted} copies")
+            return Keep(f"it has {len(picture.verified)} of {wanted} copies", wanted=False)
         if rules.policy is Policy.NEVER:
-            return Keep("policy is never: copies are made by hand only")
+            return Keep("policy is never: copies are made by hand only", wanted=False)
         if rules.policy is Policy.WHEN_FULL and not card.relieving and not picture.priority:
-            return Keep("policy is when-full and the card has room")
+            return Keep("policy is when-full and the card has room", wanted=False)
     possible = [n for n in neighbours if n.unit not in picture.holders and (picture.by_hand in (None, n.unit))]
     if not possible:
         return Keep("no other unit is heard that does not hold it already", others_too=not picture.holders)

@@ -67,6 +67,13 @@ class Drops:
     def _is_pressed(self) -> bool:
         return self._free_bytes < self._own_needed_bytes
 
+    @property
+    def lacking_bytes(self) -> int:
+        """Room that shots want and that nothing of this unit's own can make: only what it holds for others could."""
+        if not self._is_pressed() or not (self._exhausted or not self.core.room.own_bytes):
+            return 0
+        return self._own_needed_bytes - self._free_bytes
+
     def _may_make_room(self) -> bool:
         """Whether a shot may still find room by what is dropped."""
         return bool(self.core.room.own_bytes) and not self._exhausted

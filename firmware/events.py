@@ -161,13 +161,15 @@ class LookUp:
 class Save:
     """One durable transaction: whole entries put in place of what was known of them, rows removed, counters set.
 
-    Result: None, after COMMIT. next_attempt, sequence: None leaves them.
+    Result: None, after COMMIT. next_attempt, sequence: None leaves them. age_s: operating time now, of a new picture at
+    its shutter; with it the time is kept that own pictures are without a verified copy (R12).
     """
 
     entries: tuple[Entry, ...] = ()
     removed: tuple[PictureId, ...] = ()
     next_attempt: int | None = None
     sequence: int | None = None
+    age_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,7 @@ class OwnInDoubt:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """Tombstones of own pictures with a holder that is still owed a DROP. Result: list[Entry], ids above `after`."""
+    """Own pictures with a holder that is still owed a DROP. Result: list[Entry], ids above `after`."""
 
     after: PictureId | None
     limit: int
@@ -266,6 +268,120 @@ class Held:
     after: PictureId | None
     limit: int
     unkept_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OldestHeld:
+    """Pictures held here, confirmed by their owners and whole, oldest first; after: held later than this one.
+
+    Result: list[Entry].
+    """
+
+    limit: int
+    after: PictureId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """Own pictures whose file is gone, with a verified holder but fewer than wanted: priority first, then oldest.
+
+    Result: list[Entry], without those in skip.
+    """
+
+    copies: int
+    priority_copies: int
+    limit: int
+    skip: frozenset[PictureId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ListedAt:
+    """Own pictures that this unit is listed for, not suspect. Result: list[Entry] in no order that means anything."""
+
+    unit: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnAt:
+    """The same, with the own file here, in an order by chance from this point on, round and round.
+
+    start: 0 to 2**32 - 1. Result: list[Entry].
+    """
+
+    unit: int
+    start: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """Own pictures with a holder that has been suspect. Result: list[Entry] with ids above `after`, ascending."""
+
+    after: PictureId | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class NextFile:
+    """Result: Entry or None, the first one with a file on this card and an id above `after` (None: of all)."""
+
+    after: PictureId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A question for a holder of a picture whose own file is gone, and its right answer (R9); used once.
+
+    due_s: operating time at which it is to be asked. nonce, digest: empty: no question is left, they must be renewed.
+    """
+
+    picture: PictureId
+    unit: int
+    due_s: int
+    nonce: bytes = b""
+    digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class SavePairs:
+    """Put these in place of all that the same pictures have for the same units. Result: None, after COMMIT."""
+
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DuePair:
+    """Result: Pair or None, the one for this unit that is due longest."""
+
+    unit: int
+    age_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPair:
+    """Result: Pair or None, the next one of this picture for this unit, whether it is due or not."""
+
+    picture: PictureId
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsePair:
+    """Take this pair away, so that it is never used again. Result: None, after COMMIT."""
+
+    pair: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class SaveCalendar:
+    """Keep operating time and what goes by it. Result: None, after COMMIT.
+
+    counters: durable numbers by name; heard: at which operating time units were heard last.
+    """
+
+    counters: tuple[tuple[str, int], ...]
+    heard: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,13 +455,26 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Result of Counts: own pictures with the file here, pictures held for others, own ones that lack copies; deletes
-    that are not sure yet: own tombstones that no other unit keeps, orders that their origins have not answered."""
+    """Result of Counts: own pictures with the file here, pictures held for others, own ones that lack copies.
+
+    deletes_pending: deletes not sure yet: own tombstones that no other unit keeps, orders that origins have not
+    answered. urgent: of those that lack copies, the priority ones with the file here; away: those whose file is gone.
+    exposed: own ones with the file here and no verified copy; the oldest of them, and operating time at its shutter
+    (None: not known). suspect: copies. covered_s: how long the latest pictures were exposed that are not any more, the
+    newest last.
+    """
 
     own: int
     held: int
     lacking: int
-    deletes_pending: int
+    deletes_pending: int = 0
+    urgent: int = 0
+    away: int = 0
+    exposed: int = 0
+    oldest: Picture | None = None
+    oldest_since_s: int | None = None
+    suspect: int = 0
+    covered_s: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,6 +595,17 @@ CatalogueRequest = (
     | OwnInDoubt
     | Owed
     | Held
+    | OldestHeld
+    | Away
+    | ListedAt
+    | DrawnAt
+    | Doubted
+    | NextFile
+    | SavePairs
+    | DuePair
+    | FirstPair
+    | UsePair
+    | SaveCalendar
     | Unchecked
     | SaveOrder
     | Orders
@@ -503,6 +643,12 @@ class Memory:
     partial_bytes: int  # kept .part files
     largest_bytes: int  # the largest of the latest own pictures, 0 if none
     new_catalogue: bool  # made anew at this start
+    age_s: int = 0  # operating time: seconds that the unit has run since this catalogue was made
+    heard: tuple[tuple[int, int], ...] = ()  # units, and operating time when each was heard last
+    scrub_due_s: int = 0  # operating time at which the next file is to be read again
+    scrub_after: PictureId | None = None  # the last one that was
+    surplus_due_s: int = 0  # operating time at which copies beyond those wanted are looked for
+    held_by: tuple[tuple[int, int], ...] = ()  # owners, and bytes that are held for each
     inventoried: frozenset[int] = frozenset()  # units whose INVENTORY this catalogue has taken in (R7)
     recollected: frozenset[int] = frozenset()  # units whose records of our pictures it has taken in (R7)
     keepers: tuple[tuple[int, int], ...] = ()  # units that confirmed records of ours, with their card numbers then

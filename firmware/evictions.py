@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import Any
 
 from firmware import handover
 from firmware.core import Core
+from firmware.events import DigestFile, Digests, Request, SavePairs
 from firmware.handover import Owner
+from firmware.own_copy import put_aside
+from firmware.pairs import MAX_HOLDERS, nonces_for, pairs_of
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.proofs import fresh
 from firmware.steps import Step
@@ -54,12 +58,28 @@ class Evictions:
             return
         proved = self.proved(entry)
         effects = handover.owner(Owner(entry, core.next_attempt), handover.Evict(needed, proved))
+        if effects and not (yield from self._make_pairs(entry)):
+            effects = ()
         yield from core.carry_out(picture, entry, effects)
         if effects:
             units = ", ".join(str(u) for u in sorted(proved))
             text = f"the own file of picture {picture.id} was dropped; unit {units} holds it"
             core.log("dropped", text, picture.id)
         self._ended(picture, gone=bool(effects))
+
+    def _make_pairs(self, entry: Entry) -> Generator[Request, Any, bool]:
+        """The last time that the bytes are here: pairs for audits, durable before the file goes (R9). False: they are
+        not right any more, and the file was put aside."""
+        core, picture = self.core, entry.picture
+        units = [copy.unit for copy in entry.listed][:MAX_HOLDERS]
+        nonces = nonces_for(core, units)
+        digests = yield DigestFile(picture, tuple(nonces))
+        assert isinstance(digests, Digests)
+        if not digests.whole:
+            yield from put_aside(core, entry)
+            return False
+        yield SavePairs(pairs_of(picture.id, units, core.age_s, nonces, digests.proofs))
+        return True
 
     def _ended(self, picture: Picture, *, gone: bool) -> None:
         _, all_told = self._under_way.pop(picture.id)

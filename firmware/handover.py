@@ -210,6 +210,16 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class LetGo:
+    """A listed copy is not needed (RELIEVE, surplus); fresh: units whose proof may be used now; wanted: copies."""
+
+    unit: int
+    attempt: int
+    wanted: int
+    fresh: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """A record of ours was heard from a unit that keeps it: a version of what our own list said (R6, R7)."""
 
@@ -239,6 +249,7 @@ OwnerEvent = (
     | Delete
     | Recorded
     | Buried
+    | LetGo
 )
 
 
@@ -305,6 +316,8 @@ def _owner(state: Owner, event: OwnerEvent) -> Effects:
             return _recorded(state.entry, version, said)
         case Buried(owed):
             return _delete(state, owed)
+        case LetGo():
+            return _let_go(state, event)
 
 
 def may_drop(state: Owner, unit: int, attempt: int, wanted: int) -> bool:
@@ -345,7 +358,7 @@ def _accepted(state: Owner, event: Accepted) -> Effects:
     if entry.file is File.WHOLE:
         return (Say(Word.PARTS, event.unit, event.attempt),)
     if event.nothing_missing:  # R4: no bytes here to check a proof with
-        listed = replace(copy, open=0, listed=event.attempt, suspect=True, proof=b"", verified_at=None)
+        listed = _suspect(replace(copy, open=0, listed=event.attempt, owed=False, proof=b"", verified_at=None))
         return (Commit(_with_copy(entry, listed)), Say(Word.KEEP, event.unit, event.attempt))
     return (Commit(_with_copy(entry, replace(copy, open=0))),)
 
@@ -355,7 +368,8 @@ def _receipt(state: Owner, event: Receipt) -> Effects:
     copy = state.entry.copy_at(event.unit)
     if not copy.open or copy.open != event.attempt or not event.proof_right or state.entry.deleted:
         return ()
-    proved = _proved(replace(copy, open=0, listed=event.attempt, proof=event.proof), event.stamp)
+    listed = replace(copy, open=0, listed=event.attempt, owed=False, doubted=False, proof=event.proof)
+    proved = _proved(listed, event.stamp)
     return (Commit(_with_copy(state.entry, proved)), Say(Word.KEEP, event.unit, event.attempt))
 
 
@@ -396,7 +410,7 @@ def _placed(state: Owner, unit: int, raised: Effects) -> Effects:
 def _gone(state: Owner, unit: int, attempt: int) -> Effects:
     copy = state.entry.copy_at(unit)
     if copy.listed and copy.listed == attempt:
-        return (Commit(_with_copy(state.entry, replace(copy, suspect=True))),)
+        return () if copy.suspect else (Commit(_with_copy(state.entry, _suspect(copy))),)
     if copy.owed:
         return (Commit(_with_copy(state.entry, replace(copy, owed=False))),)
     return ()
@@ -408,7 +422,7 @@ def _audited(state: Owner, event: Audited) -> Effects:
     if not copy.listed or copy.listed != event.attempt:
         return ()
     if not event.right:
-        return () if copy.suspect else (Commit(_with_copy(state.entry, replace(copy, suspect=True))),)
+        return () if copy.suspect else (Commit(_with_copy(state.entry, _suspect(copy))),)
     return (Commit(_with_copy(state.entry, _proved(copy, event.stamp))),)
 
 
@@ -444,6 +458,20 @@ def _recorded(entry: Entry, version: int, said: Said) -> Effects:
     return (Commit(replace(entry, version=version + 1)),)
 
 
+def _let_go(state: Owner, event: LetGo) -> Effects:
+    """O8-10 without recall: O7's last clause holds, so the copy leaves the list, and only then DROP may be said."""
+    entry, copy = state.entry, state.entry.copy_at(event.unit)
+    if entry.deleted or not copy.listed or copy.listed != event.attempt:
+        return ()
+    others = sum(1 for c in entry.verified if c.unit != event.unit and c.unit in event.fresh)
+    if entry.file is not File.WHOLE and others < max(1, event.wanted):
+        return ()
+    left = replace(state, entry=_with_copy(entry, Copy(event.unit, open=copy.open, owed=True)))
+    number = drop_number(left, event.unit)
+    assert may_drop(left, event.unit, number, event.wanted)
+    return (Commit(left.entry), Say(Word.DROP, event.unit, number))
+
+
 def _commit_with_next(entry: Entry, state: Owner, heard: int) -> Effects:
     if heard >= state.next_attempt + FARTHEST_JUMP:
         return (
@@ -451,6 +479,10 @@ def _commit_with_next(entry: Entry, state: Owner, heard: int) -> Effects:
             Alarm(f"attempt {heard} of picture {entry.picture.id} was heard, far above our own"),
         )
     return (Commit(entry, max(state.next_attempt, heard + 1)),)
+
+
+def _suspect(copy: Copy) -> Copy:
+    return replace(copy, suspect=True, doubted=True)
 
 
 def _proved(copy: Copy, stamp: Stamp) -> Copy:

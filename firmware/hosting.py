@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from firmware import handover, states
 from firmware import messages as m
 from firmware.core import Core
+from firmware.determine import PICTURES_AHEAD
 from firmware.events import (
     BeginPart,
     ClosePart,
@@ -29,6 +31,7 @@ from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.ranges import RangeSet
 from firmware.record_rows import page_of, row_of
 from firmware.reporting import say_report
+from firmware.shares import Demand, may_take
 from firmware.spacing import EXPIRED_EVERY_S, AtMostEvery
 from firmware.states import State
 from firmware.steps import Step
@@ -53,6 +56,7 @@ IDLE_TAKEN_OVER_S = 10.0
 """A reservation without a part for so long gives way to the same unit's next request; guess."""
 BUSY_RETRY_S = 5
 FULL_RETRY_S = 60
+HOSTED_FULL_RETRY_S = 300
 FAILED_RETRY_S = 300
 NOT_HOSTING_RETRY_S = 3600
 """When a refused unit may ask again (±25 % there); a beacon with more room ends the wait. Guesses."""
@@ -92,6 +96,8 @@ class Hostings:
     file_system: FileSystem
     wanted_bytes: int = 0  # room that a refused unit asked for lately and that dropping cache can make
     _wanted_until: float = 0.0
+    relieving: bool = False  # its own shots find no room because of what is held: nothing more is taken
+    demand: Demand = field(default_factory=Demand)
     refused_bytes: int = 0  # the smallest picture refused for want of room since there was last enough
     _all: list[Hosting] = field(default_factory=list)
     _handles: Handles = field(default_factory=Handles)
@@ -162,6 +168,8 @@ class Hostings:
         partial = yield LookUpPartial(picture.id)
         kept = partial if isinstance(partial, Partial) and partial.sha256 == picture.sha256 else None
         why, retry_s, needed = self._room_for(hosting)
+        if why in (m.RefuseWhy.FULL, m.RefuseWhy.SHARE):
+            self.demand.refused(hosting.owner, picture.size_bytes, core.now)
         if why is None:
             core.room.reserved_held[hosting.key] = picture.size_bytes
             try:
@@ -197,15 +205,27 @@ class Hostings:
             return m.RefuseWhy.NOT_HOSTING, NOT_HOSTING_RETRY_S, 0
         if len(room.reserved_held) >= RESERVATIONS or not self._only_one(hosting):
             return m.RefuseWhy.BUSY, BUSY_RETRY_S, 0
-        if room.hosting_left_bytes < size:
-            return m.RefuseWhy.FULL, FULL_RETRY_S, size
-        if room.free_bytes + room.partial_bytes < size:
+        if room.hosting_left_bytes < size or self.relieving:
+            return m.RefuseWhy.FULL, HOSTED_FULL_RETRY_S, size
+        if not self._within_share(hosting):
+            return m.RefuseWhy.SHARE, HOSTED_FULL_RETRY_S, 0
+        needed_bytes = size + PICTURES_AHEAD * room.recent_bytes  # own shots come first, as offered_bytes says
+        if room.free_bytes + room.partial_bytes < needed_bytes:
             freeable = room.cache_bytes
-            if room.free_bytes + room.partial_bytes + freeable >= size:
-                self.want(size)
+            if room.free_bytes + room.partial_bytes + freeable >= needed_bytes:
+                self.want(needed_bytes)
                 return m.RefuseWhy.FULL, BUSY_RETRY_S, size
             return m.RefuseWhy.FULL, FULL_RETRY_S, size
         return None, 0, 0
+
+    def _within_share(self, hosting: Hosting) -> bool:
+        """Whether its owner may have so much, considering what others ask for."""
+        core, held = self.core, Counter(self.core.hosted_bytes)
+        for other in self._all:
+            held[other.owner] += core.room.reserved_held.get(other.key, 0)
+        room_bytes = core.room.hosting_bytes
+        asked = self.demand.bytes_by_unit(core.now)
+        return may_take(hosting.owner, hosting.picture.size_bytes, held, asked, room_bytes)
 
     def want(self, size_bytes: int) -> None:
         """A unit asked for room that dropping cache can make."""
@@ -351,6 +371,7 @@ class Hostings:
         core, picture = self.core, hosting.picture
         core.room.stranded[picture.id] = picture.size_bytes
         core.room.reserved_held.pop(hosting.key, None)
+        self.demand.taken(hosting.owner, picture.size_bytes, core.now)
         yield SavePartial(picture.id, 0, b"", 0)
         yield from core.save(picture, before, entry)
         core.room.stranded.pop(picture.id, None)

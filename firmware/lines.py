@@ -123,6 +123,8 @@ def status(row: Fields) -> str:
         f"camera    {_text(row.get('camera'))}",
         f"radio     {_radio(radio)}",
     ]
+    if row.get("exposure"):
+        lines += [f"exposed   {_exposure(row['exposure'])}", f"checks    {_checks(row)}"]
     if row.get("promise"):
         lines.append(f"promise   {row['promise']}")
     if row.get("why"):
@@ -131,6 +133,39 @@ def status(row: Fields) -> str:
     told = (radio.get("problem"), f"the card is full: {row.get('why')}")  # stand above
     lines += [f"problem   {problem}" for problem in row.get("problems") or () if problem not in told]
     return "\n".join(lines)
+
+
+def _exposure(told: Fields) -> str:
+    """Own pictures that only this card has, and how long the others were so."""
+    text = f"{_text(told.get('pictures'))} pictures are on this card only"
+    if told.get("oldest"):
+        text += f", the oldest is {told['oldest']}"
+        if told.get("oldest_s") is not None:
+            text += f", for {duration(told['oldest_s'])}"
+    if told.get("why"):
+        text += f" ({told['why']})"
+    if told.get("of"):
+        half, most = duration(told.get("p50_s")), duration(told.get("p99_s"))
+        text += f"; of the last {told['of']} that got a copy half had it within {half}, 99 % within {most}"
+    return text
+
+
+def _checks(row: Fields) -> str:
+    """What was proved and read again, and what is in doubt."""
+    audits, scrub, pictures = row.get("audits") or {}, row.get("scrub") or {}, row.get("pictures") or {}
+    asked = f"{_text(audits.get('asked'))} proofs asked for within a day, {_text(audits.get('right'))} right"
+    failed = f"{_text(audits.get('failed'))} failed; {_text(pictures.get('suspect_copies'))} copies suspect"
+    return f"{asked}, {failed}; {_text(scrub.get('checked'))} files read again, {_text(scrub.get('damaged'))} damaged"
+
+
+def duration(seconds: object) -> str:
+    """How long, roughly, in the largest unit that gives at least two."""
+    if not isinstance(seconds, int | float):
+        return "?"
+    for unit_s, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * unit_s:
+            return f"{seconds / unit_s:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _card(row: Fields) -> str:

@@ -205,6 +205,16 @@ class Lost(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Relieve(Message):
+    """H to O: please take this copy elsewhere, my own pictures find no room. O may, and nothing changes until DROP."""
+
+    KIND = 38
+    id: PictureId
+    attempt: int
+    LAYOUT = (("id", ID), ("attempt", ATTEMPT))
+
+
+@dataclass(frozen=True, slots=True)
 class Prove(Message):
     """O to H: read the copy back and prove it (R9); LOST answers where there is no row."""
 

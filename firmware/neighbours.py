@@ -34,6 +34,7 @@ class Neighbour:
     refused_until: float = 0.0
     refused_why: str = ""
     refused_needing_bytes: int = 0
+    refused_room_bytes: int = 0  # what it offered when it refused
 
     def silent(self, now: float) -> bool:
         """Whether it is not asked for anything now."""
@@ -80,10 +81,12 @@ class Neighbours:
         neighbour.last_heard = now
         return neighbour
 
-    def beacon(self, neighbour: Neighbour, beacon: Beacon) -> bool:
-        """Take in what a beacon says; True when it now offers something that it did not before."""
+    def beacon(self, neighbour: Neighbour, beacon: Beacon, now: float) -> bool:
+        """Take in what a beacon says; True when it now offers something that it did not before. It ends the waiting
+        after a refusal if there is the room that was lacking, or where none was named, more than there was then."""
         more = beacon.hosting and (not neighbour.hosting or beacon.room_bytes > neighbour.room_bytes)
-        if neighbour.refused_until and beacon.hosting and beacon.room_bytes >= neighbour.refused_needing_bytes > 0:
+        wanted_bytes = neighbour.refused_needing_bytes or neighbour.refused_room_bytes + 1
+        if neighbour.refused_until > now and beacon.hosting and beacon.room_bytes >= wanted_bytes:
             neighbour.refused_until = 0.0
             neighbour.refused_needing_bytes = 0
             more = True

@@ -48,10 +48,12 @@ def check(core: Core, entry: Entry) -> Generator[Request, Any, Entry | None]:
 
 
 def put_aside(core: Core, entry: Entry) -> Generator[Request, Any, None]:
-    """An own file that is damaged counts as no copy from now on; its bytes go to quarantine/ for a person."""
+    """An own file that is damaged counts as no copy from now on; its bytes go to quarantine/ for a person, and the
+    picture is collected from a holder (firmware/repair.py)."""
     picture = entry.picture
     effects = owner(Owner(entry, core.next_attempt), Rotten())
     yield from core.carry_out(picture, entry, effects)
+    core.damaged.append(picture.id)
     text = f"the own file of picture {picture.id} is damaged; it was put into quarantine/"
     core.log("lost", f"{text}; units that hold it: {len(entry.listed)}", picture.id)
 

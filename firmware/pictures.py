@@ -91,7 +91,8 @@ class Copy:
     """What the origin knows of one holder. open, listed: attempt numbers, 0 = none.
 
     verified_at is wall time for people; a proof is fresh only by verified_boot and verified_monotonic.
-    owed: the picture is deleted and this holder has not yet answered LOST.
+    owed: this holder has not yet answered LOST to the DROP of a copy that is deleted, or was let go. doubted: it has
+    been suspect, so it is the first to be let go where there are more copies than wanted.
     """
 
     unit: int
@@ -99,6 +100,7 @@ class Copy:
     listed: int = 0
     suspect: bool = False
     owed: bool = False
+    doubted: bool = False
     proof: bytes = b""
     verified_at: float | None = None
     verified_boot: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -20,13 +21,22 @@ FRESH_S = 24 * 3600.0
 """A proof is good for dropping the own file for so long, within one boot (DESIGN §5)."""
 PROVE_WAIT_S = 20.0
 """PROVE is repeated for so long: reading a large picture back from a slow card takes seconds."""
+UNANSWERED_S = 2 * 3600.0
+"""A unit that is heard and has answered no question for so long fails by not answering: if it does not hear us, its
+copies are of no use to us. Longer than a busy channel or a slow card takes. Guess."""
+TALLY_HOURS = 24
+"""Answers are told for the last day."""
 MAX_PROVINGS = 64
 """Proofs asked for at once; more wait until some are answered."""
 
 
+Got = Callable[[m.Proof | None], None]
+
+
 @dataclass(slots=True, eq=False)
 class Proving:
-    """One proof asked for. Each of told is called once: answered rightly?"""
+    """One proof asked for. Each of told is called once: answered rightly? got: who judges it instead, given the answer,
+    or None where there was no answer or LOST."""
 
     picture: Picture
     unit: int
@@ -35,12 +45,15 @@ class Proving:
     told: list[Callable[[bool], None]]
     since: float
     again_at: float
+    got: Got | None = None
     tries: int = 0
 
     def settle(self, right: bool) -> None:
         """Tell everybody who asked."""
         for told in self.told:
             told(right)
+        if self.got is not None:
+            self.got(None)
 
 
 def fresh(copy: Copy, boot: int, now: float) -> bool:
@@ -53,25 +66,55 @@ def fresh(copy: Copy, boot: int, now: float) -> bool:
     )
 
 
+class Tally:
+    """What became of the proofs asked for within the last day, hour by hour: asked, right, failed."""
+
+    def __init__(self) -> None:
+        self._hours: deque[tuple[int, Counter[str]]] = deque(maxlen=TALLY_HOURS)
+
+    def add(self, what: str, now: float) -> None:
+        """One more, at this monotonic time."""
+        hour = int(now // 3600)
+        if not self._hours or self._hours[-1][0] != hour:
+            self._hours.append((hour, Counter()))
+        self._hours[-1][1][what] += 1
+
+    def sums(self, now: float) -> dict[str, int]:
+        """Of the last day, or since the start."""
+        first = int(now // 3600) - TALLY_HOURS + 1
+        return {w: sum(n[w] for hour, n in self._hours if hour >= first) for w in ("asked", "right", "failed")}
+
+
 class Proofs:
     """All proofs asked for."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self.tally = Tally()
+        self.failed: Callable[[int], None] = lambda _: None  # told of each unit that could not prove a copy
         self._all: list[Proving] = []
+        self._unanswered: dict[int, float] = {}  # since when units answer nothing; as many as there are holders
 
     def ask(self, entry: Entry, unit: int, told: Callable[[bool], None]) -> bool:
         """Ask this listed holder now, once for all who want it; False when too many are being asked."""
         for proving in self._all:
-            if proving.unit == unit and proving.picture.id == entry.picture.id:
+            if proving.unit == unit and proving.picture.id == entry.picture.id and proving.got is None:
                 proving.told.append(told)
                 return True
-        if len(self._all) >= MAX_PROVINGS:
-            return False
         core = self.core
         nonce = core.rng.randbytes(NONCE_BYTES)
-        proving = Proving(entry.picture, unit, entry.copy_at(unit).listed, nonce, [told], core.now, core.now)
+        return self._begin(Proving(entry.picture, unit, entry.copy_at(unit).listed, nonce, [told], core.now, core.now))
+
+    def ask_with(self, entry: Entry, unit: int, nonce: bytes, got: Got) -> bool:
+        """Ask this listed holder now with this nonce, never used before; False when too many are being asked."""
+        now = self.core.now
+        return self._begin(Proving(entry.picture, unit, entry.copy_at(unit).listed, nonce, [], now, now, got))
+
+    def _begin(self, proving: Proving) -> bool:
+        if len(self._all) >= MAX_PROVINGS:
+            return False
         self._all.append(proving)
+        self.tally.add("asked", self.core.now)
         self._say(proving)
         return True
 
@@ -107,9 +150,13 @@ class Proofs:
 
     def on_proof(self, source: int, proof: m.Proof) -> None:
         """Compare with the own file; without one the answer only shows that the holder answers."""
+        self._unanswered.pop(source, None)
         for proving in [p for p in self._all if (p.unit, p.picture.id, p.nonce) == (source, proof.id, proof.nonce)]:
             self._all.remove(proving)
-            self.core.run(self._compare(proving, proof), proof.id, partial(self._failed, proving))
+            if proving.got is not None:
+                proving.got(proof)
+            else:
+                self.core.run(self._compare(proving, proof), proof.id, partial(self._failed, proving))
 
     def _failed(self, proving: Proving, error: DandelionError) -> None:
         """The own card failed: nothing is known of the copy."""
@@ -129,16 +176,27 @@ class Proofs:
             proving.settle(False)
             return
         right = proof.whole and proof.proof == digests.proofs[0]
-        event = handover.Audited(proving.unit, proving.attempt, right, core.stamp())
-        effects = handover.owner(Owner(entry, core.next_attempt), event)
-        yield from core.carry_out(entry.picture, entry, effects)
-        event_word = "verified" if right else "suspect"
-        text = f"unit {proving.unit} {'has proved' if right else 'could not prove'} picture {proof.id}"
-        core.log(event_word, text, proof.id, proving.unit)
+        yield from self.judge(proof.id, proving.unit, proving.attempt, right=right)
         proving.settle(right)
 
+    def judge(self, picture: PictureId, unit: int, attempt: int, *, right: bool) -> Step:
+        """Part of a step on its picture: what the list makes of a proof of this attempt that was compared (R2)."""
+        core = self.core
+        entry = yield from core.look_up(picture)
+        if entry is None:
+            return
+        event = handover.Audited(unit, attempt, right, core.stamp())
+        effects = handover.owner(Owner(entry, core.next_attempt), event)
+        yield from core.carry_out(entry.picture, entry, effects)
+        self.tally.add("right" if right else "failed", core.now)
+        if not right:
+            self.failed(unit)
+        text = f"unit {unit} {'has proved' if right else 'could not prove'} picture {picture}"
+        core.log("verified" if right else "suspect", text, picture, unit)
+
     def on_lost(self, source: int, lost: m.Lost) -> None:
-        """The holder says that it has no copy (any more)."""
+        """The holder says that it has no copy (any more); of which attempt, the question knows best."""
+        self._unanswered.pop(source, None)
         asked = [p for p in self._all if p.unit == source and p.picture.id == lost.id]
         self._all = [p for p in self._all if p not in asked]
 
@@ -151,18 +209,22 @@ class Proofs:
 
     def _lost(self, source: int, lost: m.Lost, asked: list[Proving]) -> Step:
         if lost.id.unit == self.core.unit:
-            yield from self._gone(source, lost)
+            for attempt in sorted({lost.attempt} | {proving.attempt for proving in asked}):
+                yield from self._gone(source, lost.id, attempt)
+        for _ in asked:
+            self.tally.add("failed", self.core.now)
+            self.failed(source)
         for proving in asked:
             proving.settle(False)
 
-    def _gone(self, source: int, lost: m.Lost) -> Step:
-        entry = yield from self.core.look_up(lost.id)
+    def _gone(self, source: int, picture: PictureId, attempt: int) -> Step:
+        entry = yield from self.core.look_up(picture)
         if entry is None:
             return
-        effects = handover.owner(Owner(entry, self.core.next_attempt), handover.Gone(source, lost.attempt))
+        effects = handover.owner(Owner(entry, self.core.next_attempt), handover.Gone(source, attempt))
         yield from self.core.carry_out(entry.picture, entry, effects)
-        if effects and not entry.deleted:
-            self.core.log("lost", f"unit {source} has lost its copy of picture {lost.id}", lost.id, source)
+        if effects and entry.copy_at(source).listed:
+            self.core.log("lost", f"unit {source} has lost its copy of picture {picture}", picture, source)
 
     def suspect(self, picture: PictureId, unit: int) -> None:
         """An asker got damaged bytes from this holder (DAMAGED): its copy is suspect."""
@@ -179,13 +241,21 @@ class Proofs:
             self.core.log("suspect", f"the copy of picture {picture} at unit {unit} is suspect", picture, unit)
 
     def tick(self) -> None:
-        """Ask again, or stop waiting: silence leaves the list as it is."""
+        """Ask again, or stop waiting: once in a while no answer is no answer, and the list stays as it is."""
         for proving in list(self._all):
             if self.core.now >= proving.since + PROVE_WAIT_S:
                 self._all.remove(proving)
+                self._not_answered(proving)
                 proving.settle(False)
             elif self.core.now >= proving.again_at:
                 self._say(proving)
+
+    def _not_answered(self, proving: Proving) -> None:
+        core, unit = self.core, proving.unit
+        if not core.neighbours.is_heard(unit, core.now):
+            self._unanswered.pop(unit, None)  # silent altogether: firmware/silence.py
+        elif core.now >= self._unanswered.setdefault(unit, core.now) + UNANSWERED_S:
+            core.run(self.judge(proving.picture.id, unit, proving.attempt, right=False), proving.picture.id)
 
     def deadline(self) -> float | None:
         """When tick has something to do."""

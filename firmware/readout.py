@@ -13,11 +13,12 @@ from firmware.collecting import Collecting, Result, Wanted
 from firmware.commands import Collected, Found, Get
 from firmware.core import Core
 from firmware.errors import Refused
-from firmware.events import Request
+from firmware.events import Request, SavePairs
 from firmware.handover import Audited, Owner, owner
-from firmware.pictures import Entry, Picture, PictureId
+from firmware.pairs import PairMaking
+from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.searching import Search
-from firmware.sinks import DigestOnly, Done, Sink, ToOwnCard, ToPerson
+from firmware.sinks import DigestOnly, Done, Sink, Taker, ToOwnCard, ToPerson
 from firmware.spacing import EXPIRED_EVERY_S, AtMostEvery
 from firmware.states import State
 from firmware.steps import Step
@@ -82,6 +83,7 @@ class ReadOuts:
             return
         read_out = self._new(entry.picture.id, DigestOnly(done), PATIENCE_S)
         read_out.content = entry.picture
+        read_out.away = entry
         read_out.holders[unit] = True
         self._all.append(read_out)
         states.read_out.move(read_out, "asked")
@@ -173,6 +175,8 @@ class ReadOuts:
         if origin == core.unit:
             if entry is not None:
                 read_out.holders = {copy.unit: copy.suspect for copy in entry.listed}
+                if entry.file is File.GONE and not read_out.preview and not isinstance(read_out.sink, ToOwnCard):
+                    read_out.away = entry
             if entry is not None or read_out.id.card == core.card:
                 return  # this catalogue knows all there is to know
         elif read_out.preview:
@@ -204,7 +208,10 @@ class ReadOuts:
         wanted = Wanted(read_out.id, read_out.query, read_out.preview, read_out.content)
         read_out.tried[holder] = "was asked"
         states.read_out.move(read_out, "elsewhere")
-        read_out.collecting = Collecting(self._core, wanted, holder, read_out.sink, self.overhead_bytes)
+        sink: Taker = read_out.sink
+        if read_out.away is not None:
+            sink = PairMaking(self._core, read_out.away, sink)
+        read_out.collecting = Collecting(self._core, wanted, holder, sink, self.overhead_bytes)
         read_out.collecting.tick()
 
     def _look_at(self, read_out: ReadOut) -> None:
@@ -224,6 +231,8 @@ class ReadOuts:
         what, unit = read_out.what, collecting.holder
         if read_out.state is State.DELIVER:
             self._core.log("collected", f"{what} collected from unit {unit}", read_out.id, unit)
+            if isinstance(collecting.sink, PairMaking):
+                self._core.run(self._core.fetch(SavePairs(collecting.sink.pairs())), read_out.id)
             self._hand_over(read_out, collecting.collected)
             return
         event = "alarm" if result.why == "damaged" else result.why

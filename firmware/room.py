@@ -69,10 +69,14 @@ class Room:
         self._recent.append(size_bytes)
 
     @property
+    def hosting_bytes(self) -> int:
+        """What others may use here, all together."""
+        return int(self.hosting_share * self.capacity_bytes)
+
+    @property
     def hosting_left_bytes(self) -> int:
-        """What others may still put here by their share."""
-        hosted = self.held_bytes + sum(self.reserved_held.values())
-        return max(0, int(self.hosting_share * self.capacity_bytes) - hosted)
+        """What others may still put here."""
+        return max(0, self.hosting_bytes - self.held_bytes - sum(self.reserved_held.values()))
 
     @property
     def offered_bytes(self) -> int:

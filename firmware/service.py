@@ -26,7 +26,7 @@ from firmware.worker import Worker, in_thread
 from hal.board import make_camera, make_radio
 from hal.clock import SystemClock
 from hal.directory_card import DirectoryCard
-from hal.errors import CameraError
+from hal.errors import CameraError, CardError
 from hal.interfaces import Card, Duplex, Protection, TimeQuality
 
 CAPTURE_TIMEOUT_S = 20.0
@@ -178,6 +178,8 @@ class Service:
         deadline = self.clock.monotonic() + END_TIMEOUT_S
         ended = [worker.wait(max(0.0, deadline - self.clock.monotonic())) for worker in workers]
         if all(ended[:2]):
+            with suppress(CardError):  # at worst the last hour of operating time is lost
+                self._catalogue.save_calendar(self.unit.operating_time.to_keep())
             self._catalogue.close()
 
     def _break(self, error: BaseException) -> None:

@@ -125,7 +125,8 @@ class Shutter:
             yield KeepShot(picture, shot)
             press.on_card = picture
         entry = Entry(picture, File.WHOLE, version=1)
-        yield Save(entries=(entry,), sequence=core.sequence)
+        age_s = max(0, core.age_s - int(core.now - press.pressed_at))
+        yield Save(entries=(entry,), sequence=core.sequence, age_s=age_s)
         self.card_trouble = None
         self._end(press)
         core.account(picture, None, entry)

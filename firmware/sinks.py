@@ -19,24 +19,28 @@ Ended = Callable[[DandelionError | None], None]
 Done = Callable[[bool, str], None]
 
 
-class Sink(Protocol):
+class Taker(Protocol):
     """Takes one picture, from offset 0 and in order. A second begin(): it comes anew, from another unit.
 
-    waiting_bytes: taken and not yet where they should be; whoever collects keeps them few. problem: why the own machine
-    can take no more, else None. After fail(), and after finish() has said `ended`, nothing more is given to it.
+    waiting_bytes: taken and not yet where they should be; whoever collects keeps them few.
     """
 
     @property
     def waiting_bytes(self) -> int: ...
-
-    @property
-    def problem(self) -> DandelionError | None: ...
 
     def begin(self, found: Found) -> None:
         """So many bytes will come, from this unit."""
 
     def write(self, offset: int, data: bytes) -> None:
         """The next bytes."""
+
+
+class Sink(Taker, Protocol):
+    """A taker that is told the end. problem: why the own machine can take no more, else None. After fail(), and after
+    finish() has said `ended`, nothing more is given to it."""
+
+    @property
+    def problem(self) -> DandelionError | None: ...
 
     def finish(self, collected: Collected, ended: Ended) -> None:
         """All of it was written and its digest is right. ended: once it is where it should be (None), or cannot be."""

@@ -93,6 +93,7 @@ def _memory(catalogue: Catalogue, copies: int, priority_copies: int) -> Memory:
     new = bool(catalogue.counter("fresh", 0))
     catalogue.set_counters(boot=boot, sequence=sequence, fresh=0)
     own_bytes, cache_bytes = catalogue.own_bytes(copies, priority_copies)
+    age_s = catalogue.counter("age", 0)
     return Memory(
         boot=boot,
         card=card,
@@ -107,6 +108,12 @@ def _memory(catalogue: Catalogue, copies: int, priority_copies: int) -> Memory:
         inventoried=catalogue.inventoried(),
         recollected=catalogue.recollected(),
         keepers=tuple(catalogue.keepers().items()),
+        age_s=age_s,
+        heard=catalogue.heard(age_s),
+        scrub_due_s=catalogue.counter("scrub_due", 0),
+        scrub_after=catalogue.scrub_after(),
+        surplus_due_s=catalogue.counter("surplus_due", 0),
+        held_by=catalogue.held_by(),
     )
 
 

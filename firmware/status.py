@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from firmware.determine import Rules
 from firmware.events import Counted
+from firmware.exposure import exposure_row
 from firmware.pictures import PictureId
 from firmware.states import State
 
@@ -33,10 +34,8 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         problems.append(f"another unit sends as unit {core.unit}: give one of the two another unit.id")
     if unit.file_system.why is not None and not full:
         problems.append(unit.file_system.why)
-    others = sum(1 for n in core.neighbours if not n.silent(core.now))
-    wanted = core.settings.rules.copies
-    if 0 < others < wanted:
-        problems.append(f"{wanted} copies are asked for (dispersal.copies) and {others} other units are heard")
+    if (few := _too_few_units(service, counted)) is not None:
+        problems.append(few)
     return {
         "unit": core.unit,
         "name": config.unit.name,
@@ -51,8 +50,21 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         "room_bytes": room.free_bytes,
         "full": full,
         "why": why,
-        "pictures": {"own": counted.own, "held": counted.held, "lacking": counted.lacking},
+        "pictures": {
+            "own": counted.own,
+            "held": counted.held,
+            "lacking": counted.lacking,
+            "lacking_away": counted.away,
+            "suspect_copies": counted.suspect,
+        },
         "deletes_pending": counted.deletes_pending,
+        "exposure": exposure_row(counted, core.age_s, core.wall_s(), core.settings.rules.policy),
+        "audits": unit.proofs.tally.sums(core.now),
+        "scrub": {
+            "checked": unit.scrub.checked,
+            "damaged": unit.scrub.damaged,
+            "after": None if unit.scrub.after is None else str(unit.scrub.after),
+        },
         "waiting_shots": shutter.waiting,
         "camera": config.camera.driver,
         "radio": {
@@ -72,6 +84,19 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         "promise": _promise(core.settings.rules),
         "problems": problems,
     }
+
+
+def _too_few_units(service: Service, counted: Counted) -> str | None:
+    """With fewer other units than copies asked for there are as many as there are (DESIGN §5)."""
+    core = service.unit.core
+    others = sum(1 for n in core.neighbours if n.hosting and not n.silent(core.now))
+    rules = core.settings.rules
+    heard = f"and {others} other units that host are heard"
+    if 0 < others < rules.copies:
+        return f"{rules.copies} copies are asked for (dispersal.copies) {heard}"
+    if counted.urgent and 0 < others < rules.wanted(True):
+        return f"{rules.wanted(True)} copies of priority pictures are asked for (dispersal.priority_copies) {heard}"
+    return None
 
 
 def _promise(rules: Rules) -> str:

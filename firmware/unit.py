@@ -14,6 +14,7 @@ from typing import Any
 from firmware import commands as c
 from firmware import messages as m
 from firmware.adoption import Adoptions
+from firmware.audits import Audits
 from firmware.beacons import Beacons
 from firmware.channel import Channel
 from firmware.copying import Copies
@@ -31,7 +32,9 @@ from firmware.held import HeldCopies
 from firmware.holding import Holding
 from firmware.hosting import Hostings
 from firmware.keeping import Keeping
+from firmware.letting_go import LettingGo
 from firmware.link import Link, Received
+from firmware.operating_time import OperatingTime
 from firmware.outgoing import Outgoing
 from firmware.pictures import PictureId
 from firmware.planner import Planner
@@ -40,9 +43,14 @@ from firmware.readout import ReadOuts
 from firmware.recollecting import Recollections
 from firmware.record_rows import id_of, rows_of
 from firmware.records import Records
+from firmware.relief import Relief
+from firmware.repair import Repairs
+from firmware.scrub import Scrub
 from firmware.serving import Serving
 from firmware.shutter import Shutter
+from firmware.silence import Silence
 from firmware.speaking import FullDuplex, HalfDuplex, Speaker
+from firmware.states import State
 from firmware.verifying import Verifying
 from hal.interfaces import Duplex
 
@@ -82,7 +90,16 @@ class Unit:
         evictions = Evictions(core, self._in_use)
         self.drops = Drops(core, self.proofs, self.shutter, self.hostings, evictions)
         self.drop_by_hand = DropByHand(core, self.proofs, evictions)
-        self.adoptions = Adoptions(core, self.proofs, self.read_outs, self.dispersals, inventoried=memory.inventoried)
+        self.audits = Audits(core, self.proofs, self.read_outs, self._transfers)
+        self.adoptions = Adoptions(
+            core, self.proofs, self.audits, self.read_outs, self.dispersals, inventoried=memory.inventoried
+        )
+        self.operating_time = OperatingTime(core, memory.heard)
+        self.silence = Silence(core, self.operating_time)
+        self.repairs = Repairs(core, self.dispersals, self.read_outs, self.hostings)
+        self.letting_go = LettingGo(core, self.proofs, self.dispersals, self.repairs)
+        self.relief = Relief(core, self.drops, self.hostings)
+        self.scrub = Scrub(core, self.held, lambda: bool(self.shutter.waiting) or self._transfers())
         self.holding = Holding(core, self.held)
         self.verifying = Verifying(core, self.proofs, self.held)
         self.findings = Findings(core)
@@ -112,6 +129,13 @@ class Unit:
             self.records,
             self.recollections,
             self.beacons,
+            self.operating_time,
+            self.silence,
+            self.audits,
+            self.repairs,
+            self.letting_go,
+            self.relief,
+            self.scrub,
         )
         self._told_of_boots = (
             self.dispersals,
@@ -122,6 +146,8 @@ class Unit:
             self.serving,
             self.adoptions,
             self.records,
+            self.audits,
+            self.repairs,
         )
         self._handlers = self._message_handlers()
         for entry in memory.lost_held:
@@ -144,6 +170,11 @@ class Unit:
 
     def _in_use(self, picture: PictureId) -> bool:
         return any(part.busy_with(picture) for part in (self.dispersals, self.serving, self.read_outs))
+
+    def _transfers(self) -> bool:
+        """Whether pictures are on their way from or to this unit."""
+        out = any(True for _ in self._outgoing()) or any(True for _ in self.read_outs)
+        return out or any(hosting.state is State.ACCEPT for hosting in self.hostings)
 
     # ------------------------------------------------------------ in
 
@@ -233,6 +264,7 @@ class Unit:
             m.Drop: self.hostings.on_drop,
             m.Lost: self.proofs.on_lost,
             m.Prove: self.held.on_prove,
+            m.Relieve: self.letting_go.on_relieve,
             m.Proof: self.proofs.on_proof,
             m.Delete: self.deletions.on_delete,
             m.Damaged: lambda _, x: self.proofs.suspect(x.id, x.unit),

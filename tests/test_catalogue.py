@@ -14,17 +14,25 @@ from card_scene import UNIT, held, known, picture, wall
 from firmware.catalogue import Catalogue
 from firmware.catalogue_notes import MAX_DECISIONS
 from firmware.events import (
+    Away,
     Cached,
     CatalogueRequest,
     Counted,
     Counts,
     Decisions,
+    Doubted,
+    DrawnAt,
+    DuePair,
+    FirstPair,
     Held,
     KeptRecords,
     Lacking,
+    ListedAt,
     LookUp,
     LookUpPartial,
     Names,
+    NextFile,
+    OldestHeld,
     OldestPartials,
     Orders,
     Owed,
@@ -137,7 +145,13 @@ def test_lacking_is_priority_first_then_oldest_and_never_what_is_gone_deleted_he
     assert sequences(catalogue.carry_out(Cached(1, 1, 2, known(4).picture.id))) == [9, 8]
     assert sequences(catalogue.carry_out(Cached(1, 1, 2, known(8).picture.id))) == []
     assert sequences(catalogue.carry_out(Cached(1, 1, 2, known(77).picture.id))) == [4, 9]
-    assert catalogue.carry_out(Counts(1, 2)) == Counted(own=6, held=1, lacking=4, deletes_pending=1)
+    counted = catalogue.carry_out(Counts(1, 2))
+    assert isinstance(counted, Counted)
+    assert (counted.own, counted.held, counted.lacking, counted.away) == (6, 1, 5, 1)
+    assert (counted.exposed, counted.suspect) == (3, 1)
+    assert counted.oldest is not None
+    assert counted.oldest.id.sequence == 5
+    assert counted.deletes_pending == 1
 
 
 def test_oldest_is_by_first_knowledge_not_by_the_number_of_the_card(catalogue: Catalogue) -> None:
@@ -429,13 +443,22 @@ def test_no_request_reads_a_whole_table(catalogue: Catalogue, monkeypatch: pytes
         KeptRecords(3, None, 20),
         ThinRecords(900, 200),
         SaveRecorded(5, 7, ((after, 3),)),
+        OldestHeld(20),
+        Away(2, 3, 20),
+        ListedAt(2, 20),
+        DrawnAt(2, 2**31, 20),
+        Doubted(after, 20),
+        NextFile(after),
+        DuePair(2, 10**9),
+        FirstPair(entries[5].picture.id, 2),
     )
     for request in requests:
         catalogue.carry_out(request)
     catalogue.largest_bytes()
+    assert catalogue.heard(7) == ((2, 7),)
     catalogue.highest_sequence(3)
     list(catalogue.files_here(PictureId(2, 0, 0), PictureId(2, 6, 99_999)))
     assert len(watched.plans) > 30
-    small = ("SEARCH", "SCAN picture USING INDEX unchecked")  # that index has nothing but the answer
+    small = ("SEARCH", "SCAN picture USING INDEX unchecked", "SCAN heard")  # these have nothing but the answer
     assert [plan for plan in watched.plans if not plan.startswith(small)] == []
     assert [plan for plan in watched.plans if "TEMP B-TREE" in plan] == []

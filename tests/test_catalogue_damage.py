@@ -19,9 +19,13 @@ from firmware.events import (
     LookUp,
     LookUpPartial,
     Page,
+    Pair,
+    Save,
+    SaveCalendar,
     SaveDecision,
     SaveName,
     SaveOrder,
+    SavePairs,
     SavePartial,
     SaveRecollected,
     SaveRecorded,
@@ -62,6 +66,9 @@ def made(path: Path) -> Unit:
     catalogue.save_order(SaveOrder(small(1, unit=5).id, bytes(range(32))))
     catalogue.save_recorded(SaveRecorded(2, 77, ((small(1).id, 0), (small(2).id, 5))))
     catalogue.save_recollected(SaveRecollected(2))
+    catalogue.save_pairs(SavePairs((Pair(small(99).id, 2, 5, bytes(16), bytes(16)),)))
+    catalogue.save_calendar(SaveCalendar((("age", 5), ("scrub_due", 6), ("scrub_after", 7)), ((2, 4),)))
+    catalogue.save(Save(entries=(Entry(small(98), File.WHOLE),), age_s=3))
     unit.stop()
     return unit
 
@@ -100,6 +107,13 @@ HARMS = (
     "UPDATE copy SET proof = 3",
     "UPDATE copy SET verified_at = 'zz'",
     "UPDATE copy SET unit = 70000",
+    "UPDATE copy SET doubted = 2",
+    "UPDATE copy SET draw = -1",
+    "UPDATE pair SET nonce = x'00'",
+    "UPDATE pair SET due_s = -1",
+    "UPDATE exposed SET since_s = 'q'",
+    "UPDATE heard SET age_s = -1",
+    "UPDATE meta SET value = -1 WHERE key = 'age'",
     "UPDATE partial SET id = x'00'",
     "UPDATE partial SET kept_since = 'zz'",
     "UPDATE decision SET inputs = '{'",

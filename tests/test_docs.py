@@ -135,7 +135,7 @@ def normal(text: str) -> str:
         (r"(?<=\d-)[0-9a-f]{16}\b", "DIGITS"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
         (r"\d+(\.\d+)? (B|kB|MB|GB)\b", "SIZE"),
-        (r"\d+\.\d+(?= s\b)|\d+(?= s ago)", "SECONDS"),
+        (r"\d+\.\d+(?= s\b)|\d+(?= s ago)|(?<=within )\d+(?= s\b)", "SECONDS"),
         (r"(?<=boot )\d+", "BOOT"),
         (r"/\S+(?=/line/port-)", "PLACE"),
         (r"\d+\.\d+%", "SHARE"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from firmware import config
+from firmware.catalogue import Catalogue
 from firmware.client import Client
 from firmware.control import hold
 from firmware.errors import NobodyRuns, Refused, UnitRuns
@@ -80,6 +82,24 @@ def test_what_a_start_up_raises_reaches_whoever_started_it(loaded: config.Config
 
     with pytest.raises(OSError, match="no more writes"):
         asyncio.run(run())
+
+
+def test_a_unit_that_ends_keeps_how_long_it_has_run(loaded: config.Config) -> None:
+    loaded.unit.runtime_dir.mkdir()
+
+    async def run() -> None:
+        service = Service(loaded, temporary=True)
+        ready = asyncio.Event()
+        unit = asyncio.create_task(service.main(ready.set))
+        async with asyncio.timeout(PATIENCE_S):
+            await ready.wait()
+        service.unit.core.started -= 5000.0  # as if it had run for so long
+        service.stop.set()
+        await unit
+
+    asyncio.run(run())
+    with closing(Catalogue.read_only(str(loaded.card.catalogue_path), 1)) as catalogue:
+        assert 5000 <= catalogue.counter("age", 0) < 5000 + PATIENCE_S
 
 
 def test_a_temporary_unit_waits_for_other_commands_but_not_for_who_follows_its_log(loaded: config.Config) -> None:

@@ -87,7 +87,7 @@ def test_a_host_that_has_room_again_says_so_at_once_and_is_asked():
 def test_a_refused_unit_waits_as_long_as_it_was_told_to():
     rig, origin, host = a_pair(origin=FORTY, host=Options(capacity_bytes=300_000))
     fill(rig, origin, host)
-    rig.run_for(1000)
+    rig.run_for(3000)
     asked = [said.at for said in origin.said(m.Request)][-8:]
     retry_s = refusals(host)[0].retry_after_s
     assert all(0.75 * retry_s <= later - earlier for earlier, later in itertools.pairwise(asked[1:]))

@@ -1,0 +1,324 @@
+"""Audits: a holder that has lost what it holds, or lies, is found out, with or without the own file (HANDOVER R9)."""
+
+from dataclasses import replace
+
+import pytest
+from rig_scene import carry_out, copies, held, on_card, own, settled, shoot
+
+from firmware import commands as c
+from firmware import messages as m
+from firmware.audits import A_DAY, COMPARED_DAYS, EVERY_S
+from firmware.determine import Rules
+from firmware.events import DigestFile, Digests, DuePair, Save, SaveCalendar, UsePair
+from firmware.layout import picture_path
+from firmware.pairs import DAY_S, PAIR_DAYS, RENEW_DAYS
+from firmware.pictures import File
+from firmware.proofs import UNANSWERED_S
+from sim.machine import Machine, Options
+from sim.rig import Rig
+
+SMALL = Options(size_bytes=(8_000, 12_000))
+
+
+class Liar(Machine):
+    """A tampered unit: once it lies, it says of everything that it is whole, with made-up digests."""
+
+    lies = False
+
+    def _result(self, request, store):
+        if self.lies and isinstance(request, DigestFile):
+            return Digests(True, tuple(bytes(16) for _ in request.nonces))
+        return super()._result(request, store)
+
+
+def with_copies(number, *, dropped=0, seed=1):
+    """A settled pair; of the first pictures the own file is dropped."""
+    rig = Rig(seed)
+    origin, host = Machine(rig, 1, SMALL), Liar(rig, 2, SMALL)
+    rig.run_for(10)
+    pictures = [shoot(origin) for _ in range(number)]
+    rig.run_until(settled(origin, host), 400)
+    for picture in pictures[:dropped]:
+        drop(origin, picture)
+    return rig, origin, host, pictures
+
+
+def drop(machine, picture):
+    assert carry_out(machine, lambda ticket: c.DropOwn(ticket, picture.id)) == c.Done(None)
+
+
+def provings(machine, since=0.0):
+    """Questions asked, each counted once however often it was said."""
+    return {(s.message.id, s.message.nonce) for s in machine.said(m.Prove) if s.at >= since}
+
+
+def suspects(machine):
+    return {entry.picture.id for entry in own(machine) for copy in entry.listed if copy.suspect}
+
+
+def lose_all_files(host):
+    """Behind its back: the rows stay."""
+    for entry in held(host):
+        host.card.unlink(picture_path(entry.picture, host.unit))
+
+
+def parts_bytes(machine):
+    return sum(len(s.message.data) for s in machine.said(m.Part))
+
+
+def grow_older(machine, days):
+    """Time that nobody has to simulate: the calendar of this unit is that much further on."""
+    machine.power_cut()
+    age_s = machine.catalogue.counter("age", 0) + round(days * DAY_S)
+    machine.catalogue.save_calendar(SaveCalendar((("age", age_s),)))
+    machine.restart()
+
+
+# ---------------------------------------------------------------- with the own file
+
+
+def test_each_holder_is_asked_for_a_few_pictures_a_day():
+    rig, origin, _, pictures = with_copies(30)
+    started = rig.now
+    rig.run_for(3 * DAY_S)
+    asked = provings(origin, started)
+    assert 0.7 * A_DAY < len(asked) / 3 < 1.3 * A_DAY
+    assert len({picture for picture, _ in asked}) > len(pictures) / 2  # by chance, not the same ones
+    sums = origin.on.proofs.tally.sums(rig.now)
+    assert sums["asked"] == sums["right"] > A_DAY / 2
+    assert sums["failed"] == 0
+
+
+def test_a_host_that_lost_every_file_is_noticed_within_a_day():
+    rig, origin, host, _ = with_copies(10)
+    lose_all_files(host)
+    rig.run_until(lambda: suspects(origin), DAY_S)
+    assert origin.on.proofs.tally.sums(rig.now)["failed"]
+
+
+def test_a_host_that_answers_what_it_has_not_is_noticed_within_a_day():
+    rig, origin, liar, _ = with_copies(10)
+    liar.lies = True
+    rig.run_until(lambda: suspects(origin), DAY_S)
+
+
+def test_an_answer_under_another_number_is_no_way_out():
+    rig, origin, liar, _ = with_copies(10)
+    say = liar.on.core.say
+
+    def tampered(unit, message):
+        if isinstance(message, m.Proof):
+            message = replace(message, attempt=999, proof=bytes(16))
+        say(unit, message)
+
+    liar.on.core.say = tampered
+    rig.run_until(lambda: suspects(origin), DAY_S)
+
+
+def test_one_that_is_heard_and_answers_nothing_is_noticed_within_a_day():
+    rig, origin, _, _ = with_copies(10)
+    rig.loses = lambda said: isinstance(said.message, m.Proof | m.Lost)
+    rig.run_until(lambda: origin.logged("suspect"), DAY_S)
+
+
+def test_questions_that_get_no_answer_for_an_hour_are_no_failure():
+    rig, origin, _, _ = with_copies(10)
+    rig.loses = lambda said: isinstance(said.message, m.Proof)
+    rig.run_for(UNANSWERED_S - 600)
+    assert origin.said(m.Prove)
+    rig.loses = None
+    rig.run_for(4 * 3600)
+    assert not origin.logged("suspect")
+
+
+def test_lost_said_under_another_number_is_no_way_out_either():
+    rig, origin, liar, _ = with_copies(10)
+    lose_all_rows(liar)
+    say = liar.on.core.say
+    liar.on.core.say = lambda unit, message: say(
+        unit, replace(message, attempt=999) if isinstance(message, m.Lost) else message
+    )
+    rig.run_until(lambda: suspects(origin), DAY_S)
+
+
+def lose_all_rows(host):
+    host.catalogue.save(Save(removed=tuple(entry.picture.id for entry in held(host))))
+
+
+def test_a_host_with_a_new_card_is_noticed_within_a_day_and_gets_everything_again_soon_after():
+    rig, origin, host, pictures = with_copies(40)
+    host.power_cut()
+    host.lose_card()
+    host.restart()
+    rig.run_until(lambda: origin.said(m.Prove) and origin.logged("lost"), DAY_S)
+    rig.run_until(lambda: all(copies(origin, p) == [2] and on_card(host, p) for p in pictures), 2 * 3600)
+
+
+def test_audits_go_on_over_restarts_every_few_hours():
+    rig, origin, _, _ = with_copies(30)
+    started = rig.now
+    for _ in range(12):
+        rig.run_for(4 * 3600)
+        origin.power_cut()
+        origin.restart()
+    assert len(provings(origin, started)) > A_DAY
+
+
+def test_a_silent_holder_is_not_asked():
+    rig, origin, host, _ = with_copies(5)
+    host.power_cut()
+    rig.run_for(600)
+    started = rig.now
+    rig.run_for(DAY_S)
+    assert not provings(origin, started)
+
+
+# ---------------------------------------------------------------- without it
+
+
+def test_pairs_are_made_before_the_file_goes_and_are_used_by_the_calendar():
+    rig, origin, host, (picture,) = with_copies(1, dropped=1)
+    made = rig.now
+    rig.run_for(4.5 * DAY_S)
+    days = [round((s.at - made) / DAY_S) for s in origin.said(m.Prove) if s.at > made]
+    assert days == [1, 2, 4]
+    assert parts_bytes(host) == 0
+    assert copies(origin, picture) == [2]
+
+
+def test_after_the_last_pair_the_picture_is_read_out_once_and_new_ones_are_made():
+    rig, origin, host, (picture,) = with_copies(1, dropped=1)
+    grow_older(origin, RENEW_DAYS - 1)  # all are due
+    rig.run_for(len(PAIR_DAYS) * 1.6 * EVERY_S)
+    assert len(provings(origin)) == len(PAIR_DAYS)
+    assert origin.on.proofs.tally.sums(rig.now)["right"] == len(PAIR_DAYS)
+    assert parts_bytes(host) == 0
+    grow_older(origin, 1)
+    rig.run_until(lambda: parts_bytes(host) >= picture.size_bytes, 3 * 3600)
+    rig.run_for(4 * 3600)
+    assert picture.size_bytes <= parts_bytes(host) < 1.2 * picture.size_bytes
+    assert copies(origin, picture) == [2]
+    assert origin.entry(picture.id).file is File.GONE
+    pair = origin.catalogue.due_pair(DuePair(2, 10**9))
+    assert pair.nonce
+    assert pair.due_s > origin.on.core.age_s
+
+
+def test_a_host_that_lost_what_is_only_there_is_noticed_when_the_first_pair_is_due():
+    rig, origin, host, _ = with_copies(4, dropped=4)
+    lose_all_files(host)
+    rig.run_until(lambda: suspects(origin), 1.2 * DAY_S)
+
+
+def test_a_made_up_answer_to_a_pair_is_noticed():
+    rig, origin, liar, _ = with_copies(4, dropped=4)
+    liar.lies = True
+    rig.run_until(lambda: suspects(origin), 1.2 * DAY_S)
+
+
+def test_a_pair_is_never_said_twice_even_when_its_answer_was_lost():
+    """Else a liar could answer the second time what it has stored the first time."""
+    rig, origin, _, (picture,) = with_copies(1, dropped=1)
+    rig.loses = lambda said: isinstance(said.message, m.Proof)
+    grow_older(origin, 1.1)
+    rig.run_for(2.5 * 3600)
+    first = provings(origin)
+    assert len(first) == 1
+    rig.loses, started = None, rig.now
+    grow_older(origin, 3)
+    rig.run_for(4 * 3600)
+    later = provings(origin, started)
+    assert later
+    assert first.isdisjoint(later)
+    assert copies(origin, picture) == [2]
+
+
+def test_deleting_a_picture_takes_its_pairs_away():
+    _, origin, _, (picture,) = with_copies(1, dropped=1)
+    assert origin.catalogue.due_pair(DuePair(2, 10**9))
+    carry_out(origin, lambda ticket: c.DeletePicture(ticket, picture.id))
+    assert origin.catalogue.due_pair(DuePair(2, 10**9)) is None
+
+
+def test_a_rotten_own_file_is_found_when_it_is_dropped_and_stays():
+    _, origin, _, (picture,) = with_copies(1)
+    origin.card.rot(picture_path(picture, 1), 4_000)
+    outcome = carry_out(origin, lambda ticket: c.DropOwn(ticket, picture.id))
+    assert isinstance(outcome, c.Failed)
+    assert [entry.name for entry in origin.card.entries("quarantine")]
+
+
+# ---------------------------------------------------------------- suspects, and read-outs
+
+
+def test_suspects_are_proved_with_pairs_and_nothing_is_read_out():
+    rig, origin, host, pictures = with_copies(6, dropped=6)
+    host.power_cut()
+    rig.run_for(49 * 3600)
+    assert suspects(origin) == {picture.id for picture in pictures}
+    host.restart()
+    rig.run_until(lambda: not suspects(origin), 600)
+    assert parts_bytes(host) == 0
+
+
+def test_a_persons_read_out_makes_new_pairs():
+    rig, origin, _, (picture,) = with_copies(1, dropped=1)
+    grow_older(origin, 3)
+    old = origin.catalogue.due_pair(DuePair(2, 10**9))
+    ticket = origin.command(lambda ticket: c.Get(ticket, picture.id, False, 60.0))
+    rig.run_until(lambda: isinstance(origin.outcome(ticket), c.Done), 60)
+    rig.run_for(1)
+    new = origin.catalogue.due_pair(DuePair(2, 10**9))
+    assert new.nonce != old.nonce
+    assert new.due_s == pytest.approx(origin.on.core.age_s + DAY_S, abs=5)
+    grow_older(origin, 1.1)
+    rig.run_for(2.5 * 3600)
+    assert copies(origin, picture) == [2]
+    assert origin.on.proofs.tally.sums(rig.now)["right"]
+
+
+# ---------------------------------------------------------------- two holders
+
+
+def two_holders():
+    """Both hold a picture whose own file is gone and of which no pair is left."""
+    rig = Rig(1)
+    origin = Machine(rig, 1, replace(SMALL, rules=Rules(copies=2)))
+    hosts = Machine(rig, 2, SMALL), Liar(rig, 3, SMALL)
+    rig.run_for(10)
+    picture = shoot(origin)
+    rig.run_until(settled(origin, *hosts, wanted=2), 300)
+    drop(origin, picture)
+    for unit in (2, 3):
+        while (pair := origin.catalogue.due_pair(DuePair(unit, 10**9))).nonce:
+            origin.catalogue.use_pair(UsePair(pair))
+    grow_older(origin, RENEW_DAYS + 1)
+    return rig, origin, hosts, picture
+
+
+def test_two_holders_without_pairs_get_one_nonce_and_agree():
+    rig, origin, hosts, picture = two_holders()
+    rig.run_for(4 * 3600)
+    asked = {(s.destination, s.message.nonce) for s in origin.said(m.Prove)}
+    assert any({(2, nonce), (3, nonce)} <= asked for _, nonce in provings(origin))
+    assert copies(origin, picture) == [2, 3]
+    assert all(parts_bytes(host) == 0 for host in hosts)
+    for unit in (2, 3):
+        later = origin.catalogue.due_pair(DuePair(unit, 10**9))
+        assert not later.nonce
+        assert later.due_s > origin.on.core.age_s + (COMPARED_DAYS - 1) * DAY_S
+
+
+def test_two_holders_that_disagree_are_both_suspect_and_read_out():
+    rig, origin, (honest, liar), picture = two_holders()
+    liar.lies = True
+    both = []
+    rig.watch = lambda *_: both.extend(origin.logged("suspect")) if all_suspect(origin, picture) else None
+    rig.run_until(lambda: both, 3 * 3600)
+    rig.run_until(lambda: 2 in copies(origin, picture), 4 * 3600)  # read out, and right
+    assert parts_bytes(honest) >= picture.size_bytes
+
+
+def all_suspect(machine, picture):
+    entry = machine.entry(picture.id)
+    return entry is not None and bool(entry.listed) and not entry.verified

@@ -1,0 +1,103 @@
+"""Exposure: how long pictures have only one card, from the shutter to the first verified copy (HANDOVER R12)."""
+
+import pytest
+from rig_scene import a_pair, copies, held, settled, shoot
+
+from firmware.determine import Policy, Rules
+from firmware.events import Counts
+from firmware.exposure import exposure_row, percentile
+from firmware.lines import duration, status
+from sim.machine import Machine, Options
+from sim.rig import Rig
+
+
+def exposure(machine):
+    """What `status` would say."""
+    core = machine.on.core
+    counted = machine.catalogue.counts(Counts(core.settings.rules.copies, core.settings.rules.wanted(True)))
+    return exposure_row(counted, core.age_s, core.wall_s(), core.settings.rules.policy)
+
+
+@pytest.mark.parametrize(
+    ("values", "p50", "p99"),
+    [((), None, None), ((7,), 7, 7), ((9, 1), 1, 9), (range(1, 101), 50, 99), (range(1, 1001), 500, 990)],
+)
+def test_percentiles_are_values_that_occur(values, p50, p99):
+    assert (percentile(tuple(values), 50), percentile(tuple(values), 99)) == (p50, p99)
+
+
+def test_pictures_that_nobody_takes_are_exposed_and_the_oldest_is_named():
+    rig = Rig(1)
+    origin = Machine(rig, 1)
+    first = shoot(origin)
+    rig.run_for(500)
+    shoot(origin)
+    rig.run_for(100)
+    told = exposure(origin)
+    assert told["pictures"] == 2
+    assert told["oldest"] == str(first.id)
+    assert 600 <= told["oldest_s"] <= 602
+    assert (told["p50_s"], told["of"]) == (None, 0)
+
+
+def test_it_ends_with_the_first_verified_copy_and_is_remembered():
+    rig, origin, host = a_pair()
+    host.power_cut()
+    pictures = [shoot(origin) for _ in range(3)]
+    rig.run_for(1000)
+    host.restart()
+    rig.run_until(settled(origin, host), 200)
+    told = exposure(origin)
+    assert (told["pictures"], told["oldest"], told["of"]) == (0, None, 3)
+    assert 1000 <= told["p50_s"] <= told["p99_s"] < 1200
+    assert all(copies(origin, picture) == [2] for picture in pictures)
+
+
+def test_it_is_counted_in_operating_time_over_restarts_while_the_clock_is_wrong():
+    rig = Rig(1)
+    origin = Machine(rig, 1)
+    shoot(origin)
+    for _ in range(3):
+        rig.run_for(4000)
+        origin.power_cut()
+        rig.run_for(100_000)
+        origin.restart()
+    told = exposure(origin)
+    assert 3 * 2000 <= told["oldest_s"] <= 3 * 4000
+
+
+@pytest.mark.parametrize("policy", [Policy.NEVER, Policy.WHEN_FULL])
+def test_pictures_that_the_policy_leaves_alone_are_exposed_and_it_is_said(policy):
+    rig, origin, host = a_pair(origin=Options(rules=Rules(policy=policy)))
+    shoot(origin)
+    rig.run_for(300)
+    assert not held(host)
+    told = exposure(origin)
+    assert told["pictures"] == 1
+    assert policy.value in told["why"]
+
+
+# ---------------------------------------------------------------- in words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (200_000, "2 days"), (None, "?")]
+)
+def test_times_are_told_in_the_unit_that_fits(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_status_says_what_is_exposed_why_and_how_long_it_took():
+    told = {"pictures": 3, "why": "the policy is never", "oldest": "00001-3fa7-00000042", "oldest_s": 7200}
+    lines = status({"exposure": {**told, "p50_s": 90, "p99_s": 400_000, "of": 1000}}).splitlines()
+    assert (
+        "exposed   3 pictures are on this card only, the oldest is 00001-3fa7-00000042, for 2 h (the policy is never); "
+        "of the last 1000 that got a copy half had it within 90 s, 99 % within 5 days"
+    ) in lines
+
+
+def test_status_says_what_was_checked():
+    row = {"exposure": {"pictures": 0}, "audits": {"asked": 20, "right": 18, "failed": 1}}
+    row |= {"scrub": {"checked": 7, "damaged": 1}, "pictures": {"suspect_copies": 5}}
+    told = "20 proofs asked for within a day, 18 right, 1 failed; 5 copies suspect; 7 files read again, 1 damaged"
+    assert f"checks    {told}" in status(row).splitlines()

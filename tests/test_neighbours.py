@@ -1,0 +1,52 @@
+"""Refused units wait for the time they were told, which a beacon with more room, or a new boot, ends (DESIGN §5)."""
+
+import pytest
+
+from firmware.messages import Beacon
+from firmware.neighbours import Neighbours
+from hal.interfaces import TimeQuality
+
+NOW, UNTIL = 100.0, 400.0
+ROOM = 50_000
+
+
+def refused(*, needed_bytes=0):
+    """Unit 2 has offered ROOM, and then refused."""
+    neighbours = Neighbours(11_520)
+    neighbour = neighbours.heard(2, NOW, new_boot=True)
+    neighbours.beacon(neighbour, beacon(ROOM), NOW)
+    neighbour.refused_until = UNTIL
+    neighbour.refused_needing_bytes, neighbour.refused_room_bytes = needed_bytes, ROOM
+    return neighbours, neighbour
+
+
+def beacon(room_bytes, *, hosting=True):
+    return Beacon(1, 0, room_bytes, 0, 255, 60, False, hosting, None, TimeQuality.UNSET)
+
+
+@pytest.mark.parametrize(
+    ("needed_bytes", "room_bytes", "ends"),
+    [
+        (80_000, 79_000, False),
+        (80_000, 80_000, True),
+        (0, ROOM, False),  # by share: as much room as when it refused
+        (0, ROOM + 1000, True),
+        (0, ROOM - 1000, False),
+    ],
+)
+def test_a_beacon_with_the_room_that_was_lacking_ends_the_waiting(needed_bytes, room_bytes, ends):
+    neighbours, neighbour = refused(needed_bytes=needed_bytes)
+    assert neighbours.beacon(neighbour, beacon(room_bytes), NOW) is (ends or room_bytes > ROOM)
+    assert (neighbour.refused_until < NOW) is ends
+
+
+def test_a_beacon_of_one_that_hosts_nothing_ends_no_waiting():
+    neighbours, neighbour = refused()
+    assert not neighbours.beacon(neighbour, beacon(2 * ROOM, hosting=False), NOW)
+    assert neighbour.refused_until == UNTIL
+
+
+def test_a_new_boot_ends_the_waiting():
+    neighbours, _ = refused(needed_bytes=80_000)
+    assert neighbours.heard(2, NOW, new_boot=False).refused_until == UNTIL
+    assert neighbours.heard(2, NOW, new_boot=True).refused_until < NOW
