@@ -16,6 +16,7 @@ EVERYONE = 65_535
 MAX_SEQUENCE = 0xFFFF_FFFF
 NONCE_BYTES = PROOF_BYTES = 16  # a proof is BLAKE2b-128 keyed with a nonce (HANDOVER H6)
 MAX_PICTURE_BYTES = 64_000_000  # guess: four times the largest JPEG of a Pi camera; longer ones are a peer's error
+MAX_PREVIEW_BYTES = 4096  # DESIGN §8
 _ID_TEXT = re.compile(r"(\d{5})-([0-9a-f]{4})-(\d{8,10})")
 _ID_WIRE = struct.Struct(">HHI")
 
@@ -114,7 +115,7 @@ class Entry:
 
     file: the own file at the origin, the held file at a host. attempt: None unless held here. kept: the origin
     has confirmed this held copy. version, deleted: of the record (R6). copies: sorted by unit; only at the
-    origin (elsewhere: empty).
+    origin (elsewhere: empty). named: units that the origin's record names as holders; at others than the origin.
     """
 
     picture: Picture
@@ -124,6 +125,7 @@ class Entry:
     version: int = 0
     deleted: bool = False
     copies: tuple[Copy, ...] = ()
+    named: tuple[int, ...] = ()
 
     def copy_at(self, unit: int) -> Copy:
         """What is known of this holder; a blank Copy if nothing."""

@@ -15,8 +15,10 @@ from firmware.core import Core
 from firmware.errors import Refused
 from firmware.events import Request
 from firmware.handover import Audited, Owner, owner
+from firmware.incoming import Incoming
 from firmware.pictures import Entry, Picture, PictureId
-from firmware.searching import Search
+from firmware.ranges import RangeSet
+from firmware.searching import ANSWER_WITHIN_S, Search
 from firmware.sinks import DigestOnly, Done, Sink, ToOwnCard, ToPerson
 from firmware.spacing import EXPIRED_EVERY_S, AtMostEvery
 from firmware.states import State
@@ -54,6 +56,7 @@ class ReadOuts:
         sink = ToPerson(self._core, command.ticket)
         read_out = self._new(command.picture, sink, command.timeout_s)
         read_out.preview = command.preview
+        read_out.have_bytes = 0 if command.preview else command.have_bytes
         self._begin(read_out)
 
     def cancel(self, ticket: int) -> None:
@@ -132,8 +135,9 @@ class ReadOuts:
         whole = yield from own_copy.is_whole(self._core, entry)
         if whole and entry is not None and read_out.state is State.LOOK_UP:
             states.read_out.move(read_out, "here")
-            read_out.sink.begin(Found(entry.picture, entry.picture.size_bytes, unit))
-            read_out.delivery = own_copy.Delivery(entry.picture, read_out.sink)
+            have_bytes = _usable(read_out.have_bytes, entry.picture)
+            read_out.sink.begin(Found(entry.picture, entry.picture.size_bytes, unit, have_bytes))
+            read_out.delivery = own_copy.Delivery(entry.picture, read_out.sink, have_bytes)
             self._deliver_on(read_out)
 
     def _deliver_on(self, read_out: ReadOut) -> None:
@@ -168,43 +172,58 @@ class ReadOuts:
         return any(r.id == picture and r.delivery is not None and r.state is State.DELIVER for r in self._all)
 
     def _name_holders(self, read_out: ReadOut, entry: Entry | None) -> None:
-        """Whom the own dispersal list names; for a preview the origin, which keeps them all; else WHERE will tell."""
+        """Whom the own list or the origin's record names; for a preview the origin, too, which keeps them all.
+
+        WHERE tells who else has it, and the way to those that are not heard.
+        """
         core, origin = self._core, read_out.id.unit
+        if entry is not None:
+            read_out.holders = {copy.unit: copy.suspect for copy in entry.listed} | dict.fromkeys(entry.named, False)
         if origin == core.unit:
-            if entry is not None:
-                read_out.holders = {copy.unit: copy.suspect for copy in entry.listed}
-            if entry is not None or read_out.id.card == core.card:
-                return  # this catalogue knows all there is to know
-        elif read_out.preview:
-            neighbour = core.neighbours.find(origin)
-            if neighbour is not None and not neighbour.silent(core.now):
-                read_out.holders[origin] = False
-        read_out.search = Search(core, read_out.id, read_out.query)
+            known = entry is not None or read_out.id.card == core.card  # this catalogue knows all there is to know
+            if known and all(core.hears(unit) for unit in read_out.holders):
+                return
+        elif read_out.preview and core.hears(origin):
+            read_out.holders[origin] = False
+        read_out.search = Search(core, m.Where(core.unit, read_out.query, read_out.id, 0), ANSWER_WITHIN_S)
 
     # ------------------------------------------------------------ LOOK_UP: elsewhere, COLLECT
 
     def _go_on(self, read_out: ReadOut) -> None:
-        """In LOOK_UP: the next holder, or who else may know, or nobody."""
+        """In LOOK_UP: the next holder, or who else may know, or one that is silent, or nobody."""
         if read_out.state is not State.LOOK_UP or read_out.looking:
             return
-        holder = read_out.next_holder(self._core)
-        if holder is not None:
-            self._collect(read_out, holder)
-            return
+        way = read_out.next_way(self._core, heard_only=True)
         search = read_out.search
-        if search is not None:
+        if way is None and search is not None:
             search.tick()
             if not search.over or (read_out.tried and search.widen()):
                 search.tick()
                 return
+        way = way or read_out.next_way(self._core, heard_only=False)
+        if way is not None:
+            self._collect(read_out, *way)
+            return
         states.read_out.move(read_out, "nobody_left")
         self._end(read_out, read_out.nobody_left())
 
-    def _collect(self, read_out: ReadOut, holder: int) -> None:
-        wanted = Wanted(read_out.id, read_out.query, read_out.preview, read_out.content)
+    def _collect(self, read_out: ReadOut, holder: int, via: int) -> None:
+        content, unit = read_out.content, self._core.unit
+        if read_out.incoming is None and content is not None:
+            have_bytes = _usable(read_out.have_bytes, content)
+            read_out.incoming = Incoming(content, content.size_bytes, RangeSet([(0, have_bytes)]))
         read_out.tried[holder] = "was asked"
+        read_out.tried_ways.add((holder, via))
         states.read_out.move(read_out, "elsewhere")
-        read_out.collecting = Collecting(self._core, wanted, holder, read_out.sink, self.overhead_bytes)
+        read_out.collecting = Collecting(
+            self._core,
+            Wanted(read_out.id, unit, read_out.query, read_out.preview, content),
+            holder,
+            via,
+            read_out.sink,
+            overhead_bytes=self.overhead_bytes,
+            incoming=read_out.incoming,
+        )
         read_out.collecting.tick()
 
     def _look_at(self, read_out: ReadOut) -> None:
@@ -218,19 +237,34 @@ class ReadOuts:
             self._settle(read_out, collecting, collecting.result)
 
     def _settle(self, read_out: ReadOut, collecting: Collecting, result: Result) -> None:
+        what, unit, via = read_out.what, collecting.holder, collecting.via
         read_out.collecting = None
-        read_out.tried[collecting.holder] = result.text
+        read_out.tried[unit] = result.text if via == unit else f"{result.text} (asked through unit {via})"
+        if result.holder_failed:
+            read_out.failed.add(unit)
         states.read_out.move(read_out, result.why)
-        what, unit = read_out.what, collecting.holder
         if read_out.state is State.DELIVER:
             self._core.log("collected", f"{what} collected from unit {unit}", read_out.id, unit)
             self._hand_over(read_out, collecting.collected)
             return
         event = "alarm" if result.why == "damaged" else result.why
-        self._core.log(event, f"{what} could not be collected: unit {unit} {result.text}", read_out.id, unit)
-        if result.why == "damaged" and not read_out.preview:
-            self._tell_damaged(read_out.id, unit)
+        self._core.log(event, f"{what} could not be collected: unit {unit} {read_out.tried[unit]}", read_out.id, unit)
+        if result.why == "damaged":
+            self._damaged(read_out, unit)
         self._go_on(read_out)
+
+    def _damaged(self, read_out: ReadOut, unit: int) -> None:
+        """Everything is fetched anew. Where bytes of several units are in it, nobody knows whose are wrong: the one
+        asked last may give all of it."""
+        incoming = read_out.incoming
+        if incoming is not None and incoming.complete:
+            read_out.incoming = None
+            if incoming.units - {unit}:
+                read_out.failed.discard(unit)
+                read_out.tried_ways -= {way for way in read_out.tried_ways if way[0] == unit}
+                return
+        if not read_out.preview:
+            self._tell_damaged(read_out.id, unit)
 
     def _tell_damaged(self, picture: PictureId, holder: int) -> None:
         """The origin makes the copy suspect (R2)."""
@@ -303,7 +337,7 @@ class ReadOuts:
             if (content.size_bytes, content.sha256) != (at.size_bytes, at.sha256):
                 return
         for unit in at.holders:
-            read_out.holders.setdefault(unit, False)
+            read_out.is_named(unit, source)
         self._go_on(read_out)
 
     def on_unknown(self, source: int, unknown: m.Unknown) -> None:
@@ -315,7 +349,7 @@ class ReadOuts:
     def on_copy(self, source: int, copy: m.Copy) -> None:
         """What GET asked for will come."""
         for read_out in self._all:
-            if read_out.query == copy.query and (collecting := read_out.collecting_from(source)) is not None:
+            if (collecting := read_out.collecting_from(source)) is not None and collecting.is_about(copy):
                 collecting.on_copy(copy)
                 self._look_at(read_out)
                 return
@@ -323,8 +357,7 @@ class ReadOuts:
     def on_refuse_get(self, source: int, refused: m.RefuseGet) -> None:
         """It will not."""
         for read_out in self._all:
-            same = read_out.query == refused.query and read_out.id == refused.id
-            if same and (collecting := read_out.collecting_from(source)) is not None:
+            if (collecting := read_out.collecting_from(source)) is not None and collecting.is_about(refused):
                 collecting.on_refused(refused)
                 self._look_at(read_out)
                 return
@@ -394,3 +427,8 @@ class ReadOuts:
                 if at is not None:
                     times.append(at)
         return min(times, default=None)
+
+
+def _usable(have_bytes: int, content: Picture) -> int:
+    """How much of a beginning can be gone on with; a byte at least is asked for, as no missing range means all."""
+    return min(have_bytes, content.size_bytes - 1) if have_bytes <= content.size_bytes else 0

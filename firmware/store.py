@@ -27,7 +27,7 @@ from firmware.events import (
     WritePart,
 )
 from firmware.layout import PREVIEW, QUARANTINE, TMP, parent_of, part_path, picture_path, preview_path
-from firmware.pictures import Picture, PictureId
+from firmware.pictures import MAX_PREVIEW_BYTES, Picture, PictureId
 from hal.errors import CardError, CardFull, CardReadOnly
 from hal.interfaces import Card, CardFile, Shot
 
@@ -35,7 +35,6 @@ BLOCK_BYTES = 64_000  # read and written at a time: bounds memory whatever a pic
 PROOF_BYTES = 16  # BLAKE2b-128 (HANDOVER H6)
 READ_BACK_OWN = 8  # every so many-th own shot is read back (HANDOVER §1 recipe 3: sampled; guess)
 MAX_OPEN_PARTS = 8  # twice the four reservations of HANDOVER R3
-MAX_PREVIEW_BYTES = 4096  # DESIGN §8
 FLOOR_SHARE = 0.05  # of the file system, HANDOVER §1
 FLOOR_LARGE_BYTES = 512_000_000  # and no more than this, HANDOVER §1
 FLOOR_SMALL_BYTES = 16 * 1024 * 1024  # and never less than this, HANDOVER §1

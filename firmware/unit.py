@@ -26,15 +26,19 @@ from firmware.events import Answer, Memory, Request, WallClock
 from firmware.evictions import Evictions
 from firmware.file_system import FileSystem
 from firmware.finding import Findings
+from firmware.handles import CopyHandles
 from firmware.held import HeldCopies
 from firmware.holding import Holding
 from firmware.hosting import Hostings
 from firmware.link import Link, Received
+from firmware.onward import Onward
 from firmware.outgoing import Outgoing
-from firmware.pictures import PictureId
+from firmware.pictures import EVERYONE, PictureId
 from firmware.planner import Planner
 from firmware.proofs import Proofs
+from firmware.questions import ANSWER_AFTER_S, Questions
 from firmware.readout import ReadOuts
+from firmware.relays import Relays
 from firmware.serving import Serving
 from firmware.shutter import Shutter
 from firmware.verifying import Verifying
@@ -67,7 +71,11 @@ class Unit:
         self.proofs = Proofs(core)
         self.read_outs = ReadOuts(core)
         self.read_outs.overhead_bytes = link.part_overhead_bytes
-        self.serving = Serving(core)
+        copy_handles = CopyHandles()
+        self.serving = Serving(core, copy_handles)
+        self.questions = Questions(core)
+        self.relays = Relays(core, self.questions, copy_handles)
+        self.relays.overhead_bytes = link.part_overhead_bytes
         self.copies = Copies(core, self.dispersals, self.read_outs)
         self.planner = Planner(core, self.dispersals)
         evictions = Evictions(core, self._in_use)
@@ -94,6 +102,8 @@ class Unit:
             self.drops,
             self.read_outs,
             self.serving,
+            self.questions,
+            self.relays,
             self.adoptions,
             self.holding,
             self.findings,
@@ -107,6 +117,7 @@ class Unit:
             self.drops,
             self.read_outs,
             self.serving,
+            self.relays,
             self.adoptions,
         )
         self._handlers = self._message_handlers()
@@ -177,6 +188,8 @@ class Unit:
                 self.beacons.on_name(neighbour, received.message)
             case m.NameAsk():
                 self.beacons.on_name_ask(received.source)
+            case m.Where() if received.destination == EVERYONE and not core.steps.crowded(received.message.id):
+                self.questions.on_where(received.source, received.message, ANSWER_AFTER_S)
             case _:
                 if received.destination == core.unit and not any(map(core.steps.crowded, _pictures(received.message))):
                     self._handlers[type(received.message)](received.source, received.message)
@@ -186,15 +199,16 @@ class Unit:
         """Which part takes which message; handles from 128 on are those of read-outs."""
         return {
             m.Request: self.hostings.on_request,
-            m.Accept: _both(self.dispersals.on_accept, self.adoptions.on_accept),
-            m.Refuse: _both(self.dispersals.on_refuse, self.adoptions.on_refuse),
-            m.Part: _by_handle(self.hostings.on_part, self.read_outs.on_part),
-            m.End: _by_handle(self.hostings.on_end, self.read_outs.on_end),
-            m.Report: _by_handle(self.dispersals.on_report, self.serving.on_report),
+            m.Accept: _each(self.dispersals.on_accept, self.adoptions.on_accept),
+            m.Refuse: _each(self.dispersals.on_refuse, self.adoptions.on_refuse),
+            m.Part: _by_handle(self.hostings.on_part, _or(self.relays.on_part, self.read_outs.on_part)),
+            m.End: _by_handle(self.hostings.on_end, _or(self.relays.on_end, self.read_outs.on_end)),
+            m.Report: _by_handle(self.dispersals.on_report, _each(self.serving.on_report, self.relays.on_report)),
             m.Expired: _by_handle(
-                _both(self.dispersals.on_expired, self.adoptions.on_expired), self.serving.on_expired
+                _each(self.dispersals.on_expired, self.adoptions.on_expired),
+                _each(self.serving.on_expired, self.relays.on_expired),
             ),
-            m.Stored: _both(self.dispersals.on_stored, self.adoptions.on_stored),
+            m.Stored: _each(self.dispersals.on_stored, self.adoptions.on_stored),
             m.Hold: self.adoptions.on_hold,
             m.Keep: self.held.on_keep,
             m.Drop: self.hostings.on_drop,
@@ -204,12 +218,12 @@ class Unit:
             m.Delete: self.deletions.on_delete,
             m.Damaged: lambda _, x: self.proofs.suspect(x.id, x.unit),
             m.Record: self.deletions.on_record,
-            m.Where: self.serving.on_where,
-            m.At: _both(self.read_outs.on_at, self.findings.on_at),
-            m.Unknown: _both(self.read_outs.on_unknown, self.findings.on_unknown),
-            m.Get: self.serving.on_get,
-            m.Copy: self.read_outs.on_copy,
-            m.RefuseGet: self.read_outs.on_refuse_get,
+            m.Where: lambda s, x: self.questions.on_where(s, x, 0.0),
+            m.At: _each(self.read_outs.on_at, self.findings.on_at, self.questions.on_at),
+            m.Unknown: _each(self.read_outs.on_unknown, self.findings.on_unknown, self.questions.on_unknown),
+            m.Get: _each(self.serving.on_get, self.relays.on_get),
+            m.Copy: _each(self.read_outs.on_copy, self.relays.on_copy),
+            m.RefuseGet: _each(self.read_outs.on_refuse_get, self.relays.on_refuse_get),
             m.InventoryAsk: lambda s, x: self.holding.on_inventory_ask(s, x, self.link.most_inventory_rows),
             m.Inventory: self.adoptions.on_inventory,
         }
@@ -291,9 +305,10 @@ class Unit:
         except LookupError:
             self.beacons.ask()  # we do not know the other's session yet; what was to be said is said again later
 
-    def _outgoing(self) -> Iterator[Outgoing]:
+    def _outgoing(self) -> Iterator[Outgoing | Onward]:
         yield from self.dispersals.outgoing()
         yield from self.serving.outgoing()
+        yield from self.relays.outgoing()
 
 
 def _pictures(message: m.Message) -> list[PictureId]:
@@ -319,11 +334,21 @@ def _by_handle(host: Handler, copy: Handler) -> Handler:
     return handle
 
 
-def _both(first: Handler, second: Handler) -> Handler:
-    """Each of two parts takes what is its own and leaves the rest."""
+def _each(*handlers: Handler) -> Handler:
+    """Each of several parts takes what is its own and leaves the rest."""
 
     def handle(source: int, message: Any) -> None:
-        first(source, message)
-        second(source, message)
+        for one in handlers:
+            one(source, message)
+
+    return handle
+
+
+def _or(first: Callable[[int, Any], bool], second: Handler) -> Handler:
+    """The second gets what the first does not take."""
+
+    def handle(source: int, message: Any) -> None:
+        if not first(source, message):
+            second(source, message)
 
     return handle

@@ -5,8 +5,9 @@ import dataclasses
 from boards import Board, World, a_picture
 
 from firmware import messages as m
-from firmware.collecting import HELD_BYTES, Collecting, Wanted
+from firmware.collecting import ACKNOWLEDGED_SHARE, HELD_BYTES, Collecting, Wanted
 from firmware.pictures import Picture
+from firmware.ranges import RangeSet
 from firmware.sinks import ToPerson
 
 PICTURE, DATA = a_picture()
@@ -16,13 +17,15 @@ def test_parts_far_ahead_of_the_first_gap_are_not_taken():
     board = Board(1)
     size_bytes = 2 * HELD_BYTES
     picture = Picture(PICTURE.id, size_bytes, bytes(32))
-    collecting = Collecting(board.core, Wanted(PICTURE.id, 1, False, picture), 2, ToPerson(board.core, 1), 0)
-    collecting.on_copy(m.Copy(1, 128, size_bytes, picture.sha256, None, picture.taken_quality))
+    wanted = Wanted(PICTURE.id, 1, 1, False, picture)
+    collecting = Collecting(board.core, wanted, 2, 2, ToPerson(board.core, 1), overhead_bytes=0)
+    collecting.on_copy(m.Copy(1, 1, 2, 128, size_bytes, picture.sha256, None, picture.taken_quality))
     collecting.on_part(m.Part(128, HELD_BYTES - 100, bytes(100)))
     collecting.on_part(m.Part(128, HELD_BYTES - 99, bytes(200)))
     collecting.on_end()
     reports = [message for _, message in board.core.outbox if isinstance(message, m.Report)]
-    assert reports[-1].have == ((HELD_BYTES - 100, HELD_BYTES),)
+    assert collecting.incoming.receiver.have == RangeSet([(HELD_BYTES - 100, HELD_BYTES)])
+    assert reports[-1] == m.Report(128, (), int(ACKNOWLEDGED_SHARE * HELD_BYTES))
 
 
 def test_parts_that_nobody_asked_for_are_answered_once_a_second():
@@ -44,10 +47,10 @@ def test_answers_that_were_not_asked_for_change_nothing():
     board.get(PICTURE)
     world.run_for(0.1)
     query = board.sent(m.Get)[0].query
-    copy = m.Copy(query, 128, len(DATA), PICTURE.sha256, None, PICTURE.taken_quality)
+    copy = m.Copy(1, query, 2, 128, len(DATA), PICTURE.sha256, None, PICTURE.taken_quality)
     board.read_outs.on_copy(3, copy)
     board.read_outs.on_copy(2, dataclasses.replace(copy, query=query ^ 1))
-    board.read_outs.on_refuse_get(3, m.RefuseGet(query, PICTURE.id, m.GetWhy.NOT_HERE))
+    board.read_outs.on_refuse_get(3, m.RefuseGet(1, query, 2, PICTURE.id, m.GetWhy.NOT_HERE))
     board.read_outs.on_at(3, m.At(1, query, PICTURE.id, (3,), 5, bytes(32)))
     board.read_outs.on_unknown(3, m.Unknown(1, query, PICTURE.id))
     assert board.founds() == []

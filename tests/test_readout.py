@@ -11,7 +11,7 @@ from firmware import messages as m
 from firmware.collecting import HELD_BYTES
 from firmware.events import Save
 from firmware.own_copy import WAITING_BYTES
-from firmware.pictures import Copy, File
+from firmware.pictures import EVERYONE, Copy, File
 from firmware.readout import MAX_READ_OUTS
 from sim.card import Fault
 
@@ -185,7 +185,7 @@ def test_without_the_origin_everyone_is_asked():
     world.boards[2].put(PICTURE, DATA)
     board = world.get(3, PICTURE, within_s=10)
     assert whole(board, 2)
-    assert [unit for unit, message in board.said if isinstance(message, m.Where)] == [2, 4]
+    assert [unit for unit, message in board.said if isinstance(message, m.Where)] == [EVERYONE]
 
 
 def test_an_origin_that_does_not_answer_is_not_waited_for():

@@ -84,7 +84,7 @@ def test_an_unknown_id_is_said_to_be_unknown_as_soon_as_all_have_answered(origin
 def test_an_unknown_id_is_answered_in_time_when_nobody_answers():
     world = World(1, 2, 3)
     world.dead = {*world.boards}
-    failure = world.get(2, PICTURE, within_s=9).failure()
+    failure = world.get(2, PICTURE, within_s=16).failure()
     assert "units 1, 3, asked who has it, did not answer" in failure
 
 

@@ -15,17 +15,17 @@ PICTURE, DATA = a_picture()
 QUERY = 77
 
 
-def asked_where(board, picture=PICTURE, source=3, asker=3):
+def asked_where(board, picture=PICTURE, source=3, asker=3, hops=0):
     """What the board answers to WHERE."""
-    board.serving.on_where(source, m.Where(asker, QUERY, picture.id, 0))
-    board.answer()
+    board.questions.on_where(source, m.Where(asker, QUERY, picture.id, hops), 0.0)
+    board.work(START_S)
     answers = list(board.core.outbox)
     board.core.outbox.clear()
     return answers
 
 
-def get(query=QUERY, *, asker=3, holder=1, picture=PICTURE, preview=False, missing=()):
-    return m.Get(asker, query, holder, picture.id, preview, missing, 0)
+def get(query=QUERY, *, asker=3, holder=1, picture=PICTURE, preview=False, missing=(), hops=0):
+    return m.Get(asker, query, holder, picture.id, preview, missing, hops)
 
 
 def asked(board, message, source=3):
@@ -99,9 +99,19 @@ def test_what_nobody_has_is_unknown(entry):
     assert asked_where(board) == [(3, m.Unknown(3, QUERY, PICTURE.id))]
 
 
-def test_questions_passed_on_by_others_are_not_answered(board):
-    assert asked_where(board, source=2, asker=3) == []
+def test_questions_passed_on_by_others_are_answered_to_them(board):
+    at = m.At(3, QUERY, PICTURE.id, (1,), len(DATA), PICTURE.sha256)
+    assert asked_where(board, source=2, asker=3, hops=1) == [(2, at)]
+    (copy,) = asked(board, get(asker=3, hops=1), source=2)
+    assert (copy.asker, copy.query, copy.holder) == (3, QUERY, 1)
+
+
+def test_what_cannot_be_is_not_answered(board):
+    assert asked_where(board, source=2, asker=3, hops=0) == []
+    assert asked_where(board, source=3, asker=3, hops=1) == []
+    assert asked_where(board, source=2, asker=1, hops=1) == []
     assert asked(board, get(asker=3), source=2) == []
+    assert asked(board, get(asker=3, hops=1), source=3) == []
     assert asked(board, get(holder=2)) == []
 
 
@@ -130,7 +140,7 @@ def test_what_is_not_here_is_refused(fields):
     board = Board(1)
     if fields:
         board.catalogue.save(Save(entries=(Entry(PICTURE, **fields),)))
-    assert asked(board, get()) == [m.RefuseGet(QUERY, PICTURE.id, m.GetWhy.NOT_HERE)]
+    assert asked(board, get()) == [m.RefuseGet(3, QUERY, 1, PICTURE.id, m.GetWhy.NOT_HERE)]
     assert list(board.serving.outgoing()) == []
 
 
@@ -156,10 +166,10 @@ def test_a_query_used_anew_for_another_picture_ends_the_old_serving(board):
 def test_each_asker_gets_two_at_once_and_all_together_four(board):
     for query in range(MAX_SERVINGS_PER_UNIT):
         assert isinstance(asked(board, get(query))[0], m.Copy)
-    assert asked(board, get(9)) == [m.RefuseGet(9, PICTURE.id, m.GetWhy.BUSY)]
+    assert asked(board, get(9)) == [m.RefuseGet(3, 9, 1, PICTURE.id, m.GetWhy.BUSY)]
     for asker in range(4, 4 + MAX_SERVINGS - MAX_SERVINGS_PER_UNIT):
         assert isinstance(asked(board, get(asker=asker), asker)[0], m.Copy)
-    assert asked(board, get(asker=9), 9) == [m.RefuseGet(QUERY, PICTURE.id, m.GetWhy.BUSY)]
+    assert asked(board, get(asker=9), 9) == [m.RefuseGet(9, QUERY, 1, PICTURE.id, m.GetWhy.BUSY)]
     assert len({outgoing.handle for outgoing in board.serving.outgoing()}) == MAX_SERVINGS
     board.serving.new_boot(4)
     assert isinstance(asked(board, get(asker=9), 9)[0], m.Copy)
@@ -182,7 +192,7 @@ def test_a_card_that_fails_is_told(board):
     board.store.card.options.below["own"] = Fault.IO
     next(iter(board.serving.outgoing())).next_message(LONGEST_PART_BYTES, OVERHEAD_BYTES)
     board.work(START_S)
-    assert board.core.outbox[-1] == (3, m.RefuseGet(QUERY, PICTURE.id, m.GetWhy.FAILED))
+    assert board.core.outbox[-1] == (3, m.RefuseGet(3, QUERY, 1, PICTURE.id, m.GetWhy.FAILED))
     assert list(board.serving.outgoing()) == []
     assert board.serving.deadline() is None
     assert len(board.logged("card")) == 1
@@ -202,7 +212,7 @@ def test_a_preview_is_sent_even_where_the_picture_is_away():
 
 
 def test_a_preview_that_is_not_here_is_refused(board):
-    assert asked(board, get(preview=True)) == [m.RefuseGet(QUERY, PICTURE.id, m.GetWhy.NOT_HERE)]
+    assert asked(board, get(preview=True)) == [m.RefuseGet(3, QUERY, 1, PICTURE.id, m.GetWhy.NOT_HERE)]
 
 
 # ---------------------------------------------------------------- ends
