@@ -71,10 +71,15 @@ class ReadOut:
         if by not in (holder, *ways) and len(ways) < MAX_WAYS:
             ways.append(by)
 
+    def forget_ways(self) -> None:
+        """Everyone is asked again: whoever names a holder now may know another way to it than before."""
+        self.ways.clear()
+        self.tried_ways = {(holder, via) for holder, via in self.tried_ways if via == holder}
+
     def next_way(self, core: Core, *, heard_only: bool) -> tuple[int, int] | None:
         """Holder and neighbour to ask it by, the best not tried yet: heard, not suspect, direct, the origin itself.
 
-        No holder is asked twice by one way, nor by any other once it has failed itself. heard_only: leave neighbours
+        No holder is asked twice by one way, nor at all once it has failed itself. heard_only: leave neighbours
         out that are silent.
         """
 

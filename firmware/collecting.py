@@ -15,6 +15,8 @@ from firmware.transfer import report_of
 
 PATIENCE_S = 20.0
 """A holder that brings nothing new for so long is given up. Guess: twice the longest part of a slow radio."""
+LESS_PATIENCE_S = 2.0
+"""Each unit that a GET was passed on to waits so much less: the one next to where it has stopped says so first."""
 HELD_BYTES = 262_144
 """An asker takes so many bytes beyond what the sink has written; parts above are left to be sent again. 20 s at
 115200."""
@@ -195,7 +197,7 @@ class Collecting:
 
     @property
     def _gives_up_at(self) -> float:
-        return max(self._began, self.came_at, self._full_at) + PATIENCE_S
+        return max(self._began, self.came_at, self._full_at) + PATIENCE_S - LESS_PATIENCE_S * self.wanted.hops
 
     def _fits(self, picture: Picture) -> bool:
         """Whether COPY tells of what is wanted, and of the same as the COPY before."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from firmware import messages as m
 from firmware.core import Core
+from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import Entry, File
 from firmware.searching import Search
 from firmware.steps import Step
@@ -63,17 +64,17 @@ class Questions:
         question = self._all.get(key)
         if question is not None and not _is_anew(question, where):
             question.used_at = core.now
-            self._again(question, source)
+            self._again(question, source, where)
             return
         self._make_room(key)
         question = self._all[key] = Question(where, source, core.now)
         answer_at = core.now + answer_after_s * core.rng.random()
         core.run(self._look(question, answer_at), where.id)
 
-    def _again(self, question: Question, source: int) -> None:
+    def _again(self, question: Question, source: int, where: m.Where) -> None:
         """Heard again: repeated, for the answer was lost, or by another way."""
         if question.search is not None and source != question.source:
-            question.search.heard_asking(source)
+            question.search.heard_asking(source, where.hops)
         if question.answer is not None:
             self._core.say(source, question.answer)
         elif question.over:
@@ -101,8 +102,8 @@ class Questions:
         within_s = LAST_HOP_S * (m.MAX_HOPS - where.hops)
         onward = replace(where, hops=where.hops + 1)
         question.search = Search(core, onward, within_s, without=without, delay_s=answer_at - core.now)
-        if not any(core.hears(neighbour.unit) for neighbour in core.neighbours if neighbour.unit not in without):
-            question.over = True
+        alone = not any(core.hears(neighbour.unit) for neighbour in core.neighbours if neighbour.unit not in without)
+        question.over = alone and core.now >= core.started + FIRST_NEIGHBOUR_S  # before that others may yet be heard
 
     # ------------------------------------------------------------ answers
 

@@ -197,7 +197,9 @@ class ReadOuts:
         search = read_out.search
         if way is None and search is not None:
             search.tick()
-            if not search.over or (read_out.tried and search.widen()):
+            if search.over and read_out.tried and search.widen():
+                read_out.forget_ways()
+            if not search.over:
                 search.tick()
                 return
         way = way or read_out.next_way(self._core, heard_only=False)

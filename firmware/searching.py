@@ -92,7 +92,7 @@ class Search:
         if not self._asked:
             self._begin()
         if self._origin_alone and not self.known and now >= self._everyone_at:
-            self._ask_everyone(now)
+            self._ask_everyone(now + self._delay_s)
         if not self._asked or self.known or self.over or now < self._again_at:
             return
         self._core.say(self._where.id.unit if self._origin_alone else EVERYONE, self._where)
@@ -121,8 +121,10 @@ class Search:
             self.final = not knows
         return True
 
-    def heard_asking(self, unit: int) -> None:
-        """It asks the same, so it has the question, and tells whom it has it from what it finds out."""
+    def heard_asking(self, unit: int, hops: int) -> None:
+        """It asks the same, and so often passed on the question is not from us: it tells others what it finds out."""
+        if hops > self._where.hops:
+            return
         if self._asked and (unit in self._asked or len(self._asked) < MOST_ASKED):
             self._asked.setdefault(unit, _Asked()).asking = True
         if self._tries == 0 and sum(asked.asking for asked in self._asked.values()) >= ENOUGH_PASSES:

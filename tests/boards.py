@@ -1,4 +1,4 @@
-"""Boards with all parts of read-out on a line made of memory, in virtual time: what one unit does, and several together.
+"""Boards with all parts of read-out on a line made of memory, in virtual time: one of them, or several together.
 
 Messages are really encoded and decoded; the line takes its time, and loses what it is told to lose. Card and catalogue
 are the real Store and Catalogue on a simulated card and in memory; they answer at once.

@@ -1,5 +1,6 @@
 """Machines of which not everybody hears everybody: a line for sim/rig.py that carries only between those linked."""
 
+import itertools
 import random
 
 from firmware import commands as c
@@ -28,7 +29,7 @@ class RangedLine(SimLine):
 class Field:
     """Units 1, 2, … and the pairs of them that hear one another. hosts: units that take others' pictures."""
 
-    def __init__(self, *links, hosts=(), seed=1, loss=0.0, size_bytes=(20_000, 30_000)):
+    def __init__(self, *links, hosts=(), seed=1, size_bytes=(20_000, 30_000)):
         self.rig = Rig(seed)
         self.rig.line = self.line = RangedLine(self.rig, links, LineOptions())
         for unit in sorted({unit for link in links for unit in link}):
@@ -36,7 +37,6 @@ class Field:
             self.line.machines[unit] = Machine(self.rig, unit, options)
         self.rig.run_until(self.all_heard, HEARD_WITHIN_S)
         self.rig.run_for(1)
-        self.line.options = LineOptions(frame_loss=loss)
 
     def __getitem__(self, unit):
         return self.line.machines[unit]
@@ -45,6 +45,10 @@ class Field:
         """Whether all that are linked have heard one another."""
         pairs = [tuple(link) for link in self.line.links]
         return all(self[a].on.core.neighbours.find(b) and self[b].on.core.neighbours.find(a) for a, b in pairs)
+
+    def lose(self, share):
+        """From now on this share of packets, at each receiver."""
+        self.line.options = LineOptions(frame_loss=share)
 
     def get(self, unit, picture, *, preview=False, timeout_s=60.0, have_bytes=0):
         """The command is given; its ticket."""
@@ -69,4 +73,4 @@ class Field:
 
 def row(units):
     """Links of units in a row."""
-    return list(zip(units, units[1:], strict=False))
+    return list(itertools.pairwise(units))

@@ -1,13 +1,19 @@
-"""Read-outs from units that are not heard: through those between, with loss, restarts and rot on the way (HANDOVER §3)."""
+"""Read-outs from units that are not heard: through those between, with loss, restarts and rot on the way."""
 
+import dataclasses
 import hashlib
 
 import pytest
 from out_of_range import Field, row
-from rig_scene import shoot
+from rig_scene import settled, shoot
 
 from firmware import commands as c
+from firmware import events as e
 from firmware import messages as m
+from firmware.layout import picture_path
+from firmware.neighbours import FIRST_NEIGHBOUR_S
+from firmware.pictures import EVERYONE
+from firmware.relays import MAX_RELAYS_PER_NEIGHBOUR
 
 
 def whole(field, unit, ticket, picture, holder, within_s=120.0):
@@ -17,6 +23,15 @@ def whole(field, unit, ticket, picture, holder, within_s=120.0):
     assert hashlib.sha256(field.read(unit, ticket)).digest() == picture.sha256
     assert ended.value.from_unit == holder
     return True
+
+
+def rot(machine, picture):
+    """A byte of its file there changes by itself."""
+    path = picture_path(picture, machine.unit)
+    file = machine.card.open(path, writable=True)
+    file.write(1000, bytes([file.read(1000, 1)[0] ^ 1]))
+    file.sync()
+    file.close()
 
 
 @pytest.mark.parametrize("length", [3, 4, 5, 6])
@@ -38,3 +53,221 @@ def test_farther_than_the_hop_limit_nothing_is_found_and_that_in_time():
     assert isinstance(ended, c.Failed)
     assert field.rig.now - began < 19
     assert field[6].said(m.Where) == []
+
+
+@pytest.mark.parametrize("loss", [0.2, 0.3])
+@pytest.mark.parametrize("seed", range(6))
+def test_loss_at_every_hop_costs_time_only(loss, seed):
+    field = Field(*row((1, 2, 3, 4)), seed=seed)
+    picture = shoot(field[4])
+    field.lose(loss)
+    assert whole(field, 1, field.get(1, picture), picture, 4, within_s=240)
+
+
+def test_from_a_holder_beyond_a_unit_that_has_nothing_when_the_origin_is_gone():
+    field = Field((4, 3), (3, 2), (2, 1), hosts=(3,))
+    picture = shoot(field[4])
+    field.rig.run_until(settled(field[4]), 60)
+    field[4].power_cut()
+    assert whole(field, 1, field.get(1, picture), picture, 3)
+
+
+def test_an_origin_beyond_names_its_holders_and_each_is_found():
+    """Unit 3 has dropped its file; its holder 4 is heard by it alone."""
+    field = Field((1, 2), (2, 3), (3, 4), hosts=(4,))
+    picture = shoot(field[3])
+    field.rig.run_until(settled(field[3]), 60)
+    ticket = field[3].command(lambda ticket: c.DropOwn(ticket, picture.id))
+    assert isinstance(field.wait(3, ticket), c.Done)
+    assert whole(field, 1, field.get(1, picture), picture, 4)
+
+
+def test_the_origin_finds_the_way_to_its_own_holder():
+    """Unit 3 has dropped its file and hears its holder no more; unit 2 does."""
+    field = Field((3, 4), (3, 2), (2, 4), hosts=(4,))
+    picture = shoot(field[3])
+    field.rig.run_until(settled(field[3]), 60)
+    assert isinstance(field.wait(3, field[3].command(lambda ticket: c.DropOwn(ticket, picture.id))), c.Done)
+    field.line.links.remove(frozenset((3, 4)))
+    field.rig.run_for(400)  # until it counts as silent
+    assert whole(field, 3, field.get(3, picture), picture, 4)
+
+
+# ---------------------------------------------------------------- questions
+
+
+def ring(length):
+    return [*row(range(1, length + 1)), (length, 1)]
+
+
+def mesh(length):
+    return [(a, b) for a in range(1, length + 1) for b in range(1, a)]
+
+
+@pytest.mark.parametrize("links", [ring(5), ring(6), mesh(6), [*ring(6), (1, 4), (2, 5)]])
+def test_a_question_goes_round_no_loop_and_ends_everywhere(links):
+    field = Field(*links)
+    began = field.rig.now
+    unknown = shoot(field[2])
+    field[2].power_cut()
+    ended = field.wait(1, field.get(1, unknown), 20)
+    assert isinstance(ended, c.Failed)
+    assert field.rig.now - began < 19.5
+    field.rig.run_for(20)
+    said = len(field.rig.said)
+    field.rig.run_for(30)
+    late = [s for s in list(field.rig.said)[said:] if isinstance(s.message, m.Where | m.At | m.Unknown)]
+    assert late == []
+    for unit, machine in field.line.machines.items():
+        hops = {s.message.hops for s in machine.said(m.Where)}
+        assert len(hops) <= 1, f"unit {unit} has passed one question on in several ways"
+        assert len(machine.said(m.Where)) <= 12
+
+
+def test_in_a_dense_fleet_few_pass_a_question_on():
+    field = Field(*mesh(14))
+    picture = shoot(field[14])
+    field[14].power_cut()
+    assert isinstance(field.wait(1, field.get(1, picture), 20), c.Failed)
+    said = [said.destination for unit in range(2, 14) for said in field[unit].said(m.Where)[-1:]]
+    passed_on = [destination for destination in said if destination == EVERYONE]
+    assert len(passed_on) <= 8
+
+
+def test_an_unknown_id_is_answered_as_soon_as_everybody_has():
+    field = Field(*row((1, 2, 3, 4)))
+    picture = shoot(field[4])
+    strange = dataclasses.replace(picture, id=dataclasses.replace(picture.id, unit=9))
+    field.rig.run_for(FIRST_NEIGHBOUR_S)  # units that have just started wait for others to be heard
+    began = field.rig.now
+    ended = field.wait(1, field.get(1, strange), 20)
+    assert "unit 2 knew of nobody who has it" in str(ended.error)
+    assert field.rig.now - began < 3
+
+
+def test_a_question_changes_nothing_durable():
+    field = Field(*row((1, 2, 3)))
+    picture = shoot(field[3])
+    changes = []
+    changing = (e.Save, e.SavePartial, e.SaveOrder, e.KeepShot, e.BeginPart, e.RemoveFile, e.FinishPart)
+    field.rig.watch = lambda machine, request: isinstance(request, changing) and changes.append((machine.unit, request))
+    assert whole(field, 1, field.get(1, picture), picture, 3)
+    assert changes == []
+
+
+# ---------------------------------------------------------------- what goes wrong on the way
+
+DIAMOND = [(1, 2), (1, 3), (2, 4), (3, 4)]
+
+
+def test_when_the_unit_between_dies_the_rest_comes_by_another_way():
+    field = Field(*DIAMOND, size_bytes=(80_000, 90_000))
+    picture = shoot(field[4])
+    ticket = field.get(1, picture)
+    field.rig.run_until(lambda: len(field.read(1, ticket)) > 30_000, 60)
+    between = next(unit for unit in (2, 3) if list(field[unit].on.relays))
+    field[between].power_cut()
+    came = len(field.read(1, ticket))
+    assert whole(field, 1, ticket, picture, 4)
+    founds = [what for what in field[1].told[ticket] if isinstance(what, c.Found)]
+    assert founds[-1].offset >= came
+    sent = sum(len(said.message.data) for said in field[5 - between].said(m.Part))
+    assert sent < picture.size_bytes - came + 20_000
+
+
+def test_when_the_unit_between_restarts_the_rest_comes():
+    field = Field(*row((1, 2, 3)), size_bytes=(80_000, 90_000))
+    picture = shoot(field[3])
+    ticket = field.get(1, picture)
+    field.rig.run_until(lambda: len(field.read(1, ticket)) > 30_000, 60)
+    came = len(field.read(1, ticket))
+    field[2].power_cut()
+    field[2].restart()
+    assert whole(field, 1, ticket, picture, 3)
+    assert all(what.offset >= came for what in field[1].told[ticket][1:] if isinstance(what, c.Found))
+
+
+def test_when_the_unit_beyond_the_next_dies_the_asker_is_told_and_goes_on():
+    field = Field((1, 2), (2, 3), (2, 4), (3, 5), (4, 5), size_bytes=(80_000, 90_000))
+    picture = shoot(field[5])
+    ticket = field.get(1, picture)
+    field.rig.run_until(lambda: len(field.read(1, ticket)) > 30_000, 60)
+    between = next(unit for unit in (3, 4) if list(field[unit].on.relays))
+    field[between].power_cut()
+    assert whole(field, 1, ticket, picture, 5)
+
+
+def test_a_rotten_file_beyond_is_found_out_the_origin_told_and_the_next_holder_asked():
+    field = Field((1, 2), (2, 4), (2, 5), (4, 5), (1, 5), hosts=(4,))
+    picture = shoot(field[5])
+    field.rig.run_until(settled(field[5]), 60)
+    rot(field[4], picture)
+    field.line.links -= {frozenset((1, 5)), frozenset((4, 5))}
+    ticket = field.get(1, picture)
+    field.rig.run_until(lambda: field[1].outcome(ticket) is not None, 120)
+    assert whole(field, 1, ticket, picture, 5)
+
+
+# ---------------------------------------------------------------- what a unit between takes
+
+
+def test_a_unit_between_never_holds_more_than_64_kilobytes():
+    """The asker's side of it is ten times slower than the holder's: it loses nearly all packets."""
+    field = Field(*row((1, 2, 3)), size_bytes=(300_000, 300_000))
+    picture = shoot(field[3])
+    ticket = field.get(1, picture)
+    most = 0
+
+    def look(machine, request):
+        nonlocal most
+        for relay in field[2].on.relays:
+            incoming = relay.collecting.incoming if relay.collecting else None
+            ahead_bytes = sum(len(data) for data in incoming._ahead.values()) if incoming else 0
+            held_bytes = sum(len(data) for _, data in relay.onward._pieces) + ahead_bytes
+            assert held_bytes <= 65_536
+            most = max(most, held_bytes)
+
+    field.rig.watch = look
+    field.rig.run_until(lambda: len(field.read(1, ticket)) > 30_000, 60)
+    field.rig.loses = lambda said: said.source == 2 and said.destination == 1 and said.at % 2 < 1.7
+    field.rig.run_until(lambda: len(field.read(1, ticket)) > 150_000 or look(None, None), 400)
+    field.rig.loses = None
+    assert whole(field, 1, ticket, picture, 3, within_s=300)
+    assert most > 20_000
+    sent = sum(len(said.message.data) for said in field[3].said(m.Part))
+    assert sent < 1.1 * picture.size_bytes, "what could not go on was sent again and again"
+
+
+def test_several_askers_at_once_are_served_and_more_are_told_that_it_is_busy():
+    field = Field((1, 4), (2, 4), (3, 4), (4, 5), (5, 6), size_bytes=(60_000, 70_000))
+    pictures = [shoot(field[6]) for _ in range(2)]
+    tickets = [(unit, field.get(unit, picture), picture) for unit in (1, 2) for picture in pictures[:1]]
+    third = field.get(3, pictures[1])
+    for unit, ticket, picture in tickets:
+        assert whole(field, unit, ticket, picture, 6, within_s=300)
+    ended = field.wait(3, third, 300)
+    busy = [s.message for s in field[5].said(m.RefuseGet) if s.message.why is m.GetWhy.BUSY]
+    assert isinstance(ended, c.Done) or busy
+    assert MAX_RELAYS_PER_NEIGHBOUR == 2
+
+
+def test_a_get_for_a_holder_that_nobody_named_is_refused():
+    field = Field(*row((1, 2)))
+    picture = shoot(field[1])
+    field[2].on.relays.on_get(1, m.Get(1, 7, 9, picture.id, False, (), 0))
+    field[2].turn()
+    field.rig.run_for(1)
+    assert [s.message.why for s in field[2].said(m.RefuseGet)] == [m.GetWhy.NO_WAY]
+    assert list(field[2].on.relays) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "asker", "holder", "hops"), [(1, 2, 9, 1), (1, 3, 9, 0), (1, 1, 9, 1), (1, 1, 2, 0)]
+)
+def test_a_get_that_cannot_be_is_left_alone(source, asker, holder, hops):
+    field = Field(*row((1, 2)))
+    picture = shoot(field[1])
+    field[2].on.relays.on_get(source, m.Get(asker, 7, holder, picture.id, False, (), hops))
+    field[2].turn()
+    assert field[2].said(m.RefuseGet) == []
+    assert list(field[2].on.relays) == []
