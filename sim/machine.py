@@ -249,6 +249,8 @@ class Machine:
             self._dispatch(token, request)
         for told in unit.told():
             self.told[told.ticket].append(told.what)
+            if isinstance(told.what, c.Data):  # whoever asked takes it at once
+                unit.command(c.Took(told.ticket, len(told.what.data)), self.rig.now)
         while radio.room > 0:
             packet = unit.next_packet(self.rig.now)
             if packet is None:

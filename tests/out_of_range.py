@@ -59,6 +59,10 @@ class Field:
         self.rig.run_until(lambda: self[unit].outcome(ticket) is not None, within_s)
         return self[unit].outcome(ticket)
 
+    def came_bytes(self, unit):
+        """How far the first read-out under way there has come, in order."""
+        return next((r.incoming.position for r in self[unit].on.read_outs if r.incoming is not None), 0)
+
     def read(self, unit, ticket):
         """The bytes that the command was told."""
         data = b""
