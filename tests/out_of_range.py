@@ -4,6 +4,7 @@ import itertools
 import random
 
 from firmware import commands as c
+from firmware.determine import Rules
 from sim.machine import Machine, Options
 from sim.radio import LineOptions, SimLine, damaged
 from sim.rig import Rig
@@ -29,11 +30,11 @@ class RangedLine(SimLine):
 class Field:
     """Units 1, 2, … and the pairs of them that hear one another. hosts: units that take others' pictures."""
 
-    def __init__(self, *links, hosts=(), seed=1, size_bytes=(20_000, 30_000)):
+    def __init__(self, *links, hosts=(), seed=1, copies=1, size_bytes=(20_000, 30_000)):
         self.rig = Rig(seed)
         self.rig.line = self.line = RangedLine(self.rig, links, LineOptions())
         for unit in sorted({unit for link in links for unit in link}):
-            options = Options(hosting_share=0.5 if unit in hosts else 0.0, size_bytes=size_bytes)
+            options = Options(Rules(copies=copies), hosting_share=0.5 if unit in hosts else 0.0, size_bytes=size_bytes)
             self.line.machines[unit] = Machine(self.rig, unit, options)
         self.rig.run_until(self.all_heard, HEARD_WITHIN_S)
         self.rig.run_for(1)

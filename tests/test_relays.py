@@ -199,14 +199,17 @@ def test_when_the_unit_beyond_the_next_dies_the_asker_is_told_and_goes_on():
 
 
 def test_a_rotten_file_beyond_is_found_out_the_origin_told_and_the_next_holder_asked():
-    field = Field((1, 2), (2, 4), (2, 5), (4, 5), (1, 5), hosts=(4,))
+    field = Field((1, 5), (5, 3), (5, 4), hosts=(3, 4), copies=2)
     picture = shoot(field[5])
-    field.rig.run_until(settled(field[5]), 60)
-    rot(field[4], picture)
-    field.line.links -= {frozenset((1, 5)), frozenset((4, 5))}
+    field.rig.run_until(settled(field[5], wanted=2), 60)
+    assert isinstance(field.wait(5, field[5].command(lambda ticket: c.DropOwn(ticket, picture.id))), c.Done)
+    rot(field[3], picture)
     ticket = field.get(1, picture)
-    field.rig.run_until(lambda: field[1].outcome(ticket) is not None, 120)
-    assert whole(field, 1, ticket, picture, 5)
+    assert whole(field, 1, ticket, picture, 4)
+    founds = [(what.from_unit, what.offset) for what in field[1].told[ticket] if isinstance(what, c.Found)]
+    assert founds == [(3, 0), (4, 0)]
+    assert [said.message for said in field[1].said(m.Damaged)] == [m.Damaged(picture.id, 3)]
+    assert field[5].entry(picture.id).copy_at(3).suspect or field[5].logged("suspect")
 
 
 # ---------------------------------------------------------------- what a unit between takes
