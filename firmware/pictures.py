@@ -57,6 +57,11 @@ def picture_name(picture: PictureId, sha256: bytes) -> str:
     return f"{picture}-{sha256.hex()[:16]}.jpg"
 
 
+def looks_like_jpeg(data: bytes) -> bool:
+    """Whether it begins and ends as a JPEG does (SOI and EOI markers, ITU T.81 table B.1). Nothing is decoded."""
+    return data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9")
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """What is the same about a picture wherever it is. taken_at: Unix seconds, None where unknown."""

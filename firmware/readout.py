@@ -90,6 +90,18 @@ class ReadOuts:
         states.read_out.move(read_out, "asked")
         self._go_on(read_out)
 
+    def preview(self, picture: PictureId, holder: int, sink: Sink) -> bool:
+        """Get a preview from this unit alone. False: other read-outs are under way, and nothing was begun."""
+        if self._all:
+            return False
+        read_out = self._new(picture, sink, PATIENCE_S)
+        read_out.preview = True
+        read_out.holders[holder] = False
+        self._all.append(read_out)
+        states.read_out.move(read_out, "asked")
+        self._go_on(read_out)
+        return True
+
     def _new(self, picture: PictureId, sink: Sink, patience_s: float) -> ReadOut:
         return ReadOut(picture, self._core.new_query(), sink, patience_s, self._core.now)
 
@@ -338,7 +350,7 @@ class ReadOuts:
                 read_out.content = content = Picture(at.id, at.size_bytes, at.sha256)
             if (content.size_bytes, content.sha256) != (at.size_bytes, at.sha256):
                 return
-        for unit in at.holders:
+        for unit in (at.id.unit, *at.holders) if read_out.preview else at.holders:  # the origin keeps all previews
             read_out.is_named(unit, source)
         self._go_on(read_out)
 

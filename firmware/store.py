@@ -23,11 +23,12 @@ from firmware.events import (
     ReadFile,
     ReadPreview,
     RemoveFile,
+    SavePreview,
     SyncPart,
     WritePart,
 )
 from firmware.layout import PREVIEW, QUARANTINE, TMP, parent_of, part_path, picture_path, preview_path
-from firmware.pictures import MAX_PREVIEW_BYTES, Picture, PictureId
+from firmware.pictures import MAX_PREVIEW_BYTES, Picture, PictureId, looks_like_jpeg
 from hal.errors import CardError, CardFull, CardReadOnly
 from hal.interfaces import Card, CardFile, Shot
 
@@ -75,6 +76,7 @@ class Store:
             DigestFile: self.digest_file,
             RemoveFile: self.remove_file,
             ReadPreview: self.read_preview,
+            SavePreview: self.save_preview,
             Quarantine: self.quarantine,
             FreeSpace: self.free_space,
         }
@@ -157,6 +159,10 @@ class Store:
                 self._discard(path)
             finally:
                 file.close()
+
+    def save_preview(self, request: SavePreview) -> None:
+        """That of a held picture."""
+        self._keep_preview(request.picture, request.preview)
 
     # ------------------------------------------------------------ pictures of others, in parts
 
@@ -279,7 +285,7 @@ class Store:
             data = file.read(0, MAX_PREVIEW_BYTES)
         finally:
             file.close()
-        return data if data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9") else b""
+        return data if looks_like_jpeg(data) else b""
 
     def quarantine(self, request: Quarantine) -> None:
         """Put a picture's file aside."""

@@ -35,12 +35,14 @@ from firmware.onward import Onward
 from firmware.outgoing import Outgoing
 from firmware.pictures import EVERYONE, PictureId
 from firmware.planner import Planner
+from firmware.previews import Previews
 from firmware.proofs import Proofs
 from firmware.questions import ANSWER_AFTER_S, Questions
 from firmware.readout import ReadOuts
 from firmware.relays import Relays
 from firmware.serving import Serving
 from firmware.shutter import Shutter
+from firmware.states import State
 from firmware.verifying import Verifying
 
 CLONE_S = 600.0
@@ -76,6 +78,7 @@ class Unit:
         self.questions = Questions(core)
         self.relays = Relays(core, self.questions, copy_handles)
         self.relays.overhead_bytes = link.part_overhead_bytes
+        self.previews = Previews(core, self.read_outs, self._is_idle)
         self.copies = Copies(core, self.dispersals, self.read_outs)
         self.planner = Planner(core, self.dispersals)
         evictions = Evictions(core, self._in_use)
@@ -104,6 +107,7 @@ class Unit:
             self.serving,
             self.questions,
             self.relays,
+            self.previews,
             self.adoptions,
             self.holding,
             self.findings,
@@ -129,6 +133,10 @@ class Unit:
 
     def _in_use(self, picture: PictureId) -> bool:
         return any(part.busy_with(picture) for part in (self.dispersals, self.serving, self.read_outs))
+
+    def _is_idle(self) -> bool:
+        """Whether no picture is on its way in or out."""
+        return not any(hosting.state is not State.IDLE for hosting in self.hostings) and not any(self._outgoing())
 
     # ------------------------------------------------------------ in
 
@@ -210,7 +218,7 @@ class Unit:
             ),
             m.Stored: _each(self.dispersals.on_stored, self.adoptions.on_stored),
             m.Hold: self.adoptions.on_hold,
-            m.Keep: self.held.on_keep,
+            m.Keep: _each(self.held.on_keep, self.previews.on_keep),
             m.Drop: self.hostings.on_drop,
             m.Lost: self.proofs.on_lost,
             m.Prove: self.held.on_prove,

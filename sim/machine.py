@@ -51,6 +51,7 @@ LATENCY_S: Mapping[type, float] = {
     e.FinishPart: 3 * SYNC_S,
     e.SyncPart: SYNC_S,
     e.RemoveFile: SYNC_S,
+    e.SavePreview: SYNC_S,
     e.Quarantine: SYNC_S,
     e.Save: SYNC_S,
     e.SavePartial: SYNC_S,

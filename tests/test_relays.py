@@ -11,10 +11,11 @@ from rig_scene import settled, shoot
 from firmware import commands as c
 from firmware import events as e
 from firmware import messages as m
-from firmware.layout import picture_path
+from firmware.layout import picture_path, preview_path
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import EVERYONE
 from firmware.relays import MAX_RELAYS_PER_NEIGHBOUR
+from sim.camera import GREY_JPEG
 
 
 def whole(field, unit, ticket, picture, holder, within_s=120.0):
@@ -33,6 +34,11 @@ def rot(machine, picture):
     file.write(1000, bytes([file.read(1000, 1)[0] ^ 1]))
     file.sync()
     file.close()
+
+
+def preview_of(machine, picture):
+    """As it is on the card there."""
+    return machine.card.durable(preview_path(picture.id))
 
 
 @pytest.mark.parametrize("length", [3, 4, 5, 6])
@@ -276,3 +282,26 @@ def test_a_get_that_cannot_be_is_left_alone(source, asker, holder, hops):
     field[2].turn()
     assert field[2].said(m.RefuseGet) == []
     assert list(field[2].on.relays) == []
+
+
+# ---------------------------------------------------------------- previews
+
+
+def test_a_holder_fetches_the_preview_and_gives_it_when_the_origin_is_gone():
+    field = Field((4, 3), (3, 2), (2, 1), hosts=(3,))
+    picture = shoot(field[4])
+    field.rig.run_until(settled(field[4]), 60)
+    field.rig.run_until(lambda: preview_of(field[3], picture), 30)
+    field[4].power_cut()
+    ended = field.wait(1, field.get(1, picture, preview=True))
+    assert isinstance(ended, c.Done), field.rig.story()
+    assert ended.value.from_unit == 3
+    assert field.read(1, 1) == GREY_JPEG == preview_of(field[3], picture)
+
+
+def test_a_preview_comes_from_an_origin_beyond():
+    field = Field(*row((1, 2, 3)))
+    picture = shoot(field[3])
+    ended = field.wait(1, field.get(1, picture, preview=True))
+    assert isinstance(ended, c.Done), field.rig.story()
+    assert field.read(1, 1) == GREY_JPEG
