@@ -60,8 +60,8 @@ class Serving:
         return (serving.outgoing for serving in self._all if serving.outgoing is not None)
 
     def busy_with(self, picture: PictureId) -> bool:
-        """Whether an asker is being given this picture."""
-        return any(serving.get.id == picture for serving in self._all)
+        """Whether an asker is being given this picture's file."""
+        return any(serving.get.id == picture and not serving.get.preview for serving in self._all)
 
     # ------------------------------------------------------------ GET
 
