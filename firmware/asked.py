@@ -24,9 +24,10 @@ class ReadOut:
 
     holders: units that are said to have it, and whether they are suspect; ways: to each of them, the neighbours that
     named it, who pass a GET on; tried: what each one asked did; tried_ways: (holder, neighbour) that were asked;
-    failed: holders that no other way would help. known: the own catalogue has it. looking: the own catalogue and card
-    are being asked. progress_at: when bytes came last. have_bytes: of the beginning, with the sink before this began.
-    incoming: what has come, kept from one holder to the next.
+    failed: holders that no other way would help. known: the own catalogue has it; others_may_know: more than it says;
+    one_only: nobody is asked but the holder it was begun with.
+    looking: the own catalogue and card are being asked. progress_at: when bytes came last. have_bytes: of the
+    beginning, with the sink before this began. incoming: what has come, kept from one holder to the next.
     """
 
     id: PictureId
@@ -39,6 +40,8 @@ class ReadOut:
     state: State = State.IDLE
     looking: bool = False
     known: bool = False
+    others_may_know: bool = False
+    one_only: bool = False
     content: Picture | None = None
     holders: dict[int, bool] = field(default_factory=dict)
     ways: dict[int, list[int]] = field(default_factory=dict)
@@ -75,6 +78,11 @@ class ReadOut:
         """Everyone is asked again: whoever names a holder now may know another way to it than before."""
         self.ways.clear()
         self.tried_ways = {(holder, via) for holder, via in self.tried_ways if via == holder}
+
+    @property
+    def may_search(self) -> bool:
+        """Whether others may know of a holder, or of a way to one that has not failed itself."""
+        return not self.one_only and (self.others_may_know or any(holder not in self.failed for holder in self.holders))
 
     def next_way(self, core: Core, *, heard_only: bool) -> tuple[int, int] | None:
         """Holder and neighbour to ask it by, the best not tried yet: heard, not suspect, direct, the origin itself.

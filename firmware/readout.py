@@ -85,7 +85,7 @@ class ReadOuts:
             return
         read_out = self._new(entry.picture.id, DigestOnly(done), PATIENCE_S)
         read_out.content = entry.picture
-        read_out.holders[unit] = True
+        read_out.one_only, read_out.holders[unit] = True, True
         self._all.append(read_out)
         states.read_out.move(read_out, "asked")
         self._go_on(read_out)
@@ -95,7 +95,7 @@ class ReadOuts:
         if self._all:
             return False
         read_out = self._new(picture, sink, PATIENCE_S)
-        read_out.preview = True
+        read_out.preview = read_out.one_only = True
         read_out.holders[holder] = False
         self._all.append(read_out)
         states.read_out.move(read_out, "asked")
@@ -191,13 +191,12 @@ class ReadOuts:
         core, origin = self._core, read_out.id.unit
         if entry is not None:
             read_out.holders = {copy.unit: copy.suspect for copy in entry.listed} | dict.fromkeys(entry.named, False)
-        if origin == core.unit:
-            known = entry is not None or read_out.id.card == core.card  # this catalogue knows all there is to know
-            if known and all(core.hears(unit) for unit in read_out.holders):
-                return
-        elif read_out.preview and core.hears(origin):
-            read_out.holders[origin] = False
-        read_out.search = Search(core, m.Where(core.unit, read_out.query, read_out.id, 0), ANSWER_WITHIN_S)
+        if origin != core.unit:
+            read_out.others_may_know = True
+            if read_out.preview and core.hears(origin):
+                read_out.holders[origin] = False
+        elif entry is None:
+            read_out.others_may_know = read_out.id.card != core.card  # else this catalogue knows all there is to know
 
     # ------------------------------------------------------------ LOOK_UP: elsewhere, COLLECT
 
@@ -206,20 +205,25 @@ class ReadOuts:
         if read_out.state is not State.LOOK_UP or read_out.looking:
             return
         way = read_out.next_way(self._core, heard_only=True)
-        search = read_out.search
-        if way is None and search is not None:
-            search.tick()
-            if search.over and read_out.tried and search.widen():
-                read_out.forget_ways()
-            if not search.over:
-                search.tick()
-                return
+        if way is None and read_out.may_search and not self._searched(read_out):
+            return
         way = way or read_out.next_way(self._core, heard_only=False)
         if way is not None:
             self._collect(read_out, *way)
             return
         states.read_out.move(read_out, "nobody_left")
         self._end(read_out, read_out.nobody_left())
+
+    def _searched(self, read_out: ReadOut) -> bool:
+        """Ask others; True once nobody is left who may answer."""
+        if read_out.search is None:
+            where = m.Where(self._core.unit, read_out.query, read_out.id, 0)
+            read_out.search = Search(self._core, where, ANSWER_WITHIN_S)
+        read_out.search.tick()
+        if read_out.search.over and read_out.tried and read_out.search.widen():
+            read_out.forget_ways()
+            read_out.search.tick()
+        return read_out.search.over
 
     def _collect(self, read_out: ReadOut, holder: int, via: int) -> None:
         content, unit = read_out.content, self._core.unit

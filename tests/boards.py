@@ -107,8 +107,8 @@ class Board:
         for unit in units:
             self.core.neighbours.heard(unit, self.core.now, new_boot=True)
 
-    def get(self, picture, ticket=1, *, preview=False, timeout_s=60.0):
-        self.read_outs.get(c.Get(ticket, picture.id, preview, timeout_s))
+    def get(self, picture, ticket=1, *, preview=False, timeout_s=60.0, have_bytes=0):
+        self.read_outs.get(c.Get(ticket, picture.id, preview, timeout_s, have_bytes))
 
     def work(self, now):
         """Time has passed, or something was handled."""
@@ -172,12 +172,13 @@ class Board:
 
     # ------------------------------------------------------------ what came of it
 
-    def data(self, ticket=1):
-        """The bytes since the last Found; they must have come in order."""
-        data = b""
+    def data(self, ticket=1, had=b""):
+        """The bytes, had before that included; they must have come in order, each Found says where it goes on."""
+        data = had
         for what in self.told.get(ticket, []):
             if isinstance(what, c.Found):
-                data = b""
+                assert what.offset <= len(data)
+                data = data[: what.offset]
             elif isinstance(what, c.Data):
                 assert what.offset == len(data)
                 data += what.data
