@@ -5,14 +5,16 @@ import hashlib
 import random
 
 import pytest
+from boards import Board, a_picture
 from out_of_range import Field, row
-from rig_scene import settled, shoot
+from rig_scene import check_always, copies, settled, shoot
 
 from firmware import commands as c
 from firmware import events as e
 from firmware import messages as m
 from firmware.layout import picture_path, preview_path
 from firmware.neighbours import FIRST_NEIGHBOUR_S
+from firmware.onward import Onward
 from firmware.pictures import EVERYONE
 from firmware.relays import MAX_RELAYS_PER_NEIGHBOUR
 from sim.camera import GREY_JPEG
@@ -305,3 +307,89 @@ def test_a_preview_comes_from_an_origin_beyond():
     ended = field.wait(1, field.get(1, picture, preview=True))
     assert isinstance(ended, c.Done), field.rig.story()
     assert field.read(1, 1) == GREY_JPEG
+
+
+# ---------------------------------------------------------------- beside a dispersal
+
+
+@pytest.mark.parametrize("asker", [2, 3])
+def test_a_picture_is_read_out_while_it_is_being_dispersed_and_neither_harms_the_other(asker):
+    """Unit 2 is its host, and asks for it itself before it has it; or another unit asks."""
+    field = Field((1, 2), (1, 3), (2, 3), hosts=(2,), size_bytes=(100_000, 110_000))
+    check_always(field.rig, *(field[unit] for unit in (1, 2, 3)))
+    picture = shoot(field[1])
+    field.rig.run_until(lambda: any(d.outgoing and d.outgoing.done_bytes > 20_000 for d in field[1].on.dispersals), 30)
+    assert whole(field, asker, field.get(asker, picture), picture, 1)
+    field.rig.run_until(settled(field[1]), 60)
+    assert copies(field[1], picture) == [2]
+    to_host = [s.message for s in field[1].said(m.Part) if s.message.handle < m.FIRST_COPY_HANDLE]
+    assert sum(len(part.data) for part in to_host) == picture.size_bytes
+
+
+# ---------------------------------------------------------------- the bytes on their way (Onward)
+
+ME, NEXT = 2, 3
+
+
+def onward_with(size_bytes=20_000, given=((0, 10_000),)):
+    """Of so much, these are here and on their way to unit 3."""
+    board = Board(ME)
+    board.heard(NEXT)
+    onward = Onward(board.core, NEXT, 130)
+    data = random.Random(3).randbytes(size_bytes)
+    onward.begin(c.Found(a_picture()[0], size_bytes, 1))
+    for start, stop in given:
+        for at in range(start, stop, 1000):
+            onward.write(at, data[at : min(at + 1000, stop)])
+    return onward, data
+
+
+def all_of(onward):
+    """What it says now."""
+    said = []
+    while (message := onward.next_message(4000, 30)) is not None:
+        said.append(message)
+    return said
+
+
+def test_bytes_are_said_as_they_lie_and_kept_until_they_are_confirmed():
+    onward, data = onward_with()
+    parts = all_of(onward)
+    assert b"".join(part.data for part in parts) == data[:10_000]
+    onward.on_report(m.Report(130, ((0, 4500),), 20_000))
+    assert onward.waiting_bytes == 6000  # pieces go whole
+    onward.on_report(m.Report(130, ((0, 10_000),), 20_000))
+    assert onward.waiting_bytes == 0
+    assert not onward.done
+    assert all_of(onward) == []
+
+
+def test_what_is_lost_is_said_again_and_what_was_confirmed_never():
+    onward, data = onward_with()
+    first = all_of(onward)[0]
+    stop = first.offset + len(first.data)
+    onward.on_report(m.Report(130, ((0, stop - 500), (stop, 10_000)), 20_000))
+    onward._core.now += 30
+    onward.tick()
+    said = all_of(onward)
+    assert {data[part.offset : part.offset + len(part.data)] == part.data for part in said} == {True}
+    assert min(part.offset for part in said) >= stop - 1500
+
+
+def test_end_comes_once_all_has_come_and_it_is_done_when_all_is_confirmed():
+    onward, _ = onward_with(size_bytes=8000, given=((0, 8000),))
+    assert {type(message) for message in all_of(onward)} == {m.Part}
+    onward.whole = True
+    assert [type(message) for message in all_of(onward)] == [m.End]
+    assert not onward.done
+    onward.on_report(m.Report(130, ((0, 8000),), 8000))
+    assert onward.done
+
+
+def test_asked_anew_it_says_what_is_here_of_it_and_refuses_what_is_gone():
+    onward, data = onward_with()
+    all_of(onward)
+    onward.on_report(m.Report(130, ((0, 3000),), 20_000))
+    assert not onward.restart(((2000, 20_000),))
+    assert onward.restart(((3000, 4000), (9000, 20_000)))
+    assert b"".join(part.data for part in all_of(onward)) == data[3000:4000] + data[9000:10_000]
