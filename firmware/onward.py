@@ -35,7 +35,7 @@ class Onward:
         self._gone = RangeSet()  # what was confirmed, and is here no more
         self._end_tries = 0
         self._end_at: float | None = None  # when END is said again
-        self._written_at = core.now
+        self._waiting_since = core.now
 
     # ------------------------------------------------------------ as a sink
 
@@ -46,10 +46,11 @@ class Onward:
     def write(self, offset: int, data: bytes) -> None:
         """The next bytes: to be sent."""
         assert self.sender is not None
+        if not self._pieces:
+            self._waiting_since = self._core.now
         self._pieces.append((offset, data))
         self.waiting_bytes += len(data)
         self.sender.more(offset, offset + len(data))
-        self._written_at = self._core.now
         self._end_at = None
 
     def finish(self, collected: Collected, ended: Ended) -> None:
@@ -70,9 +71,9 @@ class Onward:
     @property
     def silent_since(self) -> float:
         """Since when the next unit has confirmed nothing of what it could; never, where nothing waits for it."""
-        if self.sender is None or not (self._pieces or self.whole):
+        if self.sender is None or not self._pieces:
             return float("inf")
-        return max(self.sender.progress_at, self._written_at)
+        return max(self.sender.progress_at, self._waiting_since)
 
     def next_message(self, longest_part: int, overhead: int) -> m.Part | m.End | None:
         """What to put on the line now."""

@@ -70,3 +70,63 @@ def test_who_was_not_asked_names_no_holders():
     board.read_outs.on_at(1, m.At(3, query, PICTURE.id, (2,), len(DATA), PICTURE.sha256))
     world.run_for(0.1)
     assert [unit for unit, message in board.said if isinstance(message, m.Get)] == [2]
+
+
+class Slow:
+    """A sink whose bytes wait until they are taken."""
+
+    problem = None
+
+    def __init__(self):
+        self.waiting_bytes = 0
+
+    def begin(self, _found):
+        pass
+
+    def write(self, _offset, data):
+        self.waiting_bytes += len(data)
+
+
+def test_a_holder_is_held_back_by_what_is_not_acknowledged_and_let_go_on_as_the_sink_takes():
+    """With 64 kB: 24 kB are acknowledged, the next part is not, and no GET is said meanwhile."""
+    board, sink = Board(1), Slow()
+    picture = Picture(PICTURE.id, 500_000, bytes(32))
+    wanted = Wanted(PICTURE.id, 1, 1, False, picture)
+    collecting = Collecting(board.core, wanted, 2, 2, sink, overhead_bytes=0, held_bytes=64_000)
+    collecting.on_copy(m.Copy(1, 1, 2, 128, 500_000, picture.sha256, None, picture.taken_quality))
+    for offset in range(0, 28_000, 4000):
+        board.core.now += 0.4
+        collecting.on_part(m.Part(128, offset, bytes(4000)))
+    assert said(board, m.Report)[-1] == m.Report(128, ((0, 24_000),), 24_000)
+    for _ in range(100):
+        board.core.now += 1.0
+        collecting.tick()
+    assert collecting.result is None
+    assert said(board, m.Get) == []
+    sink.waiting_bytes -= 3000
+    collecting.tick()
+    assert said(board, m.Report) == []
+    sink.waiting_bytes -= 1000
+    collecting.tick()
+    assert said(board, m.Report) == [m.Report(128, ((0, 28_000),), 28_000)]
+
+
+def test_the_farther_along_the_way_the_sooner_silence_is_told():
+    for hops, patience_s in [(0, 20.0), (1, 18.0), (4, 12.0)]:
+        board = Board(1)
+        wanted = Wanted(PICTURE.id, 9, 1, False, None, hops=hops)
+        collecting = Collecting(board.core, wanted, 2, 2, Slow(), overhead_bytes=0)
+        board.core.now += patience_s - 0.1
+        collecting.tick()
+        assert collecting.result is None
+        board.core.now += 0.1
+        collecting.tick()
+        assert collecting.result.why == "timed_out"
+
+
+def said(board, kind):
+    """What it has said of this kind since the last look at anything."""
+    found = [message for _, message in board.core.outbox if isinstance(message, kind)]
+    if kind is m.Report:
+        board.core.outbox.clear()
+    return found

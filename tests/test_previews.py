@@ -8,7 +8,6 @@ from rig_scene import a_pair, carry_out, settled, shoot
 
 from firmware import commands as c
 from firmware import messages as m
-from firmware.events import ReadPreview
 from firmware.layout import preview_path
 from firmware.pictures import MAX_PREVIEW_BYTES
 from firmware.previews import AFTER_S, MOST_TRIES, Previews
@@ -89,7 +88,7 @@ def test_only_what_looks_like_a_preview_is_kept(sent, kept):
     if list(board.read_outs):
         board.read_outs.on_part(1, m.Part(128, 0, sent))
     board.work(board.core.now)
-    assert board.store.carry_out(ReadPreview(picture.id)) == kept
+    assert (board.store.card.durable(preview_path(picture.id)) or b"") == kept
     assert list(board.read_outs) == []
 
 

@@ -12,11 +12,12 @@ from rig_scene import check_always, copies, settled, shoot
 from firmware import commands as c
 from firmware import events as e
 from firmware import messages as m
+from firmware.asked import ReadOut
 from firmware.layout import picture_path, preview_path
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.onward import Onward
 from firmware.pictures import EVERYONE
-from firmware.relays import MAX_RELAYS_PER_NEIGHBOUR
+from firmware.relays import MAX_RELAYS, MAX_RELAYS_PER_NEIGHBOUR, SILENT_S
 from sim.camera import GREY_JPEG
 
 
@@ -262,6 +263,66 @@ def test_several_askers_at_once_are_served_and_more_are_told_that_it_is_busy():
     busy = [s.message for s in field[5].said(m.RefuseGet) if s.message.why is m.GetWhy.BUSY]
     assert isinstance(ended, c.Done) or busy
     assert MAX_RELAYS_PER_NEIGHBOUR == 2
+
+
+def refusals(machine):
+    machine.turn()
+    machine.rig.run_for(0.5)
+    return [said.message.why for said in machine.said(m.RefuseGet)]
+
+
+def test_few_read_outs_pass_through_at_once():
+    field = Field(*row((1, 2, 3)), (4, 2), (5, 2))
+    field[3].power_cut()  # so that nothing comes, and nothing ends
+    picture = a_picture(unit=3)[0]
+    for source, most in [(1, MAX_RELAYS_PER_NEIGHBOUR), (4, MAX_RELAYS_PER_NEIGHBOUR)]:
+        for query in range(most):
+            field[2].on.relays.on_get(source, m.Get(source, query, 3, picture.id, False, (), 0))
+        assert refusals(field[2]) == []
+    assert len(list(field[2].on.relays)) == MAX_RELAYS
+    field[2].on.relays.on_get(5, m.Get(5, 1, 3, picture.id, False, (), 0))
+    assert refusals(field[2]) == [m.GetWhy.BUSY]
+
+
+def test_one_neighbour_does_not_take_all_places():
+    field = Field(*row((1, 2, 3)))
+    field[3].power_cut()
+    picture = a_picture(unit=3)[0]
+    for query in range(MAX_RELAYS_PER_NEIGHBOUR + 1):
+        field[2].on.relays.on_get(1, m.Get(1, query, 3, picture.id, False, (), 0))
+    assert refusals(field[2]) == [m.GetWhy.BUSY]
+
+
+def test_a_get_that_was_passed_on_often_enough_goes_no_farther():
+    field = Field(*row((1, 2, 3)))
+    picture = shoot(field[3])
+    field[2].on.relays.on_get(1, m.Get(9, 7, 3, picture.id, False, (), m.MAX_HOPS))
+    assert refusals(field[2]) == [m.GetWhy.NO_WAY]
+    assert field[2].said(m.Get) == []
+
+
+def test_when_the_askers_side_restarts_it_is_over_and_when_it_falls_silent_soon_after():
+    for restarts, within_s in [(True, 5), (False, SILENT_S + 5)]:
+        field = Field(*row((1, 2, 3)), size_bytes=(80_000, 90_000))
+        picture = shoot(field[3])
+        field.get(1, picture)
+        field.rig.run_until(lambda field=field: field.came_bytes(1) > 30_000, 60)
+        field[1].power_cut()
+        if restarts:
+            field[1].restart()
+        field.rig.run_until(lambda field=field: not list(field[2].on.relays), within_s)
+        field.rig.run_until(lambda field=field: not list(field[3].on.serving), 60)
+
+
+def test_ways_are_forgotten_when_everyone_is_asked_again():
+    read_out = ReadOut(a_picture()[0].id, 1, None, 60.0, 0.0)
+    read_out.is_named(5, by=2)
+    read_out.is_named(5, by=5)
+    read_out.tried_ways = {(5, 2), (5, 5)}
+    assert read_out.ways == {5: [2]}
+    read_out.forget_ways()
+    assert read_out.ways == {}
+    assert read_out.tried_ways == {(5, 5)}
 
 
 def test_a_get_for_a_holder_that_nobody_named_is_refused():

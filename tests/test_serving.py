@@ -8,10 +8,11 @@ from boards import LONGEST_PART_BYTES, OVERHEAD_BYTES, START_S, Board, World, a_
 from firmware import messages as m
 from firmware.events import Save
 from firmware.pictures import Copy, Entry, File
-from firmware.serving import MAX_SERVINGS, MAX_SERVINGS_PER_UNIT, SILENT_S
+from firmware.serving import MAX_SERVINGS, MAX_SERVINGS_PER_NEIGHBOUR, MAX_SERVINGS_PER_UNIT, SILENT_S
 from sim.card import Fault
 
 PICTURE, DATA = a_picture()
+PREVIEW = b"\xff\xd8preview\xff\xd9"
 QUERY = 77
 
 
@@ -153,6 +154,37 @@ def test_the_same_query_again_is_the_same_serving(board):
     assert parts(board, outgoing) == [(20, DATA[20:30])]
 
 
+def test_the_same_question_once_more_sends_nothing_twice(board):
+    rest = ((20, 30), (40, 50))
+    (first,) = asked(board, get(missing=rest))
+    (outgoing,) = board.serving.outgoing()
+    assert outgoing.next_message(LONGEST_PART_BYTES, OVERHEAD_BYTES) is None  # the card is being read
+    board.answer()
+    sent = [outgoing.next_message(LONGEST_PART_BYTES, OVERHEAD_BYTES) for _ in range(2)]
+    assert [part.offset for part in sent] == [20, 40]
+    assert asked(board, get(missing=rest)) == [first]
+    assert isinstance(outgoing.next_message(LONGEST_PART_BYTES, OVERHEAD_BYTES), m.End)
+    board.serving.on_report(3, m.Report(first.handle, ((0, 20),), len(DATA)))
+    assert asked(board, get(missing=rest)) == [first]
+    assert outgoing.next_message(LONGEST_PART_BYTES, OVERHEAD_BYTES).offset == 20
+
+
+def test_by_way_of_one_neighbour_not_all_places_are_taken(board):
+    for asker in range(11, 11 + MAX_SERVINGS_PER_NEIGHBOUR):
+        assert isinstance(asked(board, get(asker=asker, hops=1))[0], m.Copy)
+    assert asked(board, get(asker=20, hops=1)) == [m.RefuseGet(20, QUERY, 1, PICTURE.id, m.GetWhy.BUSY)]
+    assert isinstance(asked(board, get(asker=20), source=20)[0], m.Copy)
+
+
+def test_a_preview_on_its_way_needs_no_file(board):
+    board.put_preview(PICTURE, PREVIEW)
+    asked(board, get(preview=True))
+    assert len(list(board.serving.outgoing())) == 1
+    assert not board.serving.busy_with(PICTURE.id)
+    asked(board, get(8))
+    assert board.serving.busy_with(PICTURE.id)
+
+
 def test_a_query_used_anew_for_another_picture_ends_the_old_serving(board):
     other, data = a_picture(sequence=2, seed=9)
     board.put(other, data)
@@ -196,9 +228,6 @@ def test_a_card_that_fails_is_told(board):
     assert list(board.serving.outgoing()) == []
     assert board.serving.deadline() is None
     assert len(board.logged("card")) == 1
-
-
-PREVIEW = b"\xff\xd8preview\xff\xd9"
 
 
 def test_a_preview_is_sent_even_where_the_picture_is_away():
