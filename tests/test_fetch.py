@@ -203,6 +203,17 @@ def test_what_came_from_one_holder_is_gone_on_with_from_another(place):
     assert (place / "out" / f"{ID}.jpg").read_bytes() == FILE
 
 
+def test_get_of_bytes_out_of_order_leaves_nothing(place, capsys):
+    async def handler(_request, reply):
+        await reply.picture(picture=ID, size_bytes=len(FILE), sha256=SHA256, from_unit=2)
+        await reply.data(10_000, FILE[10_000:])
+
+    with unit(place, handler):
+        assert cli.main(["get", ID, "-o", str(place / "out")]) == 1
+    assert "out of order" in capsys.readouterr().err
+    assert os.listdir(place / "out") == []
+
+
 def test_get_of_bytes_that_leave_a_gap_leaves_nothing(place, capsys):
     async def handler(request, reply):
         await sends()({**request, "have_bytes": 10_000}, reply)

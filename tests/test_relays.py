@@ -314,6 +314,15 @@ def test_when_the_askers_side_restarts_it_is_over_and_when_it_falls_silent_soon_
         field.rig.run_until(lambda field=field: not list(field[3].on.serving), 60)
 
 
+def test_a_restart_of_the_askers_side_ends_it_at_once():
+    field = Field(*row((1, 2, 3)), size_bytes=(80_000, 90_000))
+    picture = shoot(field[3])
+    field.get(1, picture)
+    field.rig.run_until(lambda: field.came_bytes(1) > 30_000, 60)
+    field[2].on.relays.new_boot(1)
+    assert list(field[2].on.relays) == []
+
+
 def test_ways_are_forgotten_when_everyone_is_asked_again():
     read_out = ReadOut(a_picture()[0].id, 1, None, 60.0, 0.0)
     read_out.is_named(5, by=2)
