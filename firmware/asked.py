@@ -24,8 +24,8 @@ class ReadOut:
 
     holders: units that are said to have it, and whether they are suspect; ways: to each of them, the neighbours that
     named it, who pass a GET on; tried: what each one asked did; tried_ways: (holder, neighbour) that were asked;
-    failed: holders that no other way would help. known: the own catalogue has it; others_may_know: more than it says;
-    one_only: nobody is asked but the holder it was begun with.
+    failed: holders that no other way would help; busy_until: ways that are to be tried again then. known: the own
+    catalogue has it; others_may_know: more than it says; one_only: nobody is asked but the holder it was begun with.
     looking: the own catalogue and card are being asked. progress_at: when bytes came last. have_bytes: of the
     beginning, with the sink before this began. incoming: what has come, kept from one holder to the next.
     """
@@ -48,6 +48,7 @@ class ReadOut:
     tried: dict[int, str] = field(default_factory=dict)
     tried_ways: set[tuple[int, int]] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
+    busy_until: dict[tuple[int, int], float] = field(default_factory=dict)
     incoming: Incoming | None = None
     search: Search | None = None
     collecting: Collecting | None = None
@@ -79,6 +80,12 @@ class ReadOut:
         self.ways.clear()
         self.tried_ways = {(holder, via) for holder, via in self.tried_ways if via == holder}
 
+    def free_again(self, now: float) -> None:
+        """Ways that were busy may be asked again."""
+        for way in [way for way, until in self.busy_until.items() if now >= until]:
+            del self.busy_until[way]
+            self.tried_ways.discard(way)
+
     @property
     def may_search(self) -> bool:
         """Whether others may know of a holder, or of a way to one that has not failed itself."""
@@ -87,8 +94,8 @@ class ReadOut:
     def next_way(self, core: Core, *, heard_only: bool) -> tuple[int, int] | None:
         """Holder and neighbour to ask it by, the best not tried yet: heard, not suspect, direct, the origin itself.
 
-        No holder is asked twice by one way, nor at all once it has failed itself. heard_only: leave neighbours
-        out that are silent.
+        No holder is asked twice by one way unless that was busy, nor at all once it has failed itself. heard_only:
+        leave neighbours out that are silent.
         """
 
         def rank(way: tuple[int, int]) -> tuple[bool, bool, bool, bool, int, int]:

@@ -23,15 +23,16 @@ ANSWER_AFTER_S = 0.3
 """A question to everyone is answered, or passed on, after a random wait up to this, so that many do not speak at once:
 six answers of 90 bytes at 115200."""
 LAST_HOP_S = 3.0
-"""How long the last unit that passes a question on waits for answers; each before it waits so much longer, so that
-UNKNOWN comes back before the one who waits for it gives up. Guess: three questions of a link that loses many."""
+"""How long the last unit that passes a question on waits for answers, each before it so much longer. Then nobody is
+asked any more until the question is heard again: whoever has asked knows how long it makes sense. Guess."""
 
 
 @dataclass(slots=True, eq=False)
 class Question:
     """One (asker, query). source: the neighbour that gets the answers. ways: holder -> the neighbour that named it.
 
-    answer: what is known by now; over: nobody is asked any more. answer_at: when it is said; None: nothing is due.
+    answer: what is known by now; over: nobody is left to be asked. answer_at: when it is said; None: nothing is due.
+    search: None while nobody is asked, also after one that had no answer in time.
     """
 
     where: m.Where
@@ -73,8 +74,11 @@ class Questions:
 
     def _again(self, question: Question, source: int, where: m.Where) -> None:
         """Heard again: repeated, for the answer was lost, or by another way."""
-        if question.search is not None and source != question.source:
-            question.search.heard_asking(source, where.hops)
+        if source != question.source:
+            if question.search is not None:
+                question.search.heard_asking(source, where.hops)
+        elif question.search is None and question.answer is None and not question.over:
+            question.search = self._onward(question, ANSWER_AFTER_S * self._core.rng.random())
         if question.answer is not None:
             self._core.say(source, question.answer)
         elif question.over:
@@ -98,12 +102,18 @@ class Questions:
         if reached or _is_final(entry, where, core) or where.hops >= m.MAX_HOPS:
             question.over = True
             return
-        without = frozenset((core.unit, where.asker, question.source))
+        others = [neighbour.unit for neighbour in core.neighbours if core.hears(neighbour.unit)]
+        if not set(others) - {where.asker, question.source} and core.now >= core.started + FIRST_NEIGHBOUR_S:
+            question.over = True  # before that others may yet be heard
+        else:
+            question.search = self._onward(question, answer_at - core.now)
+
+    def _onward(self, question: Question, delay_s: float) -> Search:
+        """The same question to those who may know, with one more hop."""
+        where, unit = question.where, self._core.unit
+        without = frozenset((unit, where.asker, question.source))
         within_s = LAST_HOP_S * (m.MAX_HOPS - where.hops)
-        onward = replace(where, hops=where.hops + 1)
-        question.search = Search(core, onward, within_s, without=without, delay_s=answer_at - core.now)
-        alone = not any(core.hears(neighbour.unit) for neighbour in core.neighbours if neighbour.unit not in without)
-        question.over = alone and core.now >= core.started + FIRST_NEIGHBOUR_S  # before that others may yet be heard
+        return Search(self._core, replace(where, hops=where.hops + 1), within_s, without=without, delay_s=delay_s)
 
     # ------------------------------------------------------------ answers
 
@@ -181,7 +191,10 @@ class Questions:
         for key, question in list(self._all.items()):
             if question.search is not None and not question.over:
                 question.search.tick()
-                question.over = question.search.over
+                answered = question.answer is not None
+                question.over = question.search.settled or (question.search.over and answered)
+                if question.search.over and not question.over:
+                    question.search = None  # whoever asks goes on asking while there is time
             if question.answer_at is not None and now >= question.answer_at:
                 self._answer(question)
             if now >= question.used_at + REMEMBERED_S:

@@ -29,6 +29,8 @@ MAX_READ_OUTS = 8
 """At once; each takes up to 256 kB of memory. Guess: a person and a page ask for a few, the unit for one or two."""
 MAX_RECALLS = 2
 """Of these, onto the own card: with four hostings they stay within the card's open .part files."""
+BUSY_AGAIN_S = 5.0
+"""A holder, or a unit on the way to it, that is busy with other read-outs is asked again after so long. Guess."""
 PATIENCE_S = 60.0
 """A read-out of the unit itself is given up after so long without progress; a person's command says its own."""
 
@@ -204,7 +206,10 @@ class ReadOuts:
         """In LOOK_UP: the next holder, or who else may know, or one that is silent, or nobody."""
         if read_out.state is not State.LOOK_UP or read_out.looking:
             return
+        read_out.free_again(self._core.now)
         way = read_out.next_way(self._core, heard_only=True)
+        if way is None and read_out.busy_until:
+            return
         if way is None and read_out.may_search and not self._searched(read_out):
             return
         way = way or read_out.next_way(self._core, heard_only=False)
@@ -260,6 +265,8 @@ class ReadOuts:
         read_out.tried[unit] = result.text if via == unit else f"{result.text} (asked through unit {via})"
         if result.holder_failed:
             read_out.failed.add(unit)
+        if result.refused is m.GetWhy.BUSY:
+            read_out.busy_until[unit, via] = self._core.now + BUSY_AGAIN_S
         states.read_out.move(read_out, result.why)
         if read_out.state is State.DELIVER:
             self._core.log("collected", f"{what} collected from unit {unit}", read_out.id, unit)
@@ -425,7 +432,7 @@ class ReadOuts:
     def tick(self) -> None:
         """Questions that are due, holders and searches that take too long."""
         for read_out in list(self._all):
-            if read_out.search is not None and read_out.state is State.COLLECT:
+            if read_out.search is not None:
                 read_out.search.tick()
             if read_out.collecting is not None:
                 read_out.collecting.tick()
@@ -439,6 +446,8 @@ class ReadOuts:
         times: list[float] = []
         for read_out in self._all:
             times.append(read_out.gives_up_at)
+            if read_out.state is State.LOOK_UP:
+                times.extend(read_out.busy_until.values())
             searches = read_out.search is not None and read_out.state in (State.LOOK_UP, State.COLLECT)
             for part in (read_out.search if searches else None, read_out.collecting):
                 at = None if part is None else part.deadline()

@@ -22,9 +22,9 @@ ORIGIN_ALONE_SHARE = 1 / 3
 """And never for longer than this share of the time there is."""
 MOST_DOUBLINGS = 1
 """Of the time between two questions to the origin: they are short, and there is little time (DESIGN §9)."""
-AGAIN_S, LONGEST_AGAIN_S = 1.0, 3.0
-"""A question to everyone, which nobody acknowledges, is said again after this long (±25 %), then after 1.5 times as
-long each time, up to the longest: six times in 12 s. Guess: with 30 % of packets lost a hop fails once in 60 times."""
+AGAIN_S, LONGEST_AGAIN_S, LONGER_BY = 1.0, 2.0, 1.25
+"""A question to everyone, which nobody acknowledges, is said again after this long (±25 %), then after so much longer
+each time, up to the longest: eight times in 12 s. With 30 % of packets lost a hop then fails once in 200 times."""
 AGAIN_BYTES = 300
 """And on a slow line after the time for so many bytes more: the question, an answer, and what stood before them."""
 ENOUGH_PASSES = 4
@@ -73,14 +73,20 @@ class Search:
         self._ends = core.now + min(within_s, FIRST_NEIGHBOUR_S)
         self._origin_alone = False
         self._everyone_at = core.now  # when everyone is asked, while the origin is asked alone
+        self._left_to_others = False
         self._widened = 0
         self._again_at = core.now  # when the question is due
         self._tries = 0
 
     @property
     def over(self) -> bool:
-        """Nobody is left who may answer."""
-        if self.final or self._core.now >= self._ends:
+        """Nobody is left who may answer, or time is over."""
+        return self.settled or self._core.now >= self._ends
+
+    @property
+    def settled(self) -> bool:
+        """Whoever may know has answered, or tells others."""
+        if self.final or self._left_to_others:
             return True
         if self._origin_alone:
             return self.known
@@ -128,7 +134,7 @@ class Search:
         if self._asked and (unit in self._asked or len(self._asked) < MOST_ASKED):
             self._asked.setdefault(unit, _Asked()).asking = True
         if self._tries == 0 and sum(asked.asking for asked in self._asked.values()) >= ENOUGH_PASSES:
-            self._ends = self._core.now
+            self._left_to_others = True
 
     def widen(self) -> bool:
         """Whoever was named has failed: ask everyone (again), for there may be others, or other ways. False: that was
@@ -184,7 +190,7 @@ class Search:
         return estimate.timeout_s(min(self._tries, MOST_DOUBLINGS))
 
     def _everyone_again_s(self) -> float:
-        again_s = min(LONGEST_AGAIN_S, AGAIN_S * 1.5**self._tries) * (0.75 + 0.5 * self._core.rng.random())
+        again_s = min(LONGEST_AGAIN_S, AGAIN_S * LONGER_BY**self._tries) * (0.75 + 0.5 * self._core.rng.random())
         return again_s + AGAIN_BYTES / self._core.line_bytes_per_s
 
 

@@ -12,7 +12,8 @@ from firmware.collecting import HELD_BYTES
 from firmware.events import Save
 from firmware.own_copy import WAITING_BYTES
 from firmware.pictures import EVERYONE, Copy, File
-from firmware.readout import MAX_READ_OUTS
+from firmware.readout import BUSY_AGAIN_S, MAX_READ_OUTS
+from firmware.serving import MAX_SERVINGS, SILENT_S
 from sim.card import Fault
 
 PICTURE, DATA = a_picture()
@@ -236,6 +237,18 @@ def test_a_holder_that_is_heard_goes_before_a_silent_one():
     world.boards[1].put(PICTURE, None, copies=(2, 3))
     world.boards[3].put(PICTURE, DATA)
     assert whole(world.get(1, PICTURE, within_s=8), 3)
+
+
+def test_a_holder_that_is_busy_is_asked_again_later():
+    world = World(1, 2)
+    world.boards[1].put(PICTURE, None, copies=(2,))
+    world.boards[2].put(PICTURE, DATA)
+    for asker in range(10, 10 + MAX_SERVINGS):  # of whom nothing more is heard
+        world.boards[2].serving.on_get(asker, m.Get(asker, 1, 2, PICTURE.id, False, (), 0))
+    assert whole(world.get(1, PICTURE), 2)
+    refused = [message.why for message in world.boards[2].sent(m.RefuseGet)]
+    assert set(refused) == {m.GetWhy.BUSY}
+    assert len(refused) <= SILENT_S / BUSY_AGAIN_S + 1
 
 
 # ---------------------------------------------------------------- wrong bytes

@@ -131,7 +131,7 @@ def test_a_question_goes_round_no_loop_and_ends_everywhere(links):
     for unit, machine in field.line.machines.items():
         hops = {s.message.hops for s in machine.said(m.Where)}
         assert len(hops) <= 1, f"unit {unit} has passed one question on in several ways"
-        assert len(machine.said(m.Where)) <= 12
+        assert len(machine.said(m.Where)) <= 30
 
 
 def test_in_a_dense_fleet_few_pass_a_question_on():
@@ -252,17 +252,13 @@ def test_a_unit_between_never_holds_more_than_64_kilobytes():
     assert sent < 1.1 * picture.size_bytes, "what could not go on was sent again and again"
 
 
-def test_several_askers_at_once_are_served_and_more_are_told_that_it_is_busy():
+def test_several_askers_at_once_are_all_served_those_beyond_the_limit_later():
     field = Field((1, 4), (2, 4), (3, 4), (4, 5), (5, 6), size_bytes=(60_000, 70_000))
     pictures = [shoot(field[6]) for _ in range(2)]
-    tickets = [(unit, field.get(unit, picture), picture) for unit in (1, 2) for picture in pictures[:1]]
-    third = field.get(3, pictures[1])
-    for unit, ticket, picture in tickets:
+    asked = [(unit, field.get(unit, pictures[unit % 2]), pictures[unit % 2]) for unit in (1, 2, 3)]
+    for unit, ticket, picture in asked:
         assert whole(field, unit, ticket, picture, 6, within_s=300)
-    ended = field.wait(3, third, 300)
-    busy = [s.message for s in field[5].said(m.RefuseGet) if s.message.why is m.GetWhy.BUSY]
-    assert isinstance(ended, c.Done) or busy
-    assert MAX_RELAYS_PER_NEIGHBOUR == 2
+    assert m.GetWhy.BUSY in refusals(field[5])
 
 
 def refusals(machine):
