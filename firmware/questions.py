@@ -16,6 +16,9 @@ from firmware.steps import Step
 
 MAX_QUESTIONS = 64
 """Questions remembered; beyond it the one unused for longest goes. Twice what a fleet of 50 asks in a minute; guess."""
+MAX_PASSED_ON = 8
+"""Of these, asked of others at once, so that no flood of questions fills the air: the others wait until they are heard
+again. Guess: as many as one unit asks for (MAX_READ_OUTS)."""
 REMEMBERED_S = 300.0
 """So long after it was last used the way to its holders is forgotten. Guess: an asker that has lost its way for longer
 has given up."""
@@ -78,7 +81,7 @@ class Questions:
             if question.search is not None:
                 question.search.heard_asking(source, where.hops)
         elif question.search is None and question.answer is None and not question.over:
-            question.search = self._onward(question, ANSWER_AFTER_S * self._core.rng.random())
+            self._pass_on(question, ANSWER_AFTER_S * self._core.rng.random())
         if question.answer is not None:
             self._core.say(source, question.answer)
         elif question.over:
@@ -106,14 +109,17 @@ class Questions:
         if not set(others) - {where.asker, question.source} and core.now >= core.started + FIRST_NEIGHBOUR_S:
             question.over = True  # before that others may yet be heard
         else:
-            question.search = self._onward(question, answer_at - core.now)
+            self._pass_on(question, answer_at - core.now)
 
-    def _onward(self, question: Question, delay_s: float) -> Search:
+    def _pass_on(self, question: Question, delay_s: float) -> None:
         """The same question to those who may know, with one more hop."""
+        if sum(1 for other in self._all.values() if other.search is not None and not other.over) >= MAX_PASSED_ON:
+            return
         where, unit = question.where, self._core.unit
         without = frozenset((unit, where.asker, question.source))
         within_s = LAST_HOP_S * (m.MAX_HOPS - where.hops)
-        return Search(self._core, replace(where, hops=where.hops + 1), within_s, without=without, delay_s=delay_s)
+        onward = replace(where, hops=where.hops + 1)
+        question.search = Search(self._core, onward, within_s, without=without, delay_s=delay_s)
 
     # ------------------------------------------------------------ answers
 

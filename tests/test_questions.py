@@ -8,7 +8,7 @@ from boards import START_S, Board, World, a_picture
 from firmware import messages as m
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import EVERYONE
-from firmware.questions import ANSWER_AFTER_S, LAST_HOP_S, MAX_QUESTIONS, REMEMBERED_S
+from firmware.questions import ANSWER_AFTER_S, LAST_HOP_S, MAX_PASSED_ON, MAX_QUESTIONS, REMEMBERED_S
 from firmware.searching import ENOUGH_PASSES
 
 PICTURE, DATA = a_picture(unit=1)
@@ -206,6 +206,17 @@ def test_what_enough_others_pass_on_is_not_passed_on(board):
     for unit in range(10, 10 + ENOUGH_PASSES):
         assert say(board, unit, where(2)) == []
     assert later(board, 30) == [(4, UNKNOWN)]
+
+
+def test_a_flood_of_questions_is_not_passed_on_beyond_a_few_at_once(board):
+    passed = [said for query in range(20) for said in say(board, 4, where(query=query))]
+    assert len(passed) == MAX_PASSED_ON
+    assert {destination for destination, _ in passed} == {EVERYONE}
+    for query in range(MAX_PASSED_ON):
+        for unit in (5, 6):
+            say(board, unit, dataclasses.replace(UNKNOWN, query=query))
+    assert say(board, 4, where(query=19)) == []
+    assert (EVERYONE, where(2, query=19)) in later(board, ANSWER_AFTER_S)
 
 
 # ---------------------------------------------------------------- what it remembers

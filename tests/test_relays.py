@@ -13,11 +13,15 @@ from firmware import commands as c
 from firmware import events as e
 from firmware import messages as m
 from firmware.asked import ReadOut
+from firmware.errors import PeerError
 from firmware.layout import picture_path, preview_path
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.onward import Onward
 from firmware.pictures import EVERYONE
+from firmware.questions import MAX_QUESTIONS
 from firmware.relays import MAX_RELAYS, MAX_RELAYS_PER_NEIGHBOUR, SILENT_S
+from firmware.serving import MAX_SERVINGS
+from hal.interfaces import TimeQuality
 from sim.camera import GREY_JPEG
 
 
@@ -459,3 +463,54 @@ def test_asked_anew_it_says_what_is_here_of_it_and_refuses_what_is_gone():
     assert not onward.restart(((2000, 20_000),))
     assert onward.restart(((3000, 4000), (9000, 20_000)))
     assert b"".join(part.data for part in all_of(onward)) == data[3000:4000] + data[9000:10_000]
+
+
+# ---------------------------------------------------------------- whatever is said
+
+
+def anything(chance, pictures):
+    """A message of read-out whose values often fit together."""
+    asker, query, holder = chance.choice([1, 2, 3, 9]), chance.randrange(3), chance.choice([1, 2, 3, 9])
+    pid, size_bytes = chance.choice(pictures), chance.choice([1, 4000, 30_000, 64_000_000])
+    handle, offset = chance.randrange(128, 134), chance.randrange(0, 32_000, 1000)
+    ranges = chance.choice(
+        [(), ((0, 1000),), ((500, 20_000), (29_000, 90_000)), tuple((i, i + 1) for i in range(0, 64, 2))]
+    )
+    return chance.choice(
+        [
+            m.Where(asker, query, pid, chance.randrange(5)),
+            m.At(asker, query, pid, tuple({holder, 9}), size_bytes, bytes(32)),
+            m.Unknown(asker, query, pid),
+            m.Get(asker, query, holder, pid, chance.random() < 0.3, ranges, chance.randrange(5)),
+            m.Copy(asker, query, holder, handle, size_bytes, bytes(32), None, TimeQuality.UNSET),
+            m.RefuseGet(asker, query, holder, pid, chance.choice(list(m.GetWhy))),
+            m.Part(handle, offset, bytes(chance.choice([1, 1000, 4096]))),
+            m.End(handle, bytes(16)),
+            m.Report(handle, ranges, ranges[-1][1] if ranges else 0),
+            m.Expired(handle),
+        ]
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_is_said_of_read_outs_nothing_breaks_and_every_bound_holds(seed):
+    field = Field((1, 2), (2, 3), (1, 3), size_bytes=(30_000, 30_000), seed=seed)
+    chance = random.Random(seed)
+    pictures = [shoot(field[2]).id, shoot(field[1]).id, a_picture(unit=9)[0].id]
+    unit = field[2].on
+    for number in range(1500):
+        if number % 300 == 0:
+            field.get(2, dataclasses.replace(a_picture()[0], id=pictures[1 + number % 600 // 300]))
+        source, message = chance.choice([1, 3]), anything(chance, pictures)
+        try:
+            unit._handlers[type(message)](source, message)
+        except PeerError:
+            pass
+        field[2].turn()
+        field.rig.run_for(chance.choice([0.0, 0.001, 0.05]))
+        assert len(list(unit.relays)) <= MAX_RELAYS
+        assert len(list(unit.serving)) <= MAX_SERVINGS
+        assert len(unit.questions) <= MAX_QUESTIONS
+        assert all(relay.onward.waiting_bytes <= 65_536 for relay in unit.relays)
+    field.rig.run_for(400)
+    assert list(unit.relays) == list(unit.serving) == list(unit.read_outs) == []
