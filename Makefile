@@ -1,9 +1,11 @@
 # setup: .venv with the project in it.  run: a simulated fleet, until Ctrl-C.  test: all tests.  check: what CI checks first.
+# soak: simulated worlds with every fault for half an hour; with SOAK="--days 30", fifty units for a month.
 PYTHON ?= python3
 BIN := .venv/bin
+SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check clean
+.PHONY: setup run test check soak clean
 
 setup: $(STAMP)
 
@@ -24,6 +26,9 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+soak: setup
+	$(BIN)/python -m sim.soak $(SOAK)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from firmware import handover
+from firmware import handover, own_copy
 from firmware import messages as m
 from firmware.core import Core
 from firmware.dispersal import NONCES_KEPT, Dispersals
@@ -28,6 +28,9 @@ CHECKS_PER_UNIT = 1
 """Copies read out at once from one unit for a check: it serves an asker two read-outs, and people's come first."""
 INVENTORY_AGAIN_S = 10.0
 """An unanswered question for an INVENTORY is said again after this long."""
+ASKED_ANEW_FIRST_S, ASKED_ANEW_LONGEST_S = 60.0, 6 * 3600.0
+"""An INVENTORY is asked for anew so long after one that named copies which the list does not, ever more seldom: whoever
+has KEEP says no HOLD, so that a REQUEST or DROP that was lost would leave a copy unknown for ever. Guesses."""
 MAX_INVENTORIED = 1024
 """Units that are asked for an INVENTORY, each once a catalogue: twenty times the largest fleet."""
 FARTHEST_SEQUENCE = 65_536
@@ -63,6 +66,8 @@ class Adoptions:
         self._inventoried = set(inventoried)
         self._all: list[Adoption] = []
         self._inventory_at: dict[int, tuple[float, PictureId | None]] = {}
+        self._unlisted: set[int] = set()  # units that named such copies since their INVENTORY was asked for
+        self._asked_anew_s: dict[int, float] = {}
         self._sweep_at: float | None = core.now + SWEEP_FIRST_S
         self._sweep_every_s = SWEEP_FIRST_S
         self._sweep_after: PictureId | None = None
@@ -108,11 +113,20 @@ class Adoptions:
         if source not in self._inventory_at:
             return
         if page.last or not page.rows:
+            if source in self._unlisted:
+                self._ask_anew(source)
+                return
             del self._inventory_at[source]
             self._inventoried.add(source)
             self.core.run(self.core.fetch(SaveInventoried(source)))
         else:
             self._ask_inventory(source, page.rows[-1].picture.id)
+
+    def _ask_anew(self, source: int) -> None:
+        wait_s = self._asked_anew_s.get(source, ASKED_ANEW_FIRST_S)
+        self._asked_anew_s[source] = min(2 * wait_s, ASKED_ANEW_LONGEST_S)
+        self._unlisted.remove(source)
+        self._inventory_at[source] = (self.core.now + wait_s, None)
 
     def _inventory_row(self, source: int, row: m.InventoryRow) -> Step:
         if not self._counts_up_to(row.picture.id, source):
@@ -147,6 +161,8 @@ class Adoptions:
 
     def _named(self, entry: Entry, unit: int, attempt: int) -> Step:
         core = self.core
+        if not entry.deleted and entry.copy_at(unit).listed != attempt:
+            self._unlisted.add(unit)  # of a deleted one the row remembers what is owed
         if any(d.picture is not None and d.id == entry.picture.id and d.host == unit for d in self._dispersals):
             return  # its dispersal to that very unit is under way and will settle it
         wanted = core.settings.rules.wanted(entry.picture.priority)
@@ -234,6 +250,10 @@ class Adoptions:
             return
         digests = yield DigestFile(entry.picture, tuple(adoption.nonces))
         assert isinstance(digests, Digests)
+        if not digests.whole:  # no proof can be checked with it; the copy there is asked about anew without
+            yield from own_copy.put_aside(core, entry)
+            self._end(adoption)
+            return
         right = digests.whole and stored.proof in digests.proofs
         event = handover.Receipt(adoption.unit, stored.attempt, right, stored.proof, core.stamp())
         effects = handover.owner(Owner(entry, core.next_attempt), event)

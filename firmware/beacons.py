@@ -10,8 +10,8 @@ from firmware.neighbours import Neighbour
 from firmware.pictures import EVERYONE
 from hal.interfaces import TimeQuality
 
-FIRST_EVERY_S, LONGEST_EVERY_S = 1.0, 60.0
-"""Beacons come so far apart after the start, doubling to the longest; 40 bytes a minute cost no link anything."""
+FIRST_EVERY_S = 1.0
+"""Beacons come so far apart after the start, doubling to Settings.beacon_s."""
 ANSWER_WITHIN_S = 0.4
 """A beacon that wants an answer gets one after a random wait up to this, so that many do not answer at once."""
 ASK_SPACING_S = 1.0
@@ -38,7 +38,7 @@ class Beacons:
             self._at = core.now
         if core.now < self._at:
             return
-        self._every_s = min(2 * self._every_s, LONGEST_EVERY_S)
+        self._every_s = min(2 * self._every_s, core.settings.beacon_s)
         self._at = core.now + self._every_s * (0.9 + 0.2 * core.rng.random())
         core.say(EVERYONE, self._beacon())
         self._ask = not len(core.neighbours)
@@ -53,7 +53,7 @@ class Beacons:
             room_bytes=core.room.offered_bytes if hosting else 0,
             queue=min(self.queue, 65_535),
             link=round(255 * (1 - loss)),
-            interval_s=round(LONGEST_EVERY_S),
+            interval_s=round(core.settings.beacon_s),
             answer_wanted=self._ask,
             hosting=hosting,
             unix_s=core.wall_s(),

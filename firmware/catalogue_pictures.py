@@ -65,6 +65,10 @@ def _id_from(low: PictureId, key: bytes) -> PictureId:
     return picture
 
 
+def _files_here(found: list[rows.Row]) -> list[FileHere]:
+    return [_file_here(*row) for row in found]
+
+
 def _file_here(key: bytes, sha256: bytes, size_bytes: int, buried: int) -> FileHere:
     picture = PictureId.decode(key)
     return FileHere(picture, picture_name(picture, rows.digest_of(sha256)), size_bytes, bool(buried))
@@ -180,9 +184,8 @@ class Pictures:
         )
         while found := self._database.all(page, last, high.encode(), key, FILES_PAGE):
             self._database.made(_rising, key, [row[0] for row in found])
-            for key, sha256, size_bytes, buried in found:
-                yield self._database.made(_file_here, key, sha256, size_bytes, buried)
-            last = key
+            yield from self._database.made(_files_here, found)
+            key = last = found[-1][0]
 
     def first_here(self, low: PictureId) -> PictureId | None:
         """The lowest id, not below low, that should have a file on this card."""

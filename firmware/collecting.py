@@ -10,8 +10,8 @@ from firmware.core import Core
 from firmware.incoming import Incoming
 from firmware.pictures import MAX_PICTURE_BYTES, MAX_PREVIEW_BYTES, Picture, PictureId
 from firmware.ranges import RangeSet
+from firmware.reporting import say_report
 from firmware.sinks import Sink
-from firmware.transfer import report_of
 
 PATIENCE_S = 20.0
 """A holder that brings nothing new for so long is given up. Guess: twice the longest part of a slow radio."""
@@ -179,7 +179,7 @@ class Collecting:
         if part.offset + len(part.data) > incoming.position + room_bytes:
             self._full_at = now
             return
-        if incoming.on_part(self.holder, part.offset, part.data, self._sink, now):
+        if incoming.on_part(self.holder, part, self._sink, now, self._core.answer_at):
             self.came_at = now
         if incoming.complete:
             self._finish(incoming)
@@ -240,11 +240,8 @@ class Collecting:
     def _report(self, incoming: Incoming) -> None:
         """What is here of the bytes that the sink has room for; once all is here, all of it."""
         assert self.handle is not None
-        report = report_of(self.handle, incoming.receiver, self._core.now)
-        below = report.below if incoming.complete else max(0, min(report.below, self._acknowledged_below(incoming)))
-        have = tuple((start, min(stop, below)) for start, stop in report.have if start < below)
-        self._told_below = below
-        self._core.say(self.via, m.Report(self.handle, have, below))
+        most = incoming.size_bytes if incoming.complete else max(0, self._acknowledged_below(incoming))
+        self._told_below = say_report(self._core, self.via, self.handle, incoming.receiver, most)
 
     def _finish(self, incoming: Incoming) -> None:
         """All is here. The holder is told so even where the digest is wrong: what it has will not get better."""

@@ -40,7 +40,8 @@ MAX_OUTBOX = 256
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the config says to the core. temporary: up for one command only, hosts nothing."""
+    """What the config says to the core. temporary: up for one command only, hosts nothing. beacon_s: between beacons;
+    where many share a slow channel they must come more seldom."""
 
     unit: int
     name: str
@@ -49,6 +50,7 @@ class Settings:
     hosting_share: float
     patience_s: float
     temporary: bool = False
+    beacon_s: float = 60.0  # 40 bytes a minute cost no link of a few units anything
 
 
 class Core:
@@ -74,6 +76,9 @@ class Core:
         self.outbox: deque[tuple[int, m.Message]] = deque(maxlen=MAX_OUTBOX)
         self.told: deque[Told] = deque()
         self.journal = Journal()
+        self.burst_bytes: int | None = None  # on a half-duplex radio: pictures go in bursts of at most so much
+        self.answer_at: float | None = None  # when the sender of the message at hand expects an answer; None: any time
+        self.asked_for_bytes: dict[tuple[int, int], int] = {}  # unit, handle -> what may follow our report at once
         self._query = rng.randrange(2**16)
         self.relieving = False
         self.unlinking = 0  # files whose rows are gone and that are being removed
@@ -113,8 +118,9 @@ class Core:
             self.told.append(Told(ticket, Failed(error)))
 
     def say(self, unit: int, message: m.Message) -> None:
-        """Put a message into the outbox; it may be lost like everything on the air."""
-        self.outbox.append((unit, message))
+        """Put a message into the outbox, once while it waits there; it may be lost like everything on the air."""
+        if (unit, message) not in self.outbox:
+            self.outbox.append((unit, message))
 
     def hears(self, unit: int) -> bool:
         """Whether this unit may be asked for something now."""

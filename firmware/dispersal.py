@@ -83,13 +83,12 @@ class Dispersals:
     def __iter__(self) -> Iterator[Dispersal]:
         return iter(self._all)
 
-    def outgoing(self) -> Iterator[Outgoing]:
+    def outgoing(self) -> list[Outgoing]:
         """What is being sent, priority pictures first."""
         sending = [d for d in self._all if d.outgoing is not None and d.state is State.SEND]
-        sending.sort(key=lambda d: not (d.picture is not None and d.picture.priority))
-        for d in sending:
-            assert d.outgoing is not None
-            yield d.outgoing
+        if len(sending) > 1:
+            sending.sort(key=lambda d: not (d.picture is not None and d.picture.priority))
+        return [d.outgoing for d in sending if d.outgoing is not None]
 
     def busy_with(self, picture: PictureId) -> bool:
         """Whether a copy of this picture is being made."""

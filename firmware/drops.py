@@ -75,14 +75,15 @@ class Drops:
         """Look for cache to drop when room is short and something has changed since the last look."""
         room = self.core.room
         self._hostings.forget_wanted()
-        soon_bytes = max(self._needed_bytes, PROOFS_AHEAD * room.recent_bytes)
-        if self._free_bytes >= soon_bytes or not room.own_bytes:
+        needed_bytes, free_bytes = self._needed_bytes, self._free_bytes
+        soon_bytes = max(needed_bytes, PROOFS_AHEAD * room.recent_bytes)
+        if free_bytes >= soon_bytes or not room.own_bytes:
             self._from_the_oldest()
             self._again_at = None
             return
         if self._looking or self.core.now < self._rests_until:
             return
-        seen = (self._free_bytes, room.cache_bytes, self._needed_bytes)
+        seen = (free_bytes, room.cache_bytes, needed_bytes)
         due = self._again_at is not None and self.core.now >= self._again_at
         if seen == self._seen and not due:
             return

@@ -27,7 +27,7 @@ class Evictions:
     @property
     def size_bytes(self) -> int:
         """What will be free once those under way have ended."""
-        return sum(size_bytes for size_bytes, _ in self._under_way.values())
+        return sum(size_bytes for size_bytes, _ in self._under_way.values()) if self._under_way else 0
 
     def proved(self, entry: Entry) -> frozenset[int]:
         """Units whose proof may be used now."""

@@ -9,6 +9,8 @@ from hal.errors import CardFull, DandelionError
 
 LOOK_EVERY_S = 60.0
 """Others write to the card too, the catalogue among them; one statvfs costs nothing."""
+LOOK_SELDOM_S = 600.0
+"""The same while there is room for all that card.capacity promises and a tenth more; guess."""
 LOOK_AGAIN_S = 3.0
 """While something waits for room that the file system did not have; guess."""
 
@@ -61,7 +63,8 @@ class FileSystem:
         self.core.changed = self.core.changed or room.limit_bytes > before_bytes
         if room.ceiling_bytes is None or free_bytes > room.recent_bytes:
             self.trouble = None
-        self._look_at = self.core.now + (LOOK_EVERY_S if self.trouble is None else LOOK_AGAIN_S)
+        ample = self.trouble is None and ceiling_bytes >= 1.1 * room.capacity_bytes
+        self._look_at = self.core.now + (LOOK_SELDOM_S if ample else LOOK_EVERY_S if not self.trouble else LOOK_AGAIN_S)
 
     def _failed(self, error: DandelionError) -> None:
         self._looking = False

@@ -27,10 +27,11 @@ from firmware.handles import Handles
 from firmware.held import HeldCopies
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.ranges import RangeSet
+from firmware.reporting import say_report
 from firmware.spacing import EXPIRED_EVERY_S, AtMostEvery
 from firmware.states import State
 from firmware.steps import Step
-from firmware.transfer import Receiver, report_of
+from firmware.transfer import Receiver
 from hal.errors import CardError, CardFull, DandelionError
 
 RESERVATIONS = 4
@@ -209,6 +210,8 @@ class Hostings:
 
     def forget_wanted(self) -> None:
         """The room is there, or whoever asked for it has not asked again."""
+        if not self.wanted_bytes:
+            return
         if self.core.room.free_bytes >= self.wanted_bytes or self.core.now >= self._wanted_until:
             self.wanted_bytes = 0
 
@@ -265,7 +268,7 @@ class Hostings:
         if hosting.waiting_bytes + len(part.data) > WRITES_WAITING_BYTES:
             return
         now = self.core.now
-        for offset, data in receiver.on_part(part.offset, part.data, now):
+        for offset, data in receiver.on_part(part.offset, part.data, now, self.core.answer_at):
             hosting.waiting_bytes += len(data)
             hosting.writing += 1
             self.core.run(self._write(hosting, offset, data), on_error=lambda e: self._failed(hosting, e))
@@ -298,8 +301,12 @@ class Hostings:
             if not self.core.steps.busy(pid):
                 self.core.run(self._prove_again(hosting), pid)
         elif hosting.state is State.ACCEPT:
-            if hosting.receiver is not None and not hosting.receiver.complete:
-                hosting.receiver.want_report(self.core.now)
+            receiver = hosting.receiver
+            if receiver is not None and not receiver.complete:
+                receiver.want_report(self.core.now)
+            elif receiver is not None and self.core.answer_at is not None:  # at once; STORED takes time
+                receiver.want_report(self.core.now)
+                say_report(self.core, hosting.owner, hosting.handle, receiver, receiver.size_bytes)
             self._go_on(hosting)
 
     def _go_on(self, hosting: Hosting) -> None:
@@ -310,7 +317,7 @@ class Hostings:
             step = self._store(hosting) if receiver is not None else self._prove_known(hosting)
             self.core.run(step, hosting.picture.id, lambda error: self._failed(hosting, error))
         elif receiver is not None and receiver.report_due(self.core.now):
-            self.core.say(hosting.owner, report_of(hosting.handle, receiver, self.core.now))
+            say_report(self.core, hosting.owner, hosting.handle, receiver, receiver.size_bytes)
 
     def _store(self, hosting: Hosting) -> Step:
         """H4, H5, H6."""

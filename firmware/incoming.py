@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from firmware.messages import Part
 from firmware.pictures import Picture
 from firmware.ranges import RangeSet
 from firmware.sinks import Sink
@@ -39,9 +40,9 @@ class Incoming:
         """Once complete: whether the digest is right; None where not all bytes came by here."""
         return self._sha256.digest() == self.picture.sha256 if self._checkable else None
 
-    def on_part(self, unit: int, offset: int, data: bytes, sink: Sink, now: float) -> bool:
+    def on_part(self, unit: int, part: Part, sink: Sink, now: float, answer_at: float | None) -> bool:
         """Whether anything of it is new; what is in order goes to the sink. Raises DamagedPacket."""
-        new = self.receiver.on_part(offset, data, now)
+        new = self.receiver.on_part(part.offset, part.data, now, answer_at)
         if new:
             self.units.add(unit)
         self._ahead.update(new)

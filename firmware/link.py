@@ -101,6 +101,11 @@ def _read_header(packet: bytes) -> _Header:
     return _Header(at, kind, source, destination, airtime_ms, count, index, number)
 
 
+def _wire_bytes(packet_bytes: int) -> int:
+    coded_bytes = packet_bytes + _CRC_BYTES
+    return coded_bytes + -(-coded_bytes // _COBS_RUN_BYTES) + _DELIMITER_BYTES
+
+
 class Link:
     """Makes packets of messages and messages of packets, for one unit on one radio."""
 
@@ -122,10 +127,13 @@ class Link:
 
     @property
     def part_overhead_bytes(self) -> int:
-        """Bytes that the line carries, at most, besides the data of the longest Part."""
+        """Bytes that the line carries besides the data of the longest Part, without airtime."""
         packet_bytes = _HEADER.size + self.seal.overhead_bytes + Part.FIXED_BYTES + self.part_room_bytes
-        coded_bytes = packet_bytes + _CRC_BYTES
-        return coded_bytes + -(-coded_bytes // _COBS_RUN_BYTES) + _DELIMITER_BYTES - self.part_room_bytes
+        return _wire_bytes(packet_bytes) - self.part_room_bytes
+
+    def wire_bytes(self, packet: bytes) -> int:
+        """What a packet takes on a serial line."""
+        return _wire_bytes(len(packet))
 
     @property
     def message_room_bytes(self) -> int:
@@ -143,7 +151,7 @@ class Link:
         return inventory_rows_that_fit(self.message_room_bytes)
 
     def encode(self, destination: int, message: Message, *, airtime_ms: int | None = None) -> list[bytes]:
-        """The packets of a message, in order: one, or up to MAX_PIECES. airtime_ms is told in the first, rounded up.
+        """The packets of a message, in order: one, or up to MAX_PIECES. airtime_ms is told in the last, rounded up.
 
         LookupError: seal.knows(destination) is False. ValueError: a value does not fit its field, the message does
         not fit (see part_room_bytes, most_ranges, most_inventory_rows), or may not be said to everyone.
@@ -164,7 +172,7 @@ class Link:
                 destination,
                 message.KIND,
                 body[index * room_bytes : (index + 1) * room_bytes],
-                airtime_ms if index == 0 else None,
+                airtime_ms if index == count - 1 else None,
                 number,
                 (count - 1) << 2 | index,
             )

@@ -41,7 +41,8 @@ class Onward:
 
     def begin(self, found: Found) -> None:
         """So much will come."""
-        self.sender = Sender(found.size_bytes, RangeSet(), self._estimate, self._core.now)
+        core = self._core
+        self.sender = Sender(found.size_bytes, RangeSet(), self._estimate, core.now, burst_bytes=core.burst_bytes)
 
     def write(self, offset: int, data: bytes) -> None:
         """The next bytes: to be sent."""
@@ -75,20 +76,39 @@ class Onward:
             return float("inf")
         return max(self.sender.progress_at, self._waiting_since)
 
-    def next_message(self, longest_part: int, overhead: int) -> m.Part | m.End | None:
-        """What to put on the line now."""
-        now = self._core.now
+    def next_message(self, longest_part: int, overhead: int, *, question: bool = False) -> m.Part | m.End | None:
+        """What to put on the line now. question: a burst must begin with a short part (half duplex)."""
         assert self.sender is not None
-        cut = self.sender.next_part(now, longest_part, overhead)
+        cut = self.sender.next_part(self._core.now, longest_part, overhead)
+        if cut is not None and question:
+            cut = self.sender.next_question() or cut
         if cut is not None:
-            return self._part(*cut, overhead)
-        if self.whole and self.sender.all_sent and (self._end_at is None or now >= self._end_at):
-            self._end_at = now + self._estimate.timeout_s(self._end_tries)
-            self._end_tries += 1
-            return m.End(self.handle, self._nonce)
-        return None
+            return self._part(*cut, overhead, question=question)
+        if not self._end_is_due():
+            return None
+        self._end_at = self._core.now + self._estimate.timeout_s(self._end_tries)
+        self._end_tries += 1
+        return m.End(self.handle, self._nonce)
 
-    def _part(self, start: int, stop: int, overhead: int) -> m.Part:
+    def is_ready(self, longest_part: int, overhead: int) -> bool:
+        """Whether next_message() has something now."""
+        assert self.sender is not None
+        return self.sender.next_part(self._core.now, longest_part, overhead) is not None or self._end_is_due()
+
+    def rest_of_burst_bytes(self, longest_part: int, overhead: int) -> int:
+        """What the line takes of the burst under way behind the last message (half duplex), as far as can be told."""
+        assert self.sender is not None
+        rest_bytes = self.sender.rest_of_burst_bytes(longest_part, overhead)
+        parts = -(-rest_bytes // self._estimate.part_bytes(longest_part, overhead))
+        return rest_bytes + parts * overhead
+
+    def _end_is_due(self) -> bool:
+        sender = self.sender
+        assert sender is not None
+        done = sender.all_acknowledged or (sender.all_sent and self._core.burst_bytes is None)
+        return self.whole and done and (self._end_at is None or self._core.now >= self._end_at)
+
+    def _part(self, start: int, stop: int, overhead: int, *, question: bool) -> m.Part:
         """As much of it as lies together; what of its beginning was confirmed may be here no more."""
         assert self.sender is not None
         data = bytearray()
@@ -99,7 +119,8 @@ class Onward:
                 first = start + len(data) - offset
                 data += piece[first : first + stop - start - len(data)]
         assert data, (start, stop)
-        self.sender.sent(start, start + len(data), len(data) + overhead, self._core.now)
+        stop = start + len(data)
+        self.sender.sent(start, stop, len(data) + overhead, self._core.now, question=question)
         self._end_at = None
         return m.Part(self.handle, start, bytes(data))
 
@@ -136,8 +157,11 @@ class Onward:
 
     def deadline(self) -> float | None:
         """When next_message may have something that it had not."""
-        times = [None if self.sender is None else self.sender.deadline(), self._end_at]
-        return min((at for at in times if at is not None), default=None)
+        if self.sender is None:
+            return None
+        end_at = None if self._end_at is None or self._end_is_due() else self._end_at
+        times = [at for at in (self.sender.deadline(), end_at) if at is not None]
+        return min(times, default=None)
 
     def tick(self) -> None:
         """Time has passed."""

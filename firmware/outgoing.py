@@ -44,7 +44,7 @@ class Outgoing:
         self._core = core
         self._read = read
         self._estimate = core.neighbours.heard_before(unit).estimate
-        self.sender = Sender(size_bytes, missing, self._estimate, core.now)
+        self.sender = Sender(size_bytes, missing, self._estimate, core.now, burst_bytes=core.burst_bytes)
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._reading: set[int] = set()
         self._end_tries = 0
@@ -61,17 +61,32 @@ class Outgoing:
         """When the other unit last confirmed something new."""
         return self.sender.progress_at
 
-    def next_message(self, longest_part: int, overhead: int) -> m.Part | m.End | None:
-        """What to put on the line now; None while there is nothing to say or the card is being read."""
-        now = self._core.now
+    def next_message(self, longest_part: int, overhead: int, *, question: bool = False) -> m.Part | m.End | None:
+        """What to put on the line now; None while there is nothing to say or the card is being read.
+
+        question: a burst must begin with a short part.
+        """
         if self._closed or self.failed is not None:
             return None
-        cut = self.sender.next_part(now, longest_part, overhead)
+        cut = self.sender.next_part(self._core.now, longest_part, overhead)
+        if cut is not None and question:
+            cut = self.sender.next_question() or cut
         if cut is not None:
-            return self._part(*cut, overhead)
-        if self.sender.all_sent and (self._end_at is None or now >= self._end_at):
-            return self._end()
-        return None
+            return self._part(*cut, overhead, question=question)
+        return self._end() if self._end_is_due() else None
+
+    def is_ready(self, longest_part: int, overhead: int) -> bool:
+        """Whether next_message() has something now; if not for the card, a block is being read from now on."""
+        if self._closed or self.failed is not None:
+            return False
+        cut = self.sender.next_part(self._core.now, longest_part, overhead)
+        return self._end_is_due() if cut is None else self._block_of(cut[0]) is not None
+
+    def rest_of_burst_bytes(self, longest_part: int, overhead: int) -> int:
+        """What the line takes of the burst under way behind the last message (half duplex), as far as can be told."""
+        rest_bytes = self.sender.rest_of_burst_bytes(longest_part, overhead)
+        parts = -(-rest_bytes // self._estimate.part_bytes(longest_part, overhead))
+        return rest_bytes + parts * overhead
 
     def on_report(self, report: m.Report) -> None:
         """The other unit says what it has."""
@@ -87,7 +102,8 @@ class Outgoing:
         """When next_message may have something that it had not."""
         if self._closed or self.failed is not None:
             return None
-        times = [t for t in (self.sender.deadline(), self._end_at) if t is not None]
+        end_at = None if self._end_at is None or self._end_is_due() else self._end_at
+        times = [t for t in (self.sender.deadline(), end_at) if t is not None]
         return min(times, default=None)
 
     def tick(self) -> None:
@@ -99,10 +115,9 @@ class Outgoing:
         self._closed = True
         self._blocks.clear()
 
-    def _part(self, start: int, stop: int, overhead: int) -> m.Part | None:
+    def _part(self, start: int, stop: int, overhead: int, *, question: bool) -> m.Part | None:
         block = start // BLOCK_BYTES
-        self._want(block)
-        data = self._blocks.get(block)
+        data = self._block_of(start)
         if data is None:
             return None
         self._blocks.move_to_end(block)
@@ -110,10 +125,20 @@ class Outgoing:
             self._want(block + 1)
         stop = min(stop, (block + 1) * BLOCK_BYTES)
         first = start - block * BLOCK_BYTES
-        self.sender.sent(start, stop, stop - start + overhead, self._core.now)
+        self.sender.sent(start, stop, stop - start + overhead, self._core.now, question=question)
         self.air_bytes += stop - start + overhead
         self._end_at = None
         return m.Part(self.handle, start, data[first : first + stop - start])
+
+    def _block_of(self, start: int) -> bytes | None:
+        """The block with this byte; None: it is being read from now on."""
+        self._want(start // BLOCK_BYTES)
+        return self._blocks.get(start // BLOCK_BYTES)
+
+    def _end_is_due(self) -> bool:
+        sender = self.sender
+        done = sender.all_acknowledged or (sender.all_sent and self._core.burst_bytes is None)
+        return done and (self._end_at is None or self._core.now >= self._end_at)
 
     def _end(self) -> m.End:
         self._end_at = self._core.now + self._estimate.timeout_s(self._end_tries)

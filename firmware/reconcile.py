@@ -190,7 +190,7 @@ class Reconciliation:
         if not directory.own and self._complete:
             return self._hands.unlink(path)  # STORED is only said after the row
         try:
-            found = measured(self._store, path, digits)
+            found = self._measured_twice(path, digits)
         except CardError as error:
             self._hands.put_aside(path, f"cannot be read ({error.what})")
             return False
@@ -201,6 +201,13 @@ class Reconciliation:
         attempt = None if directory.own else UNKNOWN_ATTEMPT
         self._changed[picture] = Entry(Picture(picture, *found), File.WHOLE, attempt=attempt)
         return False
+
+    def _measured_twice(self, path: str, digits: str) -> tuple[int, bytes] | None:
+        """One read error is no reason to take a picture out of sight."""
+        try:
+            return measured(self._store, path, digits)
+        except CardError:
+            return measured(self._store, path, digits)
 
     # ------------------------------------------------------------ rows without files
 

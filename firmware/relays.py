@@ -62,9 +62,9 @@ class Relays:
     def __iter__(self) -> Iterator[Relay]:
         return iter(self._all)
 
-    def outgoing(self) -> Iterator[Onward]:
+    def outgoing(self) -> list[Onward]:
         """What has parts to say."""
-        return (relay.onward for relay in self._all if relay.onward.sender is not None)
+        return [relay.onward for relay in self._all if relay.onward.sender is not None]
 
     # ------------------------------------------------------------ GET
 

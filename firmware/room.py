@@ -36,7 +36,8 @@ class Room:
     @property
     def reserved_bytes(self) -> int:
         """Everything promised."""
-        return sum(self.reserved_own.values()) + sum(self.reserved_held.values()) + sum(self.stranded.values())
+        kinds = (self.reserved_own, self.reserved_held, self.stranded)
+        return sum(sum(kind.values()) for kind in kinds if kind)
 
     @property
     def used_bytes(self) -> int:

@@ -27,7 +27,7 @@ from hal.board import make_camera, make_radio
 from hal.clock import SystemClock
 from hal.directory_card import DirectoryCard
 from hal.errors import CameraError
-from hal.interfaces import Card, Protection, TimeQuality
+from hal.interfaces import Card, Duplex, Protection, TimeQuality
 
 CAPTURE_TIMEOUT_S = 20.0
 """A camera that has not answered by then is killed (TRAPS: the next attempt within 20 s)."""
@@ -132,6 +132,7 @@ class Service:
             link,
             random.Random(random.SystemRandom().random()),
             self.radio.line_bytes_per_s,
+            self.radio.duplex,
             now,
         )
         for notice in notices:
@@ -223,7 +224,9 @@ class Service:
             if tell is not None:
                 tell(told)
         while self.radio.room > 0:
-            packet = self.unit.next_packet(self.clock.monotonic())
+            if self.radio.duplex is Duplex.HALF:
+                self._listen()
+            packet = self.unit.next_packet(self.clock.monotonic(), self.radio.heard_at)
             if packet is None:
                 break
             self.radio.send(packet, Protection.NONE)
@@ -253,13 +256,18 @@ class Service:
             self.unit.handle(answer, self.clock.monotonic())
             self.turn()
 
-    def _readable(self) -> None:
-        radio, now = self.radio, self.clock.monotonic()
-        self._pause = None
-        before_bytes = radio.counts.bytes_in
-        packets = radio.receive()
+    def _listen(self) -> bool:
+        """Take what has come; True if there were whole packets."""
+        packets, now = self.radio.receive(), self.clock.monotonic()
         for packet in packets:
             self.unit.packet(packet, now)
+        return bool(packets)
+
+    def _readable(self) -> None:
+        radio = self.radio
+        self._pause = None
+        before_bytes = radio.counts.bytes_in
+        packets = self._listen()
         if packets or radio.counts.bytes_in == before_bytes or radio.fileno() is None:
             self._reads = 0
             self.turn()

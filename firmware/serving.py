@@ -55,9 +55,9 @@ class Serving:
     def __iter__(self) -> Iterator[Served]:
         return iter(self._all)
 
-    def outgoing(self) -> Iterator[Outgoing]:
+    def outgoing(self) -> list[Outgoing]:
         """What has parts to say."""
-        return (serving.outgoing for serving in self._all if serving.outgoing is not None)
+        return [serving.outgoing for serving in self._all if serving.outgoing is not None]
 
     def busy_with(self, picture: PictureId) -> bool:
         """Whether an asker is being given this picture's file."""

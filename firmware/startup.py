@@ -6,6 +6,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -174,7 +175,8 @@ def _read_identity(store: Store, notices: Notices) -> Identity | None:
     except CardError:
         found = None  # a directory, a link, or beyond reading
     if found is None:
-        notices.add(f"the card's identity file is damaged; it was moved to {store.put_aside(IDENTITY)}")
+        with suppress(FileNotFoundError):  # there is none, and the card could not say so at once
+            notices.add(f"the card's identity file is damaged; it was moved to {store.put_aside(IDENTITY)}")
         return None
     return Identity(int(found[1], 16), int(found[2]))
 
@@ -195,7 +197,8 @@ def _write_identity(store: Store, identity: Identity) -> None:
     except FileNotFoundError:
         pass
     except CardError:
-        store.put_aside(_IDENTITY_PART)  # a directory
+        with suppress(FileNotFoundError):  # as above
+            store.put_aside(_IDENTITY_PART)  # a directory
     file = card.create(_IDENTITY_PART, len(text))
     try:
         file.write(0, text)

@@ -13,6 +13,9 @@ question is repeated with back-off and without end: whoever owns the sender look
 
 So no timer of seconds stands behind one lost acknowledgement, a flipped bit costs one part, and a cut link costs what
 was in flight. Reports go by the bytes received, few enough to leave the way back to whoever sends there.
+
+On a half-duplex link the same parts go in bursts (`burst_bytes`): nothing comes back before the end of one, the report
+that follows is about all of it, so what it does not name is lost, and the next burst begins with that.
 """
 
 from __future__ import annotations
@@ -67,10 +70,15 @@ class Sender:
     deadline(), on_report() for each report, END when `all_sent`, giving up when `progress_at` is too long ago.
     """
 
-    def __init__(self, size_bytes: int, missing: RangeSet, estimate: LinkEstimate, now: float) -> None:
+    def __init__(
+        self, size_bytes: int, missing: RangeSet, estimate: LinkEstimate, now: float, *, burst_bytes: int | None = None
+    ) -> None:
+        """burst_bytes: in bursts of at most so many, each reported on as a whole (half duplex); None: streaming."""
         assert size_bytes > 0
         self.size_bytes = size_bytes
         self.estimate = estimate
+        self._burst_bytes = burst_bytes
+        self._burst_ended = False  # and the report on it is waited for
         self.bytes_sent = 0  # of the picture, repeated ones included
         self.bytes_resent = 0  # of these, sent before
         self.parts_sent = 0
@@ -95,6 +103,7 @@ class Sender:
         self._in_flight_bytes = 0
         self._newest_acked = self._order  # order of the newest part reported
         self._question = False  # a part is wanted as a question
+        self._burst_ended = False
         self._tries = 0  # questions since the last report
         self._asked_at = self._heard_at = self._sent_at = self._rate_from = now
         self.progress_at = now
@@ -133,14 +142,28 @@ class Sender:
         length = self.estimate.part_bytes(longest_bytes, overhead_bytes)
         if self._question:
             return self._questioning(length)
-        if not self._todo or self._in_flight_bytes + length > self._most_in_flight(length):
+        if not self._todo or self._burst_ended or self._in_flight_bytes + length > self._most_in_flight(length):
             return None
         start, stop = next(iter(self._todo))
         parts = math.ceil((stop - start) / length)
         return start, start + math.ceil((stop - start) / parts)  # equal ones, not a last one of three bytes
 
-    def sent(self, start: int, stop: int, wire_bytes: int, now: float) -> None:
-        """The part was handed to the radio, where it takes wire_bytes of the line."""
+    def next_question(self) -> tuple[int, int] | None:
+        """Start and stop of a short part that is still to be sent: it finds out whether a burst would be heard."""
+        return self._questioning(SHORTEST_PART_BYTES) if self._todo else None
+
+    def rest_of_burst_bytes(self, longest_bytes: int, overhead_bytes: int) -> int:
+        """What of the burst under way is still to be sent, without overhead; 0 where the report is due now."""
+        if self._burst_ended:
+            return 0
+        length = self.estimate.part_bytes(longest_bytes, overhead_bytes)
+        room_bytes = int(self._most_in_flight(length)) - self._in_flight_bytes
+        if self._todo.size_bytes <= room_bytes:
+            return self._todo.size_bytes
+        return room_bytes // length * length
+
+    def sent(self, start: int, stop: int, wire_bytes: int, now: float, *, question: bool = False) -> None:
+        """The part was handed to the radio, where it takes wire_bytes of the line. question: of next_question()."""
         assert 0 <= start < stop <= self.size_bytes, (start, stop)
         clear = self._todo.covers(start, stop)
         if not clear:
@@ -155,6 +178,9 @@ class Sender:
         self.bytes_sent += stop - start
         self.bytes_resent += max(0, min(stop, self._farthest) - start)
         self._farthest = max(self._farthest, stop)
+        length = stop - start
+        full = not self._todo or self._in_flight_bytes + length > self._most_in_flight(length)
+        self._burst_ended = self._burst_bytes is not None and (self._question or question or full)
         self._question = False
         self._sent_at = now
 
@@ -176,14 +202,15 @@ class Sender:
             self.estimate.carried(part.wire_bytes)
         if said_below is None:
             said_below = self.size_bytes if len(have) < REPORT_RANGES else have.stop
-        self._find_lost(said_below, now)
+        self._find_lost(said_below, now, cut=not arrived and self._burst_bytes is not None)
         self._heard_at = now
         self._tries = 0
         self._question = False
+        self._burst_ended = False
 
     def deadline(self) -> float | None:
         """When tick() is wanted; None while nothing is in flight (then next_part() has something, or all is done)."""
-        if not self._flying:
+        if not self._flying or self._question or (self._burst_bytes is not None and not self._burst_ended):
             return None
         waited_from = max(self._sent_at, self._asked_at, self._heard_at)
         return waited_from + self.estimate.timeout_s(self._tries, self._newest().wire_bytes)
@@ -202,12 +229,15 @@ class Sender:
             start, stop = next(iter(self._todo))
             return start, min(stop, start + SHORTEST_PART_BYTES)
         newest = self._newest()
-        return newest.start, min(newest.stop, newest.start + (length if self._tries == 1 else SHORTEST_PART_BYTES))
+        whole = self._tries == 1 and self._burst_bytes is None
+        return newest.start, min(newest.stop, newest.start + (length if whole else SHORTEST_PART_BYTES))
 
     def _newest(self) -> _Flying:
         return next(reversed(self._flying.values()))
 
     def _most_in_flight(self, length: int) -> float:
+        if self._burst_bytes is not None:
+            return max(length, min(self._burst_bytes, MAX_IN_FLIGHT_BYTES))
         line = self.estimate.line_bytes_per_s
         wanted = (self.estimate.expected_rtt_s + BETWEEN_REPORTS_S) * line + length
         return min(wanted, max(MAX_IN_FLIGHT_BYTES, MAX_IN_FLIGHT_SHARE * self.size_bytes))
@@ -217,31 +247,34 @@ class Sender:
         newest = arrived[-1]
         if newest.order > self._newest_acked:
             self._newest_acked = newest.order
-            if newest.clear and newest.sent_at >= self._asked_at:
+            tells = self._burst_bytes is None or newest.order == self._order  # a report on a burst is sent at its end
+            if tells and newest.clear and newest.sent_at >= self._asked_at:
                 self.estimate.took(now - newest.sent_at)
         self.estimate.delivered(sum(part.stop - part.start for part in arrived), now - self._rate_from)
         self._rate_from = now
 
-    def _find_lost(self, said_below: int, now: float) -> None:
-        """Parts that the report covers, does not name, and would name: a later one arrived, or it is long ago."""
+    def _find_lost(self, said_below: int, now: float, *, cut: bool) -> None:
+        """Parts that the report covers, does not name, and would name: a later one arrived, or it is long ago.
+
+        cut: nothing of a burst has arrived.
+        """
         later = LATER if self._todo else LATER_AT_THE_END
         for part in list(self._flying.values()):
-            overtaken = part.order <= self._newest_acked - later
+            overtaken = self._burst_bytes is not None or part.order <= self._newest_acked - later
             long_ago = self._tries > 0 and now - part.sent_at >= self.estimate.timeout_s(0, part.wire_bytes)
             if part.stop <= said_below and (overtaken or long_ago):
                 self._land(part)
                 self.parts_lost += 1
-                self._count_error(part)
+                self._count_error(part, cut=cut or self._tries >= CUT_TRIES)
                 for start, stop in self._acked.gaps(part.start, part.stop):
                     self._todo.add(start, stop)
 
-    def _count_error(self, part: _Flying) -> None:
-        """Tell the estimate, but of a burst, or of all that was lost in a silence, only once."""
+    def _count_error(self, part: _Flying, *, cut: bool) -> None:
+        """Tell the estimate, but of a burst of errors, or of all that was lost in a silence, only once."""
         in_a_row = part.order == self._lost_order + 1
         self._lost_order = part.order
         self._lost_in_a_row = self._lost_in_a_row + part.wire_bytes if in_a_row else 0
-        of_a_cut = self._tries >= CUT_TRIES
-        if not in_a_row or (self._lost_in_a_row >= BURST_BYTES and not of_a_cut):
+        if not in_a_row or (self._lost_in_a_row >= BURST_BYTES and not cut):
             self._lost_in_a_row = 0
             self.estimate.lost(part.wire_bytes)
 
@@ -275,33 +308,53 @@ class Receiver:
         self._unreported_bytes = 0
         self._reported_at = float("-inf")
         self._due_at: float | None = None
+        self._asked = self._ended = False  # what came last was a question, was END
 
     @property
     def complete(self) -> bool:
         """Every byte was there."""
         return self.have.size_bytes == self.size_bytes
 
-    def on_part(self, offset: int, data: bytes, now: float) -> list[tuple[int, bytes]]:
-        """What of a part is new, as (offset, bytes) to be written. DamagedPacket if empty or beyond the picture."""
+    @property
+    def asks_for_bytes(self) -> int | None:
+        """After a question (half duplex): how much may follow the report at once; 0: END. None: no more than that."""
+        if self.complete:
+            return None if self._ended else 0
+        return self.size_bytes - self.have.size_bytes if self._asked else None
+
+    def on_part(self, offset: int, data: bytes, now: float, answer_at: float | None = None) -> list[tuple[int, bytes]]:
+        """What of a part is new, as (offset, bytes) to be written. DamagedPacket if empty or beyond the picture.
+
+        answer_at: when the sender's burst is over and a report is wanted (half duplex); None: it streams.
+        """
         stop = offset + len(data)
         if not 0 <= offset < stop <= self.size_bytes:
             raise DamagedPacket(f"a part {offset}..{stop} of a picture of {self.size_bytes} bytes")
         opens_gap = offset > self.have.stop
         new = [(start, data[start - offset : end - offset]) for start, end in self.have.gaps(offset, stop)]
         if new and not _add_within_limit(self.have, offset, stop):
-            return []
-        self._unreported_bytes += len(data)
+            new = []
+        elif answer_at is None:
+            self._stream_report(len(data), now, opens_gap=opens_gap, is_new=bool(new))
+        if answer_at is not None:
+            self._asked, self._ended = len(data) <= SHORTEST_PART_BYTES, False
+            self._due_at = answer_at
+        return new
+
+    def _stream_report(self, size_bytes: int, now: float, *, opens_gap: bool, is_new: bool) -> None:
+        """When what has come is to be reported, while more comes."""
+        self._unreported_bytes += size_bytes
         self._report_after(REPORT_AFTER_S, REPORT_SPACING_S, now)
-        if new and self.complete:
-            self.want_report(now)
-        elif opens_gap or not new:
+        if is_new and self.complete:
+            self._due_at = now
+        elif opens_gap or not is_new:
             self._report_after(0.0, GAP_SPACING_S, now)
         elif self._unreported_bytes >= REPORT_BYTES:
             self._report_after(0.0, REPORT_SPACING_S, now)
-        return new
 
     def want_report(self, now: float) -> None:
         """A report at once: END came, and the sender waits."""
+        self._asked, self._ended = False, True
         self._due_at = now
 
     def deadline(self) -> float | None:

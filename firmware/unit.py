@@ -7,7 +7,7 @@ Owns no file, port, thread or clock. The shell calls `handle`, `packet`, `comman
 from __future__ import annotations
 
 import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +15,7 @@ from firmware import commands as c
 from firmware import messages as m
 from firmware.adoption import Adoptions
 from firmware.beacons import Beacons
+from firmware.channel import Channel
 from firmware.copying import Copies
 from firmware.core import Core, Settings
 from firmware.deletion import Deletions
@@ -31,8 +32,6 @@ from firmware.held import HeldCopies
 from firmware.holding import Holding
 from firmware.hosting import Hostings
 from firmware.link import Link, Received
-from firmware.onward import Onward
-from firmware.outgoing import Outgoing
 from firmware.pictures import EVERYONE, PictureId
 from firmware.planner import Planner
 from firmware.previews import Previews
@@ -42,8 +41,10 @@ from firmware.readout import ReadOuts
 from firmware.relays import Relays
 from firmware.serving import Serving
 from firmware.shutter import Shutter
+from firmware.speaking import FullDuplex, HalfDuplex, OnItsWay, Speaker
 from firmware.states import State
 from firmware.verifying import Verifying
+from hal.interfaces import Duplex
 
 CLONE_S = 600.0
 """So long after it was heard last a clone is a problem in `status`; beacons come each minute."""
@@ -61,9 +62,11 @@ class Unit:
         link: Link,
         rng: random.Random,
         line_bytes_per_s: float,
+        duplex: Duplex,
         now: float,
     ) -> None:
         self.core = core = Core(settings, memory, rng, line_bytes_per_s, now)
+        self._speaker = self._make_speaker(duplex, link)
         self.link = link
         self.dispersals = Dispersals(core)
         self.held = HeldCopies(core)
@@ -92,8 +95,6 @@ class Unit:
         self.beacons = Beacons(core, self.hostings)
         self.peer_errors: Counter[str] = Counter()
         self._peer_error_logged: dict[str, float] = {}
-        self._packets: deque[bytes] = deque()
-        self._turn = 0
         self._parts = (
             self.file_system,
             self.shutter,
@@ -131,6 +132,18 @@ class Unit:
         if memory.new_catalogue:
             core.log("card", "the catalogue is new: every unit that is heard is asked what it holds for this one")
 
+    def _make_speaker(self, duplex: Duplex, link: Link) -> Speaker:
+        core = self.core
+        if duplex is Duplex.FULL:
+            return FullDuplex(core, link, self._outgoing, self._ask_for_beacons)
+        channel = Channel(core.rng, core.line_bytes_per_s)
+        core.burst_bytes = channel.burst_bytes
+        return HalfDuplex(core, link, channel, self._outgoing, self._ask_for_beacons)
+
+    def _ask_for_beacons(self) -> None:
+        """A peer's session is not known yet."""
+        self.beacons.ask()
+
     def _in_use(self, picture: PictureId) -> bool:
         return any(part.busy_with(picture) for part in (self.dispersals, self.serving, self.read_outs))
 
@@ -150,15 +163,20 @@ class Unit:
                 self.core.wall_offset_s = unix_s - now
                 self.core.wall_quality = quality
 
-    def packet(self, packet: bytes, now: float) -> None:
-        """A whole packet from the radio."""
+    def packet(self, packet: bytes, now: float) -> bool:
+        """A whole packet from the radio. False: it brought nothing for this unit, so that no tick is wanted."""
         self.core.now = now
         try:
             received = self.link.decode(packet, now)
-            if isinstance(received, Received):
-                self._received(received)
+            if received is None:
+                return False
+            self.core.answer_at = self._speaker.heard(received, self.link.wire_bytes(packet))
+            if not isinstance(received, Received):
+                return self._speaker.deadline() is not None
+            self._received(received)
         except PeerError as error:
             self._peer_error(error)
+        return True
 
     @property
     def hears_a_clone(self) -> bool:
@@ -273,9 +291,18 @@ class Unit:
 
     def deadline(self) -> float:
         """Monotonic time at which tick is wanted next."""
-        times = [t for t in (part.deadline() for part in self._parts) if t is not None]
-        times += [t for t in (o.deadline() for o in self._outgoing()) if t is not None]
-        return min(times)
+        earliest = self.beacons.deadline()
+        for due in self._deadlines():
+            if due is not None and due < earliest:
+                earliest = due
+        return earliest
+
+    def _deadlines(self) -> Iterator[float | None]:
+        yield self._speaker.deadline()
+        for part in self._parts:
+            yield part.deadline()
+        for outgoing in self._outgoing():
+            yield outgoing.deadline()
 
     # ------------------------------------------------------------ out
 
@@ -289,34 +316,13 @@ class Unit:
         while self.core.told:
             yield self.core.told.popleft()
 
-    def next_packet(self, now: float) -> bytes | None:
-        """What to send now that the radio has room: short messages first, then parts in turn."""
+    def next_packet(self, now: float, heard_at: float) -> bytes | None:
+        """What to send now that the radio has room. heard_at: when its line last carried bytes, as far as it knows."""
         self.core.now = now
-        while not self._packets and self.core.outbox:
-            unit, message = self.core.outbox.popleft()
-            self._encode(unit, message)
-        if self._packets:
-            return self._packets.popleft()
-        sending = list(self._outgoing())
-        for i in range(len(sending)):
-            outgoing = sending[(self._turn + i) % len(sending)]
-            part = outgoing.next_message(self.link.part_room_bytes, self.link.part_overhead_bytes)
-            if part is not None:
-                self._turn = (self._turn + i + 1) % len(sending)
-                self._encode(outgoing.unit, part)
-                return self._packets.popleft() if self._packets else None
-        return None
+        return self._speaker.next_packet(heard_at)
 
-    def _encode(self, unit: int, message: m.Message) -> None:
-        try:
-            self._packets.extend(self.link.encode(unit, message))
-        except LookupError:
-            self.beacons.ask()  # we do not know the other's session yet; what was to be said is said again later
-
-    def _outgoing(self) -> Iterator[Outgoing | Onward]:
-        yield from self.dispersals.outgoing()
-        yield from self.serving.outgoing()
-        yield from self.relays.outgoing()
+    def _outgoing(self) -> list[OnItsWay]:
+        return [*self.dispersals.outgoing(), *self.serving.outgoing(), *self.relays.outgoing()]
 
 
 def _pictures(message: m.Message) -> list[PictureId]:

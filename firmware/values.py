@@ -84,8 +84,8 @@ def choice(known: tuple[str, ...], value: object, *, later: tuple[str, ...] = ()
 
 
 def duplex(value: object) -> Duplex:
-    """full; half comes with the shared channel."""
-    return Duplex(choice((Duplex.FULL.value,), value, later=(Duplex.HALF.value,)))
+    """full or half."""
+    return Duplex(choice((Duplex.FULL.value, Duplex.HALF.value), value))
 
 
 def pixels(lowest: int, highest: int, value: object) -> tuple[int, int]:

@@ -30,6 +30,7 @@ class NoRadio:
     mtu_bytes = 4128
     line_bytes_per_s = 11_520.0
     duplex = Duplex.FULL
+    heard_at = float("-inf")
     room = 0
 
     def __init__(self) -> None:

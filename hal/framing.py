@@ -108,6 +108,11 @@ class FrameReader:
         self._begun = bytearray()  # of a frame whose delimiter has not come; at most _limit_bytes
         self._skipping = False  # the frame is too long, counted already: drop up to the next delimiter
 
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether nothing of a frame is waiting for more."""
+        return not self._begun and not self._skipping
+
     def feed(self, data: bytes) -> list[bytes]:
         """The packets that end within data, in order. How data is cut into calls makes no difference."""
         *ended, rest = data.split(DELIMITER)

@@ -58,6 +58,10 @@ class Radio(Protocol):
     counts: RadioCounts
     problem: str | None
 
+    @property
+    def heard_at(self) -> float:
+        """Monotonic time at which bytes last came in, as far as receive() knows; minus infinity before."""
+
     def fileno(self) -> int | None:
         """The descriptor to watch for reading, or None while there is none; may change after service()."""
 

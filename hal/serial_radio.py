@@ -57,6 +57,7 @@ class SerialRadio:
         self.duplex = duplex
         self.counts = RadioCounts()
         self.problem: str | None = None
+        self.heard_at = float("-inf")
         self._port = port
         self._baud = baud
         self._rtscts = rtscts
@@ -119,6 +120,7 @@ class SerialRadio:
             if not data:
                 self._lose("its other end hung up")
                 break
+            self.heard_at = self._clock.monotonic()
             self.counts.bytes_in += len(data)
             packets += self._reader.feed(data)
         self.counts.frames_in += len(packets)

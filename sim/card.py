@@ -50,14 +50,24 @@ class CardOptions:
 
 
 class _Node:
-    """A file: what a reader sees, and what the medium holds (None: never synced)."""
+    """A file: what a reader sees, and what the medium holds (None: never synced); one object where they are equal."""
 
     __slots__ = ("live", "lost", "medium")
 
     def __init__(self, size_bytes: int) -> None:
-        self.live = bytearray(size_bytes)
+        self.live: bytes | bytearray = bytearray(size_bytes)
         self.medium: bytes | None = None
         self.lost = False  # an fsync failed: the pages are marked clean though the medium never got them
+
+    def to_change(self) -> bytearray:
+        """What a reader sees, to be changed in place."""
+        if not isinstance(self.live, bytearray):
+            self.live = bytearray(self.live)
+        return self.live
+
+    def reach_medium(self) -> None:
+        """All of it."""
+        self.live = self.medium = bytes(self.live)
 
 
 class _Directory:
@@ -92,8 +102,8 @@ class SimFile:
         grown = offset + len(data) - len(node.live)
         if grown > 0:
             self._card.take_room(_blocks(offset + len(data)) - _blocks(len(node.live)), self._path)
-            node.live.extend(bytes(grown))
-        node.live[offset : offset + len(data)] = data
+            node.to_change().extend(bytes(grown))
+        node.to_change()[offset : offset + len(data)] = data
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """These bytes, fewer only at the end of the file."""
@@ -108,20 +118,20 @@ class SimFile:
         """Put the file on the medium; after a failed one the medium keeps the old bytes, whatever is called next."""
         node = self._open()
         assert not self._sync_failed, f"{self._path}: a second fsync after a failed one would lie"
-        kinds = (Fault.IO,) if bytes(node.live) == node.medium else (Fault.IO, Fault.READ_ONLY)
+        kinds = (Fault.IO,) if node.live == node.medium else (Fault.IO, Fault.READ_ONLY)
         try:
             self._card.step(self._path, *kinds)
         except CardError:
             self._sync_failed = node.lost = True
             raise
         if not node.lost:
-            node.medium = bytes(node.live)
+            node.reach_medium()
 
     def forget_cache(self) -> None:
         """Read from the medium from now on: what a failed sync lost shows here."""
         node = self._open()
         if node.lost:
-            node.live = bytearray(node.medium or bytes(len(node.live)))
+            node.live = node.medium or bytes(len(node.live))
 
     def close(self) -> None:
         """Safe to call twice, and after a power cut."""
@@ -234,11 +244,15 @@ class SimCard:
             here = here.medium.get(name) if isinstance(here, _Directory) else None
         return here.medium if isinstance(here, _Node) else None
 
+    def content_bytes(self) -> int:
+        """Of all files, not rounded up to blocks."""
+        return _content(self._top)
+
     def rot(self, path: str, offset: int) -> None:
         """Flip one bit of a file on the medium, behind everybody's back."""
         node = self._file(path)
-        node.live[offset] ^= 0x01
-        node.medium = bytes(node.live)
+        node.to_change()[offset] ^= 0x01
+        node.reach_medium()
 
     def step(self, path: str, *may: Fault) -> Fault | None:
         """Count a call and let happen what the options say, of the faults that may hit this kind of call."""
@@ -301,6 +315,11 @@ def _blocks(size_bytes: int) -> int:
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
 
 
+def _content(directory: _Directory) -> int:
+    below = directory.live.values()
+    return sum(_content(node) if isinstance(node, _Directory) else len(node.live) for node in below)
+
+
 def _used(node: _Node | _Directory | None) -> int:
     if isinstance(node, _Directory):
         return sum(_used(below) for below in node.live.values())
@@ -337,4 +356,4 @@ def _cut_data(node: _Node, chance: random.Random | None) -> None:
         starts = range(0, size_bytes, BLOCK_BYTES)
         mixed = b"".join(chance.choice(sources)[start : start + BLOCK_BYTES] for start in starts)
         kept = mixed[:size_bytes]
-    node.live, node.medium, node.lost = bytearray(kept), kept, False
+    node.live, node.medium, node.lost = kept, kept, False

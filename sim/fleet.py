@@ -176,6 +176,7 @@ def _pictures(directory: Path, ending: Ending) -> Path:
 def _line(options: argparse.Namespace) -> LineProcess:
     arguments = ["--units", options.units, "--baud", options.baud]
     arguments += ["--loss", options.loss, "--bit-errors", options.bit_errors]
+    arguments += ["--half-duplex"] * options.half_duplex
     try:
         return LineProcess([str(argument) for argument in arguments])
     except ValueError as error:

@@ -63,11 +63,15 @@ def config_text(place: Place, options: argparse.Namespace, *, port: str, folder:
         "card": {"path": str(place.card), "capacity": options.capacity},
         "camera": {"driver": "folder", "folder": str(folder)},
         "shutter": {"interval": f"{interval_s:.3f} s"},
-        "radio": {"driver": "serial", "port": port, "baud": options.baud},
+        "radio": {"driver": "serial", "port": port, "baud": options.baud, "duplex": _duplex(options)},
         "dispersal": {"policy": options.policy},
         "security": {"insecure": True},
     }
     return as_toml(tables)
+
+
+def _duplex(options: argparse.Namespace) -> str:
+    return "half" if options.half_duplex else "full"
 
 
 def as_toml(tables: Mapping[str, Mapping[str, object]]) -> str:
@@ -89,6 +93,7 @@ def read_options(argv: Sequence[str]) -> argparse.Namespace:
     add("--units", type=_between(2, MAX_UNITS, int), default=3, metavar="N", help="how many; default 3")
     add("--loss", type=_between(0, 1, float), default=0.0, metavar="P", help="probability that 64 bytes are lost")
     add("--bit-errors", type=_between(0, 0.5, float), default=0.0, metavar="P", help="probability per bit")
+    add("--half-duplex", action="store_true", help="one channel for all: units take turns, who overlaps is garbled")
     add("--baud", type=_between(300, 4_000_000, int), default=DEFAULT_BAUD, help=f"default {DEFAULT_BAUD}")
     add(
         "--interval",

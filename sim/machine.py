@@ -5,12 +5,12 @@ tick() at deadline(). Card, camera, radio and clock are the simulated ones; Stor
 seed, same commands: same events, under any PYTHONHASHSEED.
 
 Simulated: latency per kind of request (card, catalogue and camera each do one thing after the other, as their threads
-do), power cuts between any two events and between any two calls of the card, loss of chosen messages, replays of
-anything ever said, restarts with or without the catalogue.
+do), a slow card, power cuts between any two events and between any two calls of the card, a process that is killed,
+loss of chosen messages, replays of anything ever said, restarts with or without the catalogue, wall time that jumps.
 
 Not simulated: cuts within a transaction of SQLite (each request to the catalogue is done or not), work that a thread
-does while its request is under way (all of it is done at its end), radios out of one another's range, drifting clocks,
-a process killed without a power cut, several cores, real time of any kind.
+does while its request is under way (all of it is done at its end), the time that a start-up takes, monotonic clocks
+that differ or drift, several cores, real time of any kind.
 """
 
 from __future__ import annotations
@@ -34,11 +34,10 @@ from firmware.startup import start_up
 from firmware.store import Store
 from firmware.unit import Unit
 from hal.errors import DandelionError
-from hal.interfaces import Protection
+from hal.interfaces import Protection, TimeQuality
 from sim.camera import SimCamera
 from sim.card import CardOptions, PowerCut, SimCard
-from sim.clock import SimClock
-from sim.radio import LineOptions, SimRadio
+from sim.radio import SimRadio
 from sim.rig import Rig, Said
 
 SYNC_S = 0.010
@@ -69,23 +68,45 @@ class Options:
     rules: Rules = field(default_factory=Rules)
     capacity_bytes: int = 10_000_000
     hosting_share: float = 0.5
+    beacon_s: float = 60.0
     patience_s: float = 120.0
     temporary: bool = False
     size_bytes: tuple[int, int] = (20_000, 60_000)
     file_system_bytes: int = 64_000_000
 
 
+class _WatchedCatalogue(Catalogue):
+    """Remembers which pictures' rows were changed since somebody looked. close() leaves it open: it has no file."""
+
+    def __init__(self, unit: int, wall: Callable[[], float], changed: dict[PictureId, None]) -> None:
+        super().__init__(":memory:", unit, wall=wall)
+        self._changed = changed
+
+    def save(self, request: e.Save) -> None:
+        super().save(request)
+        self._changed.update(dict.fromkeys(request.removed))
+        self._changed.update((entry.picture.id, None) for entry in request.entries)
+
+    def close(self) -> None:
+        pass
+
+    def size_bytes(self) -> int:
+        """What its file would have."""
+        return int(self._database.all("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")[0][0])
+
+
 class _Home:
     """CatalogueHome in memory: the open connection stays over restarts, each COMMIT is durable."""
 
-    def __init__(self, unit: int, clock: SimClock) -> None:
+    def __init__(self, unit: int, wall: Callable[[], float]) -> None:
         self._unit = unit
-        self._clock = clock
-        self.catalogue: Catalogue | None = None
+        self._wall = wall
+        self.catalogue: _WatchedCatalogue | None = None
+        self.changed: dict[PictureId, None] = {}  # a set in order
 
-    def open(self) -> Catalogue:
+    def open(self) -> _WatchedCatalogue:
         if self.catalogue is None:
-            self.catalogue = Catalogue(":memory:", self._unit, wall=lambda: self._clock.wall()[0])
+            self.catalogue = _WatchedCatalogue(self._unit, self._wall, self.changed)
         return self.catalogue
 
     def set_aside(self) -> str:
@@ -107,7 +128,10 @@ class _TappedLink(Link):
 
 
 class Machine:
-    """One unit's machine, on when it is made; off between power_cut() and restart(). Card and catalogue stay."""
+    """One unit's machine, on when it is made; off between power_cut() or kill() and restart(). Card and catalogue stay.
+
+    slowness: how many times longer than usual card and catalogue take. wall_error_s: how far its wall clock is wrong.
+    """
 
     def __init__(self, rig: Rig, unit: int, options: Options | None = None) -> None:
         self.rig = rig
@@ -121,7 +145,9 @@ class Machine:
         self.running: Unit | None = None
         self.store: Store | None = None
         self.starts = 0
-        self._home = _Home(unit, rig.clock)
+        self.slowness = 1.0
+        self.wall_error_s = 0.0
+        self._home = _Home(unit, lambda: self.wall()[0])
         self._link: _TappedLink | None = None
         self._free_at: dict[str, float] = {}
         self._armed = 0
@@ -145,9 +171,9 @@ class Machine:
             rng,
             copies=rules.copies,
             priority_copies=rules.wanted(True),
-            wall=lambda: rig.clock.wall()[0],
+            wall=lambda: self.wall()[0],
         )
-        self.radio = SimRadio(rig.line)
+        self.radio = SimRadio(rig.line, unit=self.unit)
         self._link = _TappedLink(self.unit, memory.boot, self.radio.mtu_bytes)
         settings = Settings(
             unit=self.unit,
@@ -157,21 +183,26 @@ class Machine:
             hosting_share=options.hosting_share,
             patience_s=options.patience_s,
             temporary=options.temporary,
+            beacon_s=options.beacon_s,
         )
-        self.running = Unit(settings, memory, self._link, rng, self.radio.line_bytes_per_s, rig.now)
+        self.running = Unit(settings, memory, self._link, rng, self.radio.line_bytes_per_s, self.radio.duplex, rig.now)
         for notice in notices:
             self.running.core.log("card", notice)
         self._free_at = {"card": rig.now, "catalogue": rig.now, "camera": rig.now}
-        self.running.handle(e.WallClock(*rig.clock.wall()), rig.now)
+        self.running.handle(e.WallClock(*self.wall()), rig.now)
         self.turn()
 
     def power_cut(self, chance: random.Random | None = None) -> None:
         """Off at once: memory and what the card has not synced are gone (with chance: any part of the latter)."""
+        self.kill()
+        self.card.power_cut(chance)
+
+    def kill(self) -> None:
+        """The process ends at once: its memory is gone, what it has written is not."""
         assert self.radio is not None, "it is off already"
         self.running = self.store = self._link = None
         self.radio.close()
         self.radio = None
-        self.card.power_cut(chance)
 
     def lose_catalogue(self) -> None:
         """As if catalogue.sqlite3 had been removed; only while it is off."""
@@ -182,6 +213,20 @@ class Machine:
         """A new card, empty; only while it is off."""
         self.lose_catalogue()
         self.card = SimCard(CardOptions(size_bytes=self.options.file_system_bytes))
+
+    # ------------------------------------------------------------ clock
+
+    def wall(self) -> tuple[float, TimeQuality]:
+        """What its wall clock says."""
+        unix_s, quality = self.rig.clock.wall()
+        return unix_s + self.wall_error_s, quality
+
+    def set_wall_error(self, error_s: float) -> None:
+        """Its wall clock jumps; the unit is told, as the service does within a minute."""
+        self.wall_error_s = error_s
+        if self.running is not None:
+            self.running.handle(e.WallClock(*self.wall()), self.rig.now)
+            self.turn()
 
     # ------------------------------------------------------------ people
 
@@ -198,6 +243,10 @@ class Machine:
         last = self.told[ticket][-1] if self.told[ticket] else None
         return last if isinstance(last, c.Done | c.Failed) else None
 
+    def forget(self, ticket: int) -> None:
+        """Nobody asks any more what this ticket was told."""
+        del self.told[ticket]
+
     # ------------------------------------------------------------ looking
 
     @property
@@ -210,6 +259,17 @@ class Machine:
     def catalogue(self) -> Catalogue:
         """As it is on the card."""
         return self._home.open()
+
+    @property
+    def stored_bytes(self) -> int:
+        """What card and catalogue hold, which a simulation has in memory."""
+        return self.card.content_bytes() + self._home.open().size_bytes()
+
+    def changed(self) -> list[PictureId]:
+        """Pictures whose rows were saved or removed since the last call, in that order."""
+        changed = list(self._home.changed)
+        self._home.changed.clear()
+        return changed
 
     def entry(self, picture: PictureId) -> Entry | None:
         """What the catalogue knows."""
@@ -249,11 +309,12 @@ class Machine:
         for token, request in unit.requests():
             self._dispatch(token, request)
         for told in unit.told():
-            self.told[told.ticket].append(told.what)
+            if told.ticket in self.told:
+                self.told[told.ticket].append(told.what)
             if isinstance(told.what, c.Data):  # whoever asked takes it at once
                 unit.command(c.Took(told.ticket, len(told.what.data)), self.rig.now)
         while radio.room > 0:
-            packet = unit.next_packet(self.rig.now)
+            packet = unit.next_packet(self.rig.now, radio.heard_at)
             if packet is None:
                 break
             self._send(packet, radio)
@@ -269,18 +330,16 @@ class Machine:
         if rig.loses_it(said):
             said = Said(rig.now, self.unit, destination, message, packet, True)
         rig.said.append(said)
-        options = rig.line.options
-        if said.lost:
-            rig.line.options = LineOptions(frame_loss=1.0)
+        radio.muted = said.lost
         radio.send(packet, Protection.NONE)
-        rig.line.options = options
         rig.carried()
 
     def _dispatch(self, token: int, request: e.Request) -> None:
         """To the thread that does such things; it answers when it has done what came before."""
         camera = isinstance(request, e.TakePicture)
         thread = "camera" if camera else "card" if isinstance(request, _CARD) else "catalogue"
-        done_at = max(self.rig.now, self._free_at[thread]) + self.latency_s.get(type(request), READ_S)
+        latency_s = self.latency_s.get(type(request), READ_S) * (1.0 if camera else self.slowness)
+        done_at = max(self.rig.now, self._free_at[thread]) + latency_s
         self._free_at[thread] = done_at
         start = self.starts
         self.rig.at(done_at, lambda: self._carry_out(start, token, request))
@@ -311,10 +370,8 @@ class Machine:
         """The line has delivered something, perhaps to this machine."""
         if self.running is None or self.radio is None:
             return
-        packets = self.radio.receive()
-        for packet in packets:
-            self.running.packet(packet, self.rig.now)
-        if packets:
+        wanted = [self.running.packet(packet, self.rig.now) for packet in self.radio.receive()]
+        if any(wanted):
             self.turn()
 
     def _arm(self, unit: Unit, radio: SimRadio) -> None:

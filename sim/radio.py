@@ -1,11 +1,12 @@
-"""Radios made of memory on one shared line, with every fault of the line chosen by a seeded source of chance.
+"""Radios made of memory, and one shared line for them, with every fault of it chosen by a seeded source of chance.
 
 Simulated: line rate and pacing, propagation delay, lost frames, lost chunks of bytes, flipped bits (all of them in the
 real frames of hal.framing), a port that goes away and comes back. Each receiver meets its own faults.
 
 Not simulated: two that send at once do not disturb each other, also where the radios say half duplex; a frame's bytes
 arrive together when its last one does; no byte is added that nobody sent, but by noise(); bytes keep their order; the
-port always takes what the line rate allows. For these, and for real descriptors, use the link emulator on ptys.
+port always takes what the line rate allows. Range and collisions are in sim/air.py, real descriptors in the link
+emulator on ptys.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from hal.framing import DELIMITER, IDLE_S, FrameReader, frame
 from hal.interfaces import Duplex, Protection, RadioCounts
@@ -43,6 +45,40 @@ class LineOptions:
     bit_error_rate: float = 0.0  # below 1
 
 
+class Medium(Protocol):
+    """What radios are joined by: a line, or the air. deadline() is when it wants service(), which hands out what has
+    arrived by the clock.
+    """
+
+    clock: SimClock
+    line_bytes_per_s: float
+
+    @property
+    def duplex(self) -> Duplex:
+        """Of every radio on it."""
+
+    def join(self, radio: SimRadio) -> None:
+        """Called by the radio."""
+
+    def leave(self, radio: SimRadio) -> None:
+        """Called by the radio when it is closed."""
+
+    def carry(self, sender: SimRadio, data: bytes, sent_at: float) -> None:
+        """A frame of the sender, whose last byte leaves at sent_at."""
+
+    def noise(self, radio: SimRadio, data: bytes) -> None:
+        """Bytes that this radio hears now and nobody sent."""
+
+    def heard_at(self, radio: SimRadio) -> float:
+        """When this radio last heard anything of another, as far as it can tell by now; -inf before."""
+
+    def deadline(self) -> float | None:
+        """None while nothing is under way."""
+
+    def service(self) -> list[SimRadio]:
+        """Which radios have heard something, in the order of their units."""
+
+
 class SimLine:
     """A cable or a channel: what one of its radios sends arrives at all others. Joined by making SimRadios on it.
 
@@ -60,6 +96,12 @@ class SimLine:
         self._radios: list[SimRadio] = []
         self._under_way: list[tuple[float, int, SimRadio, bytes]] = []  # heap by time, then order of sending
         self._sent = 0
+        self._heard_at: dict[SimRadio, float] = {}
+
+    @property
+    def duplex(self) -> Duplex:
+        """As the options say."""
+        return self.options.duplex
 
     def join(self, radio: SimRadio) -> None:
         """Called by the radio."""
@@ -68,6 +110,7 @@ class SimLine:
     def leave(self, radio: SimRadio) -> None:
         """Called by the radio when it is closed."""
         self._radios.remove(radio)
+        self._heard_at.pop(radio, None)
 
     def carry(self, sender: SimRadio, data: bytes, sent_at: float) -> None:
         """Bytes of the sender, whose last one leaves at sent_at."""
@@ -83,12 +126,19 @@ class SimLine:
         """When the next bytes arrive; None if none are under way."""
         return self._under_way[0][0] if self._under_way else None
 
-    def service(self) -> None:
+    def heard_at(self, radio: SimRadio) -> float:
+        """When the last bytes came in."""
+        return self._heard_at.get(radio, -math.inf)
+
+    def service(self) -> list[SimRadio]:
         """Hand out what has arrived by now."""
         now = self.clock.monotonic()
+        heard = {}
         while self._under_way and self._under_way[0][0] <= now:
-            _, _, radio, data = heapq.heappop(self._under_way)
+            at, _, radio, data = heapq.heappop(self._under_way)
             radio.hear(data)
+            heard[radio] = self._heard_at[radio] = at
+        return sorted(heard, key=lambda radio: radio.unit)
 
     def _deliver(self, radio: SimRadio, data: bytes, arrives_at: float) -> None:
         if data:
@@ -122,12 +172,17 @@ def _bit_errors(bits: int, rate: float, rng: random.Random) -> Iterator[int]:
 
 
 class SimRadio:
-    """A Radio on a SimLine. unplug() and plug() are for the hand that pulls its cable."""
+    """A Radio on a line or in the air. unplug() and plug() are for the hand that pulls its cable. unit: whose it is.
 
-    def __init__(self, line: SimLine, *, mtu_bytes: int = MTU_BYTES) -> None:
+    muted: what it sends takes its time and reaches nobody.
+    """
+
+    def __init__(self, line: Medium, *, unit: int = 0, mtu_bytes: int = MTU_BYTES) -> None:
+        self.unit = unit
+        self.muted = False
         self.mtu_bytes = mtu_bytes
         self.line_bytes_per_s = line.line_bytes_per_s
-        self.duplex = line.options.duplex
+        self.duplex = line.duplex
         self.counts = RadioCounts()
         self.problem: str | None = None
         self._line = line
@@ -137,6 +192,7 @@ class SimRadio:
         self._room_due = False
         self._reader = FrameReader(mtu_bytes)
         self._unread = bytearray()
+        self._decoded: list[bytes] = []  # packets that wait unread, and came before what is in _unread
         self._wake_fd: int | None = None  # made when asked for: a world of many units needs none
         line.join(self)
 
@@ -151,6 +207,7 @@ class SimRadio:
                 "the unit goes on without the radio and opens it again when it is back; plug it in"
             )
         self._unread.clear()
+        self._decoded.clear()
         self._close_wake()
 
     def plug(self) -> None:
@@ -166,10 +223,20 @@ class SimRadio:
         if self._wake_fd is not None:
             os.eventfd_write(self._wake_fd, 1)
 
+    def hear_packet(self, data: bytes, packet: bytes | None) -> None:
+        """Called by the air: hear(data), which is a whole frame. packet: what is in it, as far as it was decoded for
+        another radio that heard the same; many do, and decoding is what takes time.
+        """
+        if packet is None or self._unread or self._wake_fd is not None or not self._reader.is_between_frames:
+            self.hear(data)
+        elif self.problem is None:
+            self._decoded.append(packet)
+            self.counts.bytes_in += len(data)
+
     def fileno(self) -> int | None:
         """Readable once the line has handed bytes to this radio; None while unplugged."""
         if self.problem is None and self._wake_fd is None:
-            self._wake_fd = os.eventfd(1 if self._unread else 0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._wake_fd = os.eventfd(1 if self._unread or self._decoded else 0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         return self._wake_fd
 
     @property
@@ -191,19 +258,26 @@ class SimRadio:
         self._pacer.take(len(data), now)
         self._room_due = self._pacer.opens_at > now
         if self.problem is None:
-            self._line.carry(self, data, self._pacer.free_at)
+            if not self.muted:
+                self._line.carry(self, data, self._pacer.free_at)
             self.counts.bytes_out += len(data)
             self.counts.frames_out += 1
+
+    @property
+    def heard_at(self) -> float:
+        """Monotonic time at which bytes of another last came in, as far as known; -inf before."""
+        return self._line.heard_at(self)
 
     def receive(self) -> list[bytes]:
         """The packets that have arrived by the clock."""
         self._line.service()
         if self._wake_fd is not None:
             self._quench_wake(self._wake_fd)
-        data = bytes(self._unread)
-        self._unread.clear()
-        packets = self._reader.feed(data)
-        self.counts.bytes_in += len(data)
+        packets, self._decoded = self._decoded, []
+        if self._unread:
+            self.counts.bytes_in += len(self._unread)
+            packets += self._reader.feed(bytes(self._unread))
+            self._unread.clear()
         self.counts.frames_in += len(packets)
         self.counts.frames_damaged = self._reader.frames_damaged
         return packets

@@ -17,7 +17,7 @@ from firmware.events import Request
 from firmware.messages import Message
 from hal.framing import frame
 from sim.clock import SimClock
-from sim.radio import LineOptions, SimLine, SimRadio
+from sim.radio import LineOptions, Medium, SimLine, SimRadio
 
 MAX_SAID = 100_000
 """Messages remembered for replays and for looking at afterwards; more than any check says."""
@@ -53,23 +53,36 @@ class OnRig(Protocol):
 
 
 class Rig:
-    """Machines on one line, and the time that they share. loses: which messages the line swallows, None: as it is.
+    """Machines on one medium, and the time that they share. loses: which messages it swallows, None: as it is.
 
     watch: called after each request that was carried out, for checks of what must hold at every instant.
     """
 
-    def __init__(self, seed: int = 1, *, baud: int = 115200, line: LineOptions | None = None) -> None:
+    def __init__(
+        self,
+        seed: int = 1,
+        *,
+        baud: int = 115200,
+        line: LineOptions | None = None,
+        medium: Callable[[SimClock], Medium] | None = None,
+        most_said: int = MAX_SAID,
+    ) -> None:
+        """medium: made in place of a line. most_said: messages remembered."""
         self.seed = seed
         self.clock = SimClock()
-        self.line = SimLine(self.clock, random.Random(f"line {seed}"), baud=baud, options=line)
+        self.line: Medium
+        if medium is None:
+            self.line = SimLine(self.clock, random.Random(f"line {seed}"), baud=baud, options=line)
+        else:
+            self.line = medium(self.clock)
         self.loses: Callable[[Said], bool] | None = None
         self.watch: Callable[[OnRig, Request], None] | None = None
-        self.said: deque[Said] = deque(maxlen=MAX_SAID)
+        self.said: deque[Said] = deque(maxlen=most_said)
         self.events = 0
         self._machines: dict[int, OnRig] = {}
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
-        self._line_at: float | None = None
+        self._line_at: list[float] = []  # when the line is looked at; each is earlier than the one before
 
     @property
     def now(self) -> float:
@@ -118,15 +131,14 @@ class Rig:
     def carried(self) -> None:
         """Something was put on the line: be there when it arrives."""
         when = self.line.deadline()
-        if when is not None and (self._line_at is None or when < self._line_at):
-            self._line_at = when
+        if when is not None and (not self._line_at or when < self._line_at[-1]):
+            self._line_at.append(when)
             self.at(when, self._arrived)
 
     def _arrived(self) -> None:
-        self._line_at = None
-        self.line.service()
-        for _, machine in sorted(self._machines.items()):
-            machine.receive()
+        self._line_at.pop()
+        for radio in self.line.service():
+            self._machines[radio.unit].receive()
         self.carried()
 
     def loses_it(self, said: Said) -> bool:

@@ -1,55 +1,62 @@
-"""Machines of which not everybody hears everybody: a line for sim/rig.py that carries only between those linked."""
+"""Machines of which not everybody hears everybody, in the simulated air."""
 
+import dataclasses
 import itertools
 import random
 
 from firmware import commands as c
 from firmware.determine import Rules
+from hal.interfaces import Duplex
+from sim.air import Air, AirOptions
 from sim.machine import Machine, Options
-from sim.radio import LineOptions, SimLine, damaged
 from sim.rig import Rig
 
 HEARD_WITHIN_S = 60.0
 
 
-class RangedLine(SimLine):
-    """What a unit sends arrives at those that it is linked with. links: pairs of unit numbers; may be changed."""
-
-    def __init__(self, rig, links, options):
-        super().__init__(rig.clock, random.Random(f"line {rig.seed}"), options=options)
-        self.links = {frozenset(link) for link in links}
-        self.machines = {}
-
-    def carry(self, sender, data, sent_at):
-        units = {machine.radio: unit for unit, machine in self.machines.items()}
-        for radio in self._radios:
-            if radio is not sender and frozenset((units.get(sender), units.get(radio))) in self.links:
-                self._deliver(radio, damaged(data, self.options, self._rng), sent_at + self.options.delay_s)
-
-
 class Field:
     """Units 1, 2, … and the pairs of them that hear one another. hosts: units that take others' pictures."""
 
-    def __init__(self, *links, hosts=(), seed=1, copies=1, size_bytes=(20_000, 30_000)):
-        self.rig = Rig(seed)
-        self.rig.line = self.line = RangedLine(self.rig, links, LineOptions())
-        for unit in sorted({unit for link in links for unit in link}):
-            options = Options(Rules(copies=copies), hosting_share=0.5 if unit in hosts else 0.0, size_bytes=size_bytes)
-            self.line.machines[unit] = Machine(self.rig, unit, options)
+    def __init__(
+        self, *links, hosts=(), seed=1, copies=1, size_bytes=(20_000, 30_000), duplex=Duplex.FULL, beacon_s=60.0
+    ):
+        units = sorted({unit for link in links for unit in link})
+        hears = {unit: frozenset(u for link in links if unit in link for u in link if u != unit) for unit in units}
+        options = AirOptions(duplex=duplex)
+        self.rig = Rig(seed, medium=lambda clock: Air(clock, random.Random(f"air {seed}"), hears, options=options))
+        self.air = self.rig.line
+        self.links = links
+        self._machines = {}
+        for unit in units:
+            options = Options(
+                Rules(copies=copies),
+                hosting_share=0.5 if unit in hosts else 0.0,
+                size_bytes=size_bytes,
+                beacon_s=beacon_s,
+            )
+            self._machines[unit] = Machine(self.rig, unit, options)
         self.rig.run_until(self.all_heard, HEARD_WITHIN_S)
         self.rig.run_for(1)
 
+    def units(self):
+        """Number and machine of each."""
+        return self._machines.items()
+
+    def part(self, one, other):
+        """They hear one another no more."""
+        self.air.cut_link(one, other)
+        self.air.cut_link(other, one)
+
     def __getitem__(self, unit):
-        return self.line.machines[unit]
+        return self._machines[unit]
 
     def all_heard(self):
         """Whether all that are linked have heard one another."""
-        pairs = [tuple(link) for link in self.line.links]
-        return all(self[a].on.core.neighbours.find(b) and self[b].on.core.neighbours.find(a) for a, b in pairs)
+        return all(self[a].on.core.neighbours.find(b) and self[b].on.core.neighbours.find(a) for a, b in self.links)
 
     def lose(self, share):
         """From now on this share of packets, at each receiver."""
-        self.line.options = LineOptions(frame_loss=share)
+        self.air.options = dataclasses.replace(self.air.options, frame_loss=share)
 
     def get(self, unit, picture, *, preview=False, timeout_s=60.0, have_bytes=0):
         """The command is given; its ticket."""

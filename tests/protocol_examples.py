@@ -1,4 +1,4 @@
-"""The examples of docs/protocol.md §10, made by the shipped code: title there -> the bytes."""
+"""The examples of docs/protocol.md §11, made by the shipped code: title there -> the bytes."""
 
 from __future__ import annotations
 

@@ -121,7 +121,6 @@ def test_the_example_names_every_key_of_this_version_with_its_default():
         ("radio", "baud = 0", "radio.baud = 0", "1 to 4000000"),
         ("radio", "baud = 9600.0", "radio.baud = 9600.0", "not a whole number"),
         ("radio", 'duplex = "both"', "radio.duplex = 'both'", "allowed: full"),
-        ("radio", 'duplex = "half"', "radio.duplex = 'half'", "not in this version"),
         ("radio", "rtscts = 1", "radio.rtscts = 1", "true, false"),
         ("dispersal", 'policy = "sometimes"', "dispersal.policy = 'sometimes'", "always, when-full, never"),
         ("dispersal", "copies = 0", "dispersal.copies = 0", "1 to 16"),

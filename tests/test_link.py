@@ -128,12 +128,12 @@ def test_airtime_is_rounded_up_and_bounded(asked_ms: int, told_ms: int) -> None:
     assert deliver(one.encode(2, HOLD, airtime_ms=asked_ms), two).airtime_ms == told_ms
 
 
-def test_airtime_stands_in_the_first_piece_only() -> None:
+def test_airtime_stands_in_the_last_piece_only() -> None:
     one, two = pair(40)
     third = Link(3, InsecureSeal(3, 1), 40)
     packets = one.encode(2, inventory(1), airtime_ms=500)
     heard = [third.decode(packet, NOW) for packet in packets]
-    assert heard == [Overheard(1, 2, Inventory.KIND, ms) for ms in (500, None, None)]
+    assert heard == [Overheard(1, 2, Inventory.KIND, ms) for ms in (None, None, 500)]
     assert deliver(packets, two).message == inventory(1)
 
 

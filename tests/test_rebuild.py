@@ -23,6 +23,7 @@ from card_scene import (
 
 from firmware.pictures import UNKNOWN_ATTEMPT, Entry, File
 from firmware.store import Store
+from hal.errors import CardError
 from sim.card import Fault, PowerCut, SimCard
 
 
@@ -115,3 +116,23 @@ def test_a_rebuild_that_is_cut_anywhere_ends_complete_with_every_picture(tmp_pat
         if finished:
             break
     assert cuts > 5
+
+
+@pytest.mark.parametrize("call", range(1, 70))
+def test_one_read_error_while_rebuilding_takes_no_picture_out_of_sight(call: int, tmp_path: Path) -> None:
+    """Seed 42 of the world: an own file whose first read failed went to quarantine/, and counted as lost."""
+    card = SimCard()
+    mine = picture(1)
+    put_picture(card, mine)
+    put_picture(card, held(1).picture)
+    card.options.at[card.calls + call] = Fault.IO
+    unit = Unit(card, tmp_path / "c")
+    try:
+        unit.start()
+    except CardError:
+        unit.start()  # as its supervisor does
+    card.options.at.clear()
+    assert unit.entry(mine.id) == own(1)
+    assert unit.entry(held(1).picture.id) == held(1, attempt=UNKNOWN_ATTEMPT)
+    assert not list(files(card, "quarantine"))
+    unit.stop()

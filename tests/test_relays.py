@@ -22,7 +22,7 @@ from firmware.pictures import EVERYONE
 from firmware.questions import MAX_QUESTIONS
 from firmware.relays import MAX_RELAYS, MAX_RELAYS_PER_NEIGHBOUR, SILENT_S
 from firmware.serving import MAX_SERVINGS
-from hal.interfaces import TimeQuality
+from hal.interfaces import Duplex, TimeQuality
 from sim.camera import GREY_JPEG
 
 
@@ -103,7 +103,7 @@ def test_the_origin_finds_the_way_to_its_own_holder():
     picture = shoot(field[3])
     field.rig.run_until(settled(field[3]), 60)
     assert isinstance(field.wait(3, field[3].command(lambda ticket: c.DropOwn(ticket, picture.id))), c.Done)
-    field.line.links.remove(frozenset((3, 4)))
+    field.part(3, 4)
     field.rig.run_for(400)  # until it counts as silent
     assert whole(field, 3, field.get(3, picture), picture, 4)
 
@@ -133,7 +133,7 @@ def test_a_question_goes_round_no_loop_and_ends_everywhere(links):
     field.rig.run_for(30)
     late = [s for s in list(field.rig.said)[said:] if isinstance(s.message, m.Where | m.At | m.Unknown)]
     assert late == []
-    for unit, machine in field.line.machines.items():
+    for unit, machine in field.units():
         hops = {s.message.hops for s in machine.said(m.Where)}
         assert len(hops) <= 1, f"unit {unit} has passed one question on in several ways"
         assert len(machine.said(m.Where)) <= 30
@@ -378,6 +378,18 @@ def test_a_preview_comes_from_an_origin_beyond():
     ended = field.wait(1, field.get(1, picture, preview=True))
     assert isinstance(ended, c.Done), field.rig.story()
     assert field.read(1, 1) == GREY_JPEG
+
+
+# ---------------------------------------------------------------- on a shared channel
+
+
+@pytest.mark.parametrize("length", [3, 4, 5])
+@pytest.mark.parametrize("loss", [0.0, 0.1])
+def test_a_picture_comes_through_units_that_take_turns(length, loss):
+    field = Field(*row(range(1, length + 1)), duplex=Duplex.HALF)
+    picture = shoot(field[length])
+    field.lose(loss)
+    assert whole(field, 1, field.get(1, picture), picture, length, within_s=300)
 
 
 # ---------------------------------------------------------------- beside a dispersal

@@ -153,7 +153,7 @@ def test_bytes_go_on_in_order_and_leave_out_what_is_elsewhere():
     incoming, sink = Incoming(PICTURE, 100, RangeSet([(0, 10), (40, 60), (90, 100)])), Kept()
     data = bytes(range(100))
     for start, stop in [(60, 90), (20, 50), (5, 20), (0, 100)]:
-        incoming.on_part(2, start, data[start:stop], sink, 0.0)
+        incoming.on_part(2, m.Part(128, start, data[start:stop]), sink, 0.0, None)
     assert sink.given == [(10, data[10:20]), (20, data[20:40]), (60, data[60:90])]
     assert incoming.complete
     assert incoming.position == 100
@@ -164,6 +164,6 @@ def test_all_bytes_by_here_have_a_digest():
     for data, right in [(DATA, True), (BAD_DATA, False)]:
         incoming, sink = Incoming(PICTURE, len(DATA), RangeSet()), Kept()
         for start in reversed(range(0, len(DATA), 1000)):
-            incoming.on_part(2, start, data[start : start + 1000], sink, 0.0)
+            incoming.on_part(2, m.Part(128, start, data[start : start + 1000]), sink, 0.0, None)
         assert b"".join(data for _, data in sink.given) == data
         assert incoming.is_right is right

@@ -290,3 +290,90 @@ def test_a_report_names_the_first_ranges_only() -> None:
     pairs = [(10 * index, 10 * index + 5) for index in range(REPORT_RANGES + 8)]
     receiver = Receiver(SIZE, RangeSet(pairs))
     assert list(receiver.report(0.0)) == pairs[:REPORT_RANGES]
+
+
+# ---------------------------------------------------------------- in bursts, on a half-duplex link
+
+
+def bursting(size_bytes: int = SIZE, burst_bytes: int = 1000) -> Sender:
+    return Sender(size_bytes, RangeSet([(0, size_bytes)]), LinkEstimate(11_520.0), 0.0, burst_bytes=burst_bytes)
+
+
+def test_a_burst_ends_at_its_length_and_the_next_begins_with_the_report() -> None:
+    sender = bursting()
+    assert len(send(sender, 10, 0.0)) == 10
+    assert sender.next_part(0.0, 100, 24) is None
+    assert sender.rest_of_burst_bytes(100, 24) == 0
+    sender.on_report(RangeSet([(0, 1000)]), 0.2)
+    assert sender.next_part(0.2, 100, 24) == (1000, 1100)
+    assert sender.rest_of_burst_bytes(100, 24) == 1000
+
+
+def test_what_the_report_on_a_burst_does_not_name_is_lost_and_goes_first() -> None:
+    sender = bursting()
+    send(sender, 10, 0.0)
+    sender.on_report(RangeSet([(0, 300), (500, 900)]), 0.2)
+    assert sender.parts_lost == 3
+    assert send(sender, 10, 0.2)[:4] == [(300, 400), (400, 500), (900, 1000), (1000, 1100)]
+
+
+def test_a_burst_of_which_nothing_came_counts_as_one_error() -> None:
+    lost, clean = bursting(burst_bytes=8000), bursting(burst_bytes=8000)
+    for sender in (lost, clean):
+        send(sender, 8, 0.0, 1000)
+    lost.on_report(RangeSet(), 0.2)
+    assert lost.parts_lost == 8
+    assert lost.estimate.errors_per_byte < 2 * clean.estimate.errors_per_byte + 1 / 16_000
+
+
+def test_no_question_is_asked_while_a_burst_waits_for_the_channel() -> None:
+    sender = bursting()
+    send(sender, 5, 0.0)
+    assert sender.deadline() is None
+    assert sender.next_part(100.0, 100, 24) == (500, 600)
+
+
+def test_a_question_that_waits_for_the_channel_is_asked_once() -> None:
+    sender = bursting()
+    send(sender, 10, 0.0)
+    deadline = sender.deadline()
+    assert deadline is not None
+    sender.tick(deadline)
+    assert sender.deadline() is None
+    question = sender.next_part(deadline + 100.0, 100, 24)
+    assert question is not None
+    assert question[1] - question[0] <= 64
+    sender.sent(*question, 88, deadline + 100.0)
+    assert sender.next_part(deadline + 100.0, 100, 24) is None
+    assert sender.deadline() is not None
+
+
+def test_a_question_before_a_burst_is_a_burst_of_its_own() -> None:
+    sender = bursting()
+    question = sender.next_question()
+    assert question == (0, 64)
+    sender.sent(*question, 88, 0.0, question=True)
+    assert sender.next_part(0.0, 100, 24) is None
+    sender.on_report(RangeSet([(0, 64)]), 0.1)
+    assert sender.next_part(0.1, 100, 24) == (64, 164)
+
+
+def test_a_burst_is_reported_on_when_it_is_over_and_not_before() -> None:
+    receiver = Receiver(SIZE, RangeSet())
+    receiver.on_part(0, bytes(3000), 1.0, answer_at=1.5)
+    receiver.on_part(6000, bytes(100), 1.2, answer_at=1.5)
+    assert receiver.deadline() == 1.5
+    assert not receiver.report_due(1.4)
+    assert receiver.report_due(1.5)
+
+
+def test_only_a_question_asks_for_a_burst_and_only_completeness_for_the_end() -> None:
+    receiver = Receiver(SIZE, RangeSet())
+    receiver.on_part(0, bytes(3000), 1.0, answer_at=1.0)
+    assert receiver.asks_for_bytes is None
+    receiver.on_part(3000, bytes(64), 1.1, answer_at=1.1)
+    assert receiver.asks_for_bytes == SIZE - 3064
+    receiver.on_part(3064, bytes(SIZE - 3064), 1.2, answer_at=1.2)
+    assert receiver.asks_for_bytes == 0
+    receiver.want_report(1.3)
+    assert receiver.asks_for_bytes is None

@@ -22,6 +22,7 @@ from rig_scene import (
 from firmware import commands as c
 from firmware import messages as m
 from firmware.events import Save
+from firmware.layout import picture_path
 from firmware.pictures import UNKNOWN_ATTEMPT, Copy, File
 from sim.machine import Machine, Options
 
@@ -300,3 +301,35 @@ def test_a_beacon_that_comes_late_from_before_a_lost_catalogue_does_not_part_two
     rig.run_for(30)
     press(origin)
     rig.run_until(lambda: len(own(origin)) == 2 and settled(origin, host)(), 600)
+
+
+def test_a_lost_drop_of_a_copy_too_many_is_said_again_until_it_is_obeyed():
+    """Seeds 6 and 37 of the world: the list was lost, more copies than wanted were named, and the one DROP did not
+    arrive."""
+    rig, origin, host, (picture,) = with_pictures(1)
+    third = Machine(rig, 3)
+    rig.run_until(lambda: origin.on.core.neighbours.find(3), 10)
+    assert carry_out(origin, lambda ticket: c.PlaceCopy(ticket, picture.id, 3, 60.0)) == c.Done(None)
+    lose_catalogue(origin)
+    rig.loses = lambda said: isinstance(said.message, m.Drop) and said.source == 1
+    rig.run_for(30)
+    assert [len(held(host)), len(held(third))] == [1, 1]
+    assert len(copies(origin, picture)) == 1
+    rig.loses = None
+    rig.run_for(200)
+    assert len(held(host)) + len(held(third)) == 1
+    check(origin, host, third)
+
+
+def test_an_own_file_that_is_found_rotten_when_a_proof_comes_is_put_aside_and_the_copy_counts():
+    """Seed 30 of the world: the proof was asked for again and again, and never could be right."""
+    rig, origin, host, (picture,) = with_pictures(1)
+    row = host.entry(picture.id)
+    host.catalogue.save(Save(entries=(replace(row, attempt=row.attempt + 5, kept=False),)))
+    origin.card.rot(picture_path(picture, 1), 7)
+    host.power_cut()
+    host.restart()
+    rig.run_until(lambda: origin.entry(picture.id).file is File.GONE, 60)
+    rig.run_for(1)
+    assert [entry.name for entry in origin.card.entries("quarantine")] == [picture.file_name]
+    rig.run_until(lambda: copies(origin, picture) == [2] and all(entry.kept for entry in held(host)), 4000)

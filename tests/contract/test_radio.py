@@ -15,8 +15,9 @@ import pytest
 from hal.framing import frame
 from hal.interfaces import Duplex, Protection, Radio
 from hal.serial_radio import SerialRadio
+from sim.air import Air
 from sim.clock import SimClock
-from sim.radio import SimLine, SimRadio
+from sim.radio import Medium, SimLine, SimRadio
 
 BAUD = 115200
 BYTES_PER_S = BAUD / 10
@@ -53,10 +54,13 @@ class SimRig:
 
     def __init__(self) -> None:
         self.clock = SimClock()
-        self.line = SimLine(self.clock, random.Random(1), baud=BAUD)
-        self.near: Radio = SimRadio(self.line)
-        self._far = SimRadio(self.line)
+        self.line = self.medium()
+        self.near: Radio = SimRadio(self.line, unit=1)
+        self._far = SimRadio(self.line, unit=2)
         self.far: Radio = self._far
+
+    def medium(self) -> Medium:
+        return SimLine(self.clock, random.Random(1), baud=BAUD)
 
     def carry(self) -> list[bytes]:
         packets: list[bytes] = []
@@ -83,6 +87,13 @@ class SimRig:
     def close(self) -> None:
         self.near.close()
         self.far.close()
+
+
+class AirRig(SimRig):
+    """The same two in perfect air."""
+
+    def medium(self) -> Medium:
+        return Air(self.clock, random.Random(1), {1: frozenset({2}), 2: frozenset({1})}, baud=BAUD)
 
 
 class PtyRig:
@@ -141,9 +152,9 @@ class PtyRig:
                 os.close(master)
 
 
-@pytest.fixture(params=["sim", "pty"])
+@pytest.fixture(params=["sim", "air", "pty"])
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    made = SimRig() if request.param == "sim" else PtyRig(tmp_path)
+    made = {"sim": SimRig, "air": AirRig, "pty": lambda: PtyRig(tmp_path)}[request.param]()
     yield made
     made.close()
 

@@ -1,0 +1,223 @@
+"""What the radio sends next: short messages first, then parts in turn; on a half-duplex radio when the channel is ours.
+
+Both kinds give one packet at a time, whenever the radio has room: what has become urgent overtakes a running picture.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from firmware import messages as m
+from firmware.channel import Channel, Said, Turn
+from firmware.core import Core
+from firmware.link import Link, Overheard, Received
+from firmware.onward import Onward
+from firmware.outgoing import Outgoing
+from firmware.pictures import EVERYONE
+
+_SAID = {m.Accept.KIND: Said.ANSWER, m.Report.KIND: Said.ANSWER, m.Part.KIND: Said.PART}
+"""What the kinds of messages are to the channel."""
+_QUESTIONS = (m.Request, m.End, m.Stored, m.Hold, m.Drop, m.Delete, m.Get, m.Where, m.InventoryAsk, m.NameAsk)
+"""Answered at once, as a rule; to one unit."""
+
+OnItsWay = Outgoing | Onward
+"""A picture on its way out, from the own card or passed on."""
+Outgoings = Callable[[], list[OnItsWay]]
+
+
+class Speaker(Protocol):
+    """Gives the packets of one unit."""
+
+    def next_packet(self, heard_at: float) -> bytes | None:
+        """What to send now that the radio has room; None: nothing, or not now. heard_at: when bytes came last."""
+
+    def heard(self, packet: Received | Overheard, wire_bytes: int) -> float | None:
+        """A packet came. When its sender expects an answer; None: at any time."""
+
+    def deadline(self) -> float | None:
+        """When next_packet() may have something that it had not."""
+
+
+class FullDuplex:
+    """Speaks whenever there is something to be said."""
+
+    def __init__(self, core: Core, link: Link, outgoings: Outgoings, unknown: Callable[[], None]) -> None:
+        """outgoings: pictures on their way, the most urgent first. unknown: a peer's session is not known."""
+        self._core = core
+        self._link = link
+        self._outgoings = outgoings
+        self._unknown = unknown
+        self._packets: deque[bytes] = deque()
+        self._turn = 0
+
+    def next_packet(self, heard_at: float) -> bytes | None:  # noqa: ARG002 - both may send at once
+        while not self._packets and self._core.outbox:
+            self._encode(*self._core.outbox.popleft())
+        if self._packets:
+            return self._packets.popleft()
+        sending = self._outgoings()
+        for i in range(len(sending)):
+            outgoing = sending[(self._turn + i) % len(sending)]
+            part = outgoing.next_message(self._link.part_room_bytes, self._link.part_overhead_bytes)
+            if part is not None:
+                self._turn = (self._turn + i + 1) % len(sending)
+                self._encode(outgoing.unit, part)
+                return self._packets.popleft() if self._packets else None
+        return None
+
+    def _encode(self, unit: int, message: m.Message) -> None:
+        try:
+            self._packets.extend(self._link.encode(unit, message))
+        except LookupError:
+            self._unknown()  # what was to be said is said again later
+
+    def heard(self, packet: Received | Overheard, wire_bytes: int) -> float | None:  # noqa: ARG002 - no need to wait
+        return None
+
+    def deadline(self) -> float | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A packet of the turn. airtime_s: announced in it. ends_turn: the channel is another's after it."""
+
+    unit: int
+    packet: bytes
+    airtime_s: float
+    ends_turn: bool
+
+
+class HalfDuplex:
+    """Speaks in turns: some short messages up to one that is to be answered at once, or one burst to one unit."""
+
+    def __init__(
+        self, core: Core, link: Link, channel: Channel, outgoings: Outgoings, unknown: Callable[[], None]
+    ) -> None:
+        """As FullDuplex; channel: who says whose turn it is."""
+        self._core = core
+        self._link = link
+        self._channel = channel
+        self._outgoings = outgoings
+        self._unknown = unknown
+        self._packets: deque[_Ready] = deque()
+        self._bursting: OnItsWay | None = None  # whose burst this turn is
+        self._last: OnItsWay | None = None  # whose the last burst was
+
+    def next_packet(self, heard_at: float) -> bytes | None:
+        while not self._packets:
+            if not self._prepare(heard_at):
+                self._end_turn()
+                return None
+        ready = self._packets.popleft()
+        self._channel.sent(ready.unit, self._link.wire_bytes(ready.packet), ready.airtime_s, self._core.now)
+        if ready.ends_turn:
+            self._end_turn()
+        return ready.packet
+
+    def heard(self, packet: Received | Overheard, wire_bytes: int) -> float | None:
+        airtime_s = 0.0 if packet.airtime_ms is None else packet.airtime_ms / 1000
+        kind = packet.kind if isinstance(packet, Overheard) else packet.message.KIND
+        to_us = packet.destination == self._core.unit
+        answer_at = self._channel.heard(
+            packet.source,
+            packet.destination,
+            wire_bytes,
+            to_us=to_us,
+            airtime_s=airtime_s,
+            said=_SAID.get(kind, Said.OTHER),
+            now=self._core.now,
+        )
+        return answer_at if airtime_s and to_us else None
+
+    def deadline(self) -> float | None:
+        return self._channel.deadline()
+
+    # ------------------------------------------------------------ the turn
+
+    def _end_turn(self) -> None:
+        self._channel.over()
+        self._bursting = None
+
+    def _prepare(self, heard_at: float) -> bool:
+        """Put the next message into the turn; False: nothing is to be said, or it is not our turn (any more)."""
+        core, channel, now = self._core, self._channel, self._core.now
+        outgoing = self._bursting or self._next_outgoing()
+        if not core.outbox and outgoing is None:
+            channel.nothing_to_say()
+            return False
+        granted = outgoing is not None and channel.is_granted_by(outgoing.unit, now)
+        turn = channel.turn(now, heard_at, urgent=bool(core.outbox) or granted)
+        if turn is Turn.NONE:
+            return False
+        if core.outbox:
+            unit, message = self._next_message(now)
+            airtime_s = self._announced_s(unit, message)
+            self._encode(unit, message, airtime_s, ends_turn=airtime_s > 0)
+            return True
+        assert outgoing is not None
+        return (self._bursting is outgoing or turn is Turn.ANY or granted) and self._burst(outgoing, granted)
+
+    def _next_message(self, now: float) -> tuple[int, m.Message]:
+        """The oldest; before it one for whoever has given us the channel."""
+        outbox = self._core.outbox
+        for index, (unit, message) in enumerate(outbox):
+            if self._channel.is_granted_by(unit, now):
+                del outbox[index]
+                return unit, message
+        return outbox.popleft()
+
+    def _next_outgoing(self) -> OnItsWay | None:
+        """Who has something to say, in turn; one that the channel is granted for goes first."""
+        room_bytes, overhead_bytes, now = self._link.part_room_bytes, self._link.part_overhead_bytes, self._core.now
+        ready = [o for o in self._outgoings() if o.is_ready(room_bytes, overhead_bytes)]
+        granted = next((o for o in ready if self._channel.is_granted_by(o.unit, now)), None)
+        if granted is not None or not ready:
+            return granted
+        behind = ready.index(self._last) + 1 if self._last in ready else 0
+        return ready[behind % len(ready)]
+
+    def _burst(self, outgoing: OnItsWay, granted: bool) -> bool:
+        """The next part of the burst, or END, which is a turn of its own."""
+        channel, room_bytes, overhead_bytes = self._channel, self._link.part_room_bytes, self._link.part_overhead_bytes
+        begins = self._bursting is None
+        careful = begins and not granted and channel.is_contended(self._core.now)
+        message = outgoing.next_message(room_bytes, overhead_bytes, question=careful)
+        if message is None:
+            return False
+        self._bursting = self._last = outgoing
+        rest_bytes = outgoing.rest_of_burst_bytes(room_bytes, overhead_bytes)
+        airtime_s = channel.answer_s + rest_bytes / self._core.line_bytes_per_s
+        self._encode(outgoing.unit, message, airtime_s, ends_turn=not rest_bytes)
+        return True
+
+    def _announced_s(self, unit: int, message: m.Message) -> float:
+        """The time of the answer that is expected, and of the burst that is asked for; 0: neither."""
+        if unit == EVERYONE:
+            return 0.0
+        burst_bytes: int | None = 0 if isinstance(message, _QUESTIONS) else None
+        if isinstance(message, m.Accept):
+            burst_bytes = sum(stop - start for start, stop in message.missing)
+        elif isinstance(message, m.Report):
+            burst_bytes = self._core.asked_for_bytes.pop((unit, message.handle), None)
+        if burst_bytes is None:
+            return 0.0
+        return self._channel.answer_s + min(burst_bytes, self._channel.burst_bytes) / self._core.line_bytes_per_s
+
+    def _encode(self, unit: int, message: m.Message, airtime_s: float, *, ends_turn: bool) -> None:
+        """Into the turn; the first packet's announcement is from its own end on."""
+        try:
+            packets = self._link.encode(unit, message, airtime_ms=_ms(airtime_s))
+        except LookupError:
+            self._unknown()
+            return
+        for packet in packets:
+            last = packet is packets[-1]
+            self._packets.append(_Ready(unit, packet, airtime_s if last else 0.0, ends_turn and last))
+
+
+def _ms(seconds: float) -> int | None:
+    return None if seconds <= 0 else round(1000 * seconds)

@@ -1,0 +1,293 @@
+"""What must hold in a world after every durable step, and at its end: I1 to I6 of HANDOVER §2, and what must not be.
+
+Each check names the rule and raises Violation. What is looked at is what would be left if every power went now: rows
+that are committed and bytes that are on the media. A picture is checked whenever a row or file of it changes anywhere,
+and all of them in sweep(). What a lost card, rot or a lost catalogue may excuse is noted when it happens (`Hurts`), so
+that nothing else is excused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from firmware import events as e
+from firmware.core import MAX_OUTBOX
+from firmware.hosting import MAX_ALIVE
+from firmware.layout import picture_path
+from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File, Picture, PictureId
+from firmware.states import State
+from sim.hurts import Hurts
+from sim.machine import Machine
+
+PAGE = 500  # rows read at once
+LATE_S = 1.0  # a reservation ends at the next turn after its time; a turn comes at once, so this is generous
+PROOF_LIFE_S = 24 * 3600 + 60.0  # DESIGN §5, and what a slow catalogue takes between the decision and its commit
+MOST_STEPS = 200  # durable steps under way in one unit: eight dispersals, four hostings, a page of proofs and replies
+
+
+class Violation(AssertionError):
+    """A rule is broken. The text begins with the rule's name."""
+
+
+@dataclass(slots=True)
+class Truth:
+    """What the world knows of one announced picture. holders: units with row and whole file, but the origin.
+
+    here: the origin had the file when it was looked at last. lost: hurt so that nobody need have it any more.
+    """
+
+    sha256: bytes
+    size_bytes: int
+    holders: set[int] = field(default_factory=set)
+    here: bool = False
+    deleted: bool = False
+    lost: bool = False
+
+
+class Checks:
+    """Over all machines of a world. truths: every picture that was ever announced, the oldest first."""
+
+    def __init__(self, machines: Mapping[int, Machine], copies_min: int) -> None:
+        self.truths: dict[PictureId, Truth] = {}
+        self.hurts = Hurts(machines)
+        self.looked = 0  # pictures checked, for the report
+        self._machines = machines
+        self._copies_min = copies_min
+
+    # ------------------------------------------------------------ after a step
+
+    def after(self, machine: Machine, request: e.Request | None = None) -> None:
+        """Rows or files may have changed at this machine: by the request, or (None) by a start-up."""
+        touched = machine.changed()
+        match request:
+            case e.RemoveFile() | e.Quarantine() | e.FinishPart() | e.KeepShot():
+                touched.append(request.picture.id)
+        for picture in touched:
+            self._row_changed(machine, picture)
+            self.picture(picture)
+
+    def _row_changed(self, machine: Machine, picture: PictureId) -> None:
+        """Learn what is new, and whether this machine's own row and file agree."""
+        entry = machine.entry(picture)
+        if picture.unit == machine.unit:
+            if entry is not None:
+                self._announced(entry)
+            return
+        truth = self.truths.get(picture)
+        if entry is None or entry.attempt is None:
+            if truth is not None:
+                truth.holders.discard(machine.unit)
+            return
+        if truth is None:
+            raise Violation(f"unit {machine.unit} holds {picture}, which unit {picture.unit} never announced")
+        if entry.picture.sha256 != truth.sha256:
+            raise Violation(f"unit {machine.unit} holds other content under the id {picture}")
+        if whole(machine, entry.picture):
+            truth.holders.add(machine.unit)
+            self.hurts.healed(machine.unit, picture)
+            return
+        truth.holders.discard(machine.unit)
+        if not self.hurts.is_hurt(machine.unit, picture):
+            raise Violation(f"I3: unit {machine.unit} has a row and no whole file of {picture}")
+
+    def _announced(self, entry: Entry) -> None:
+        picture = entry.picture
+        truth = self.truths.get(picture.id)
+        if truth is None:
+            self.truths[picture.id] = Truth(picture.sha256, picture.size_bytes, deleted=entry.deleted)
+            return
+        if truth.sha256 != picture.sha256:
+            raise Violation(f"the id {picture.id} is used twice, for {truth.sha256.hex()} and {picture.sha256.hex()}")
+        if truth.deleted and not entry.deleted:
+            raise Violation(f"{picture.id} was deleted and came back")
+        truth.deleted = entry.deleted
+
+    # ------------------------------------------------------------ one picture
+
+    def picture(self, picture: PictureId) -> None:
+        """I1 to I5 of one picture; fine if it was never announced."""
+        truth = self.truths.get(picture)
+        if truth is None or truth.deleted:
+            return
+        self.looked += 1
+        origin = self._machines[picture.unit]
+        entry = origin.entry(picture)
+        here = entry is not None and entry.file is not File.GONE and self._own_file(origin, entry)
+        if not here and entry is not None and any(self.hurts.is_hurt(c.unit, picture) for c in entry.verified):
+            truth.lost = truth.lost or not truth.holders  # the holder's card died after its proof (R14)
+        if not here and not truth.lost and not any(holds(self._machines[unit], picture) for unit in truth.holders):
+            raise Violation(f"I1: nobody has {picture} any more")
+        if entry is not None:
+            self._list(entry)
+            self._dropped(entry, truth, here=here)
+        truth.here = here
+
+    def _own_file(self, origin: Machine, entry: Entry) -> bool:
+        if whole(origin, entry.picture):
+            self.hurts.healed(origin.unit, entry.picture.id)
+            return True
+        if not self.hurts.is_hurt(origin.unit, entry.picture.id):
+            raise Violation(f"I3: unit {origin.unit} has an own row and no whole file of {entry.picture.id}")
+        return False
+
+    def _list(self, entry: Entry) -> None:
+        """I2 and I4."""
+        picture = entry.picture
+        for copy in entry.listed:
+            self._listed(picture, copy)
+        if entry.listed:
+            self.hurts.listed_again(picture.id)
+        elif entry.file is File.GONE and not self.hurts.may_be_unlisted(picture.id):
+            raise Violation(f"I4: {picture.id} is gone at its origin and the list names nobody")
+
+    def _listed(self, picture: Picture, copy: Copy) -> None:
+        row = self._machines[copy.unit].entry(picture.id)
+        if row is None or row.attempt is None or not whole(self._machines[copy.unit], picture):
+            if not self.hurts.excuses(copy.unit, picture.id, copy.listed):
+                raise Violation(f"I2: unit {copy.unit} is listed for {picture.id} and has it not")
+        elif row.attempt not in (UNKNOWN_ATTEMPT,) and row.attempt < copy.listed:
+            raise Violation(f"I2: unit {copy.unit} has {picture.id} under {row.attempt}, listed is {copy.listed}")
+
+    def _dropped(self, entry: Entry, truth: Truth, *, here: bool) -> None:
+        """I5, when the own file has just gone: enough others have proved in time that they have it."""
+        picture = entry.picture.id
+        if here or not truth.here or self.hurts.is_hurt(picture.unit, picture):
+            return
+        origin = self._machines[picture.unit]
+        boot, since = origin.catalogue.counter("boot", 0), origin.rig.now - PROOF_LIFE_S
+        proved = [c for c in entry.verified if c.verified_boot == boot and c.verified_monotonic >= since]
+        if len(proved) < self._copies_min:
+            raise Violation(f"I5: the own file of {picture} was dropped while {len(proved)} others had proved theirs")
+
+    # ------------------------------------------------------------ all of it
+
+    def sweep(self) -> None:
+        """Every picture, every row, and the bounds of every unit."""
+        for machine in self._machines.values():
+            machine.changed()
+            for entry in held_rows(machine):
+                self._row_changed(machine, entry.picture.id)
+            self.bounds(machine)
+        for picture in list(self.truths):
+            self._deleted_stays(picture)
+            self.picture(picture)
+
+    def _deleted_stays(self, picture: PictureId) -> None:
+        entry = self._machines[picture.unit].entry(picture)
+        if entry is not None:
+            self._announced(entry)
+        elif not self.hurts.may_be_unlisted(picture):
+            raise Violation(f"unit {picture.unit} has forgotten {picture}")
+
+    def bounds(self, machine: Machine) -> None:
+        """What must not grow, and no reservation past its time."""
+        unit = machine.running
+        if unit is None:
+            return
+        core, who = unit.core, f"unit {machine.unit}"
+        if len(core.outbox) >= MAX_OUTBOX:
+            raise Violation(f"outbox: {who} has {len(core.outbox)} messages waiting")
+        if len(core.steps) > MOST_STEPS:
+            raise Violation(f"steps: {who} has {len(core.steps)} steps under way")
+        hostings = list(unit.hostings)
+        if len(hostings) > MAX_ALIVE:
+            raise Violation(f"hostings: {who} remembers {len(hostings)}")
+        for hosting in hostings:
+            if hosting.state is State.ACCEPT and machine.rig.now > hosting.expires + LATE_S:
+                raise Violation(f"TTL: {who} still reserves room for {hosting.picture.id}")
+        alive = {hosting.key for hosting in hostings}
+        for key in core.room.reserved_held:
+            if key not in alive and not len(core.steps):
+                raise Violation(f"TTL: {who} reserves room for {key} and nobody is sending it")
+
+    # ------------------------------------------------------------ the end
+
+    def unsettled(self) -> list[str]:
+        """I6: what is still to be done, one line each; empty when everything is settled."""
+        waiting = [text for machine in self._machines.values() for text in self._under_way(machine)]
+        for picture, truth in self.truths.items():
+            if truth.deleted:
+                waiting += [f"unit {unit} still holds {picture}, which was deleted" for unit in sorted(truth.holders)]
+            elif not truth.lost:
+                waiting += self._picture_unsettled(picture, truth)
+        return waiting
+
+    def _under_way(self, machine: Machine) -> list[str]:
+        unit, who = machine.running, f"unit {machine.unit}"
+        if unit is None:
+            return [f"{who} is off"]
+        found = [f"{who} is placing {d.id}" for d in unit.dispersals if d.picture and not self._finds_no_room(d.id)]
+        found += [f"{who} is receiving {h.picture.id}" for h in unit.hostings if h.state is not State.IDLE]
+        if len(unit.core.steps):
+            found.append(f"{who} has steps under way")
+        found += [
+            f"{who} has had no KEEP for {row.picture.id}"
+            for row in machine.catalogue.held(e.Held(None, None, PAGE, unkept_only=True))
+            if not self._no_keep_can_come(row.picture.id)
+        ]
+        found += [
+            f"{who} owes unit {copy.unit} a DROP of {entry.picture.id}"
+            for entry in machine.catalogue.owed(e.Owed(None, PAGE))
+            for copy in entry.copies
+            if copy.owed and not self.hurts.is_hurt(copy.unit, entry.picture.id)
+        ]
+        return found
+
+    def _no_keep_can_come(self, picture: PictureId) -> bool:
+        return picture not in self.truths
+
+    def _picture_unsettled(self, picture: PictureId, truth: Truth) -> list[str]:
+        entry = self._machines[picture.unit].entry(picture)
+        if entry is None:
+            return [f"unit {picture.unit} does not know {picture}, which {sorted(truth.holders)} hold"]
+        listed = {copy.unit for copy in entry.listed}
+        tries = [] if self._finds_no_room(picture) else [c.unit for c in entry.copies if c.open]
+        found = [f"an attempt at unit {unit} is open for {picture}" for unit in tries]
+        found += [f"unit {unit} holds {picture} and is not listed" for unit in sorted(truth.holders - listed)]
+        found += [
+            f"unit {unit} is listed for {picture} and has it not"
+            for unit in sorted(listed - truth.holders)
+            if not self.hurts.is_hurt(unit, picture)
+        ]
+        lacking = self._lacking(entry)
+        if truth.here and lacking > 0 and not self._finds_no_room(picture):
+            found.append(f"{picture} lacks {lacking} copies")
+        return found
+
+    def _lacking(self, entry: Entry) -> int:
+        rules = self._machines[entry.picture.id.unit].options.rules
+        return rules.wanted(entry.picture.priority) - len(entry.verified)
+
+    def _finds_no_room(self, picture: PictureId) -> bool:
+        """Whether it lacks copies and no unit that its origin hears can take one; the origin goes on asking then."""
+        machine = self._machines[picture.unit]
+        origin, entry = machine.running, machine.entry(picture)
+        if origin is None or entry is None or self._lacking(entry) <= 0:
+            return False
+        listed = {copy.unit for copy in entry.listed}
+        return not any(
+            n.unit not in listed
+            and n.hosting
+            and n.room_bytes >= entry.picture.size_bytes
+            and not n.silent(machine.rig.now)
+            for n in origin.core.neighbours
+        )
+
+
+def whole(machine: Machine, picture: Picture) -> bool:
+    """The picture's bytes on the medium are right."""
+    data = machine.card.durable(picture_path(picture, machine.unit))
+    return data is not None and hashlib.sha256(data).digest() == picture.sha256
+
+
+def holds(machine: Machine, picture: PictureId) -> bool:
+    """Row and whole file."""
+    row = machine.entry(picture)
+    return row is not None and row.attempt is not None and whole(machine, row.picture)
+
+
+def held_rows(machine: Machine) -> list[Entry]:
+    """All of them."""
+    return machine.catalogue.held(e.Held(None, None, 1_000_000))

@@ -1,0 +1,256 @@
+"""What happens to the units of a world: load, people, restarts and every other fault, each from a chance of its own.
+
+Every kind of event draws from its own seeded source, so that more of one kind leaves the times of the others alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from firmware import commands as c
+from firmware.events import TakePicture
+from firmware.layout import picture_path
+from firmware.pictures import File
+from hal.errors import CardError
+from sim.camera import CameraFaults
+from sim.card import Fault
+from sim.hurts import all_rows
+from sim.machine import LATENCY_S, Machine
+from sim.people import People
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+DAY_S = 86_400.0
+HANG_S = 20.0  # the camera's time-out (firmware/service.py)
+CALLS_AHEAD = 30  # a fault or cut hits one of the next so many calls of the card; a picture takes about fifteen
+TRY_AGAIN_S = 60.0  # a unit whose start-up failed is started again after this
+FARTHEST_CLOCK_S = 365 * DAY_S
+
+
+class Faults:
+    """Plans everything at once; stop() ends all of it, and mends what is broken."""
+
+    def __init__(self, world: World) -> None:
+        self.counts: Counter[str] = Counter()
+        self._world = world
+        self._rig = world.rig
+        self._air = world.air
+        self._options = options = world.options
+        self._units = list(world.machines)
+        self._stopped = False
+        people = People(world, self.counts)
+        per_unit: dict[str, tuple[float, Callable[[random.Random], None]]] = {
+            "replay": (options.replays, lambda _: self._air.bring_back()),
+            "outage": (options.outages, self._outage),
+            "catalogue lost": (options.catalogue_losses, self._lose_catalogue),
+            "card lost": (options.card_losses, self._lose_card),
+            "rot": (options.rot, self._rot),
+            "card error": (options.card_errors, lambda chance: self._card_fails(chance, Fault.IO)),
+            "card full": (options.card_full, lambda chance: self._card_fails(chance, Fault.FULL)),
+            "slow card": (options.slow_cards, self._slow_card),
+            "clock jump": (options.clock_jumps, self._clock_jump),
+            "get": (options.gets, people.get),
+            "delete": (options.deletes, people.delete),
+            "copy by hand": (options.copies_by_hand, people.copy),
+            "drop by hand": (options.drops_by_hand, people.drop),
+        }
+        for kind, (rate, happen) in per_unit.items():
+            self._now_and_then(kind, rate * options.units / DAY_S, happen)
+        self._now_and_then("partition", options.partitions / DAY_S, self._partition)
+        for unit in self._units:
+            self._load(world.machines[unit])
+            if options.restart_every_s > 0:
+                self._restarts(world.machines[unit])
+
+    def stop(self) -> None:
+        """No more of anything, and all units on; what they have begun goes on."""
+        self._stopped = True
+        self._air.mend_all()
+        for machine in self._world.machines.values():
+            machine.slowness = 1.0
+            machine.card.options.at.clear()
+            self._switch_on(machine)
+
+    # ------------------------------------------------------------ when
+
+    def _chance(self, kind: str, unit: int = 0) -> random.Random:
+        return random.Random(f"{kind} {unit} {self._options.seed}")
+
+    def _now_and_then(self, kind: str, rate: float, happen: Callable[[random.Random], None]) -> None:
+        """rate: per second."""
+        if rate <= 0:
+            return
+        chance = self._chance(kind)
+
+        def plan() -> None:
+            self._rig.at(self._rig.now + chance.expovariate(rate), now)
+
+        def now() -> None:
+            if not self._stopped:
+                happen(chance)
+                plan()
+
+        plan()
+
+    def _later(self, seconds: float, end: Callable[[], None]) -> None:
+        """The end of a fault; stop() has mended it if it comes later."""
+        self._rig.at(self._rig.now + seconds, lambda: None if self._stopped else end())
+
+    def _happened(self, kind: str, unit: int, what: str = "") -> None:
+        self.counts[kind] += 1
+        self._world.trace.add(self._rig.now, unit, f"{kind} {what}".rstrip())
+
+    def _one(self, chance: random.Random) -> Machine:
+        return self._world.machines[chance.choice(self._units)]
+
+    # ------------------------------------------------------------ load
+
+    def _load(self, machine: Machine) -> None:
+        """The interval timer of the service: a picture each so many seconds while the unit is on."""
+        chance, options = self._chance("shot", machine.unit), self._options
+        if options.pictures_per_hour <= 0:
+            return
+        every_s = 3600.0 / options.pictures_per_hour
+
+        def press() -> None:
+            if self._stopped:
+                return
+            self._rig.at(self._rig.now + every_s, press)
+            if machine.running is not None:
+                self._aim(machine, chance)
+                machine.on.command(c.Shoot(None, chance.random() < options.priority), self._rig.now)
+                machine.turn()
+
+        self._rig.at(self._rig.now + every_s * chance.random(), press)
+
+    def _aim(self, machine: Machine, chance: random.Random) -> None:
+        """Whether the camera hangs or fails at its next picture."""
+        drawn, following = chance.random(), frozenset({machine.camera.captures + 1})
+        hangs = drawn < self._options.camera_hangs
+        fails = not hangs and drawn < self._options.camera_hangs + self._options.camera_fails
+        machine.camera.faults = CameraFaults(following if hangs else frozenset(), following if fails else frozenset())
+        machine.latency_s[TakePicture] = HANG_S if hangs else LATENCY_S[TakePicture]
+        if hangs or fails:
+            self._happened("camera hang" if hangs else "camera failure", machine.unit)
+
+    # ------------------------------------------------------------ the air
+
+    def _outage(self, chance: random.Random) -> None:
+        source, listener = chance.choice(self._air.links())
+        self._air.cut_link(source, listener)
+        self._happened("outage", source, f"to {listener}")
+        self._later(chance.expovariate(1 / self._options.outage_s), lambda: self._air.mend_link(source, listener))
+
+    def _partition(self, chance: random.Random) -> None:
+        """Units beside one another on the ring, so that both groups can go on."""
+        first, number = chance.randrange(len(self._units)), len(self._units) // 2
+        island = frozenset((self._units * 2)[first : first + number])
+        self._air.part(island)
+        self._happened("partition", 0, " ".join(map(str, sorted(island))))
+        self._later(chance.expovariate(1 / self._options.partition_s), lambda: self._air.part(frozenset()))
+
+    # ------------------------------------------------------------ restarts
+
+    def _restarts(self, machine: Machine) -> None:
+        chance, every_s = self._chance("restart", machine.unit), self._options.restart_every_s
+
+        def now() -> None:
+            if self._stopped:
+                return
+            self._rig.at(self._rig.now + every_s * (0.5 + chance.random()), now)
+            if machine.running is not None:
+                self._end(machine, chance)
+                self._switch_on_later(machine, chance)
+
+        self._rig.at(self._rig.now + every_s * chance.random(), now)
+
+    def _end(self, machine: Machine, chance: random.Random) -> None:
+        """One of four ends: the process is killed, or the power goes: now, with all or any part of what was not synced,
+        or in the middle of what the card does next."""
+        if chance.random() >= self._options.power_cuts:
+            self._happened("kill", machine.unit)
+            machine.kill()
+            return
+        self._happened("power cut", machine.unit)
+        how = chance.randrange(3)
+        if how == 2:
+            machine.card.options.cut_after = machine.card.calls + chance.randrange(CALLS_AHEAD)
+        else:
+            machine.power_cut(chance if how else None)
+
+    def _switch_on_later(self, machine: Machine, chance: random.Random) -> None:
+        start, off_s = machine.starts, chance.expovariate(1 / self._options.off_s)
+        self._later(off_s, lambda: self._switch_on(machine) if machine.starts == start else None)
+
+    def _switch_on(self, machine: Machine) -> None:
+        if machine.card.options.cut_after is not None and machine.running is not None:
+            machine.power_cut()  # the card did nothing meanwhile
+        if machine.running is not None:
+            return
+        try:
+            machine.restart()
+        except CardError as error:
+            self._happened("start-up failed", machine.unit, str(error))
+            self._rig.at(self._rig.now + TRY_AGAIN_S, lambda: self._switch_on(machine))
+            return
+        self._happened("start", machine.unit)
+        self._world.checks.after(machine)
+
+    def _lose_catalogue(self, chance: random.Random) -> None:
+        machine = self._one(chance)
+        if machine.running is None:
+            return
+        machine.kill()
+        self._world.checks.hurts.catalogue_lost(machine.unit, self._world.checks.truths)
+        machine.lose_catalogue()
+        self._happened("catalogue lost", machine.unit)
+        self._switch_on(machine)
+
+    def _lose_card(self, chance: random.Random) -> None:
+        machine = self._one(chance)
+        if machine.running is None:
+            return
+        machine.kill()
+        self._world.checks.hurts.card_lost(machine.unit, self._world.checks.truths)
+        machine.lose_card()
+        self._happened("card lost", machine.unit)
+        self._switch_on(machine)
+
+    # ------------------------------------------------------------ cards and clocks
+
+    def _rot(self, chance: random.Random) -> None:
+        machine = self._one(chance)
+        files = [entry.picture for entry in all_rows(machine) if entry.file is not File.GONE]
+        if not files:
+            return
+        picture = chance.choice(files)
+        path = picture_path(picture, machine.unit)
+        if machine.card.durable(path) is None:
+            return
+        machine.card.rot(path, chance.randrange(picture.size_bytes))
+        self._happened("rot", machine.unit, str(picture.id))
+        self._world.checks.hurts.rotted(machine.unit, picture.id, self._world.checks.truths)
+
+    def _card_fails(self, chance: random.Random, fault: Fault) -> None:
+        machine = self._one(chance)
+        machine.card.options.at[machine.card.calls + 1 + chance.randrange(CALLS_AHEAD)] = fault
+        self._happened("card full" if fault is Fault.FULL else "card error", machine.unit)
+
+    def _slow_card(self, chance: random.Random) -> None:
+        machine = self._one(chance)
+        machine.slowness = self._options.slowness
+        self._happened("slow card", machine.unit)
+
+        def end() -> None:
+            machine.slowness = 1.0
+
+        self._later(chance.expovariate(1 / self._options.slow_s), end)
+
+    def _clock_jump(self, chance: random.Random) -> None:
+        machine = self._one(chance)
+        machine.set_wall_error(chance.uniform(-FARTHEST_CLOCK_S, FARTHEST_CLOCK_S))
+        self._happened("clock jump", machine.unit)

@@ -1,0 +1,143 @@
+"""Everything that a world is made of, and each fault with its rate: one frozen object, also as a command line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hal.interfaces import Duplex
+
+PER_DAY = "per unit and day"
+
+
+def _option(default: Any, says: str) -> Any:
+    return field(default=default, metadata={"says": says})
+
+
+@dataclass(frozen=True, slots=True)
+class WorldOptions:
+    """Probabilities are from 0 to 1. What is said to happen "per unit and day" does so at random times, that often in
+    the mean. The defaults are the quiet world of DESIGN §11: the load, and no fault at all."""
+
+    seed: int = _option(1, "of all chance; same options, same trace")
+    # ---- load
+    units: int = _option(8, "how many, numbered from 1 on")
+    in_range: int = _option(8, "whom each hears: the nearest so many on a ring, half of them to each side")
+    hours: float = _option(24.0, "how long there are pictures and faults")
+    settle_hours: float = _option(48.0, "how long the units have to settle after the last fault")
+    picture_bytes: int = _option(8_000, "length of each picture, give or take a tenth")
+    pictures_per_hour: float = _option(1.0, "per unit, evenly spaced")
+    priority: float = _option(0.0, "share of pictures that are urgent and get two copies")
+    copies: int = _option(1, "verified copies that each picture shall have at other units")
+    beacon_s: float = _option(600.0, "seconds between two beacons of a unit")
+    capacity_bytes: int = _option(100_000_000, "what pictures may take on each card")
+    hosting: float = _option(0.5, "share of it that others may use")
+    # ---- the air
+    baud: int = _option(115_200, "ten of them a byte")
+    duplex: Duplex = field(default=Duplex.FULL, metadata={"says": "half: transmissions that overlap are spoilt"})
+    one_way: float = _option(0.0, "share of links that only ever work in one direction")
+    loss: float = _option(0.0, "of frames, for each receiver by itself")
+    burst_every_s: float = _option(0.0, "mean time between bursts of loss on one direction of a link; 0: none")
+    burst_s: float = _option(5.0, "mean length of a burst")
+    burst_loss: float = _option(0.9, "loss of frames within one")
+    doubled: float = _option(0.0, "frames that arrive a second time, late")
+    late: float = _option(0.0, "frames that arrive late, and so behind others that were sent after them")
+    late_least_s: float = _option(0.005, "how late, at least")
+    late_most_s: float = _option(3600.0, "how late, at most; ten times as late is as likely again")
+    replays: float = _option(0.0, "frames from long ago, also from before restarts, " + PER_DAY)
+    outages: float = _option(0.0, "one direction of one link that is cut, " + PER_DAY)
+    outage_s: float = _option(3600.0, "mean length of these")
+    partitions: float = _option(0.0, "times a day that two halves of the units hear nothing of each other")
+    partition_s: float = _option(7200.0, "mean length of these")
+    # ---- machines
+    restart_every_s: float = _option(0.0, "each unit restarts about so often; 0: never")
+    power_cuts: float = _option(0.5, "share of restarts that are power cuts; the others are a killed process")
+    off_s: float = _option(60.0, "mean time that a unit is off then")
+    catalogue_losses: float = _option(0.0, "restarts without the catalogue, " + PER_DAY)
+    card_losses: float = _option(0.0, "restarts with a new, empty card, " + PER_DAY)
+    rot: float = _option(0.0, "files on a card of which one bit turns over, " + PER_DAY)
+    card_errors: float = _option(0.0, "calls of the card that fail with an I/O error, " + PER_DAY)
+    card_full: float = _option(0.0, "calls of the card that find its file system full, " + PER_DAY)
+    slow_cards: float = _option(0.0, "a card and catalogue that become slow, " + PER_DAY)
+    slow_s: float = _option(600.0, "mean time that they stay so")
+    slowness: float = _option(100.0, "how many times as long as usual everything takes there meanwhile")
+    camera_hangs: float = _option(0.0, "share of shots at which the camera hangs for 20 s")
+    camera_fails: float = _option(0.0, "share of shots that fail at once")
+    clock_jumps: float = _option(0.0, "jumps of the wall clock by up to a year, " + PER_DAY)
+    # ---- people
+    gets: float = _option(0.0, "read-outs of a picture of any unit, " + PER_DAY)
+    deletes: float = _option(0.0, "pictures deleted, half of them at another unit than the origin, " + PER_DAY)
+    copies_by_hand: float = _option(0.0, "copies to a unit that a person chooses, " + PER_DAY)
+    drops_by_hand: float = _option(0.0, "own files that a person frees, " + PER_DAY)
+    # ---- checks
+    sweep_hours: float = _option(24.0, "how often every picture is checked, beside those that a step touches")
+    most_sent: float = _option(8.0, "PART bytes on the air per byte placed; more is an error")
+
+    def command(self, module: str = "sim.world") -> str:
+        """What runs this again."""
+        changed = (f for f in dataclasses.fields(self) if getattr(self, f.name) != f.default or f.name == "seed")
+        words = [w for f in changed for w in (f"--{f.name.replace('_', '-')}", _text(getattr(self, f.name)))]
+        return shlex.join(["python", "-m", module, *words])
+
+
+QUIET = WorldOptions()
+ALL_FAULTS = WorldOptions(
+    priority=0.1,
+    loss=0.1,
+    burst_every_s=600.0,
+    doubled=0.02,
+    late=0.02,
+    replays=24.0,
+    outages=2.0,
+    partitions=2.0,
+    partition_s=3600.0,
+    restart_every_s=6 * 3600.0,
+    catalogue_losses=0.3,
+    rot=0.3,
+    card_losses=0.1,
+    card_errors=4.0,
+    card_full=2.0,
+    slow_cards=2.0,
+    camera_hangs=0.02,
+    camera_fails=0.02,
+    clock_jumps=1.0,
+    gets=2.0,
+    deletes=1.0,
+    copies_by_hand=1.0,
+    drops_by_hand=1.0,
+)
+"""Every fault at once, each so often that a world of a few units and a day meets it."""
+
+
+def _text(value: object) -> str:
+    return value.value if isinstance(value, Duplex) else str(value)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One argument for each option."""
+    for option in dataclasses.fields(WorldOptions):
+        default: Any = option.default
+        parser.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            type=type(default),
+            metavar=type(default).__name__.upper(),
+            help=f"{option.metadata['says']} (default: {_text(default)})".replace("%", "%%"),
+        )
+
+
+def options_of(arguments: argparse.Namespace, base: WorldOptions = QUIET) -> WorldOptions:
+    """What the command line says, the rest as in base."""
+    names = [option.name for option in dataclasses.fields(WorldOptions)]
+    said = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    return dataclasses.replace(base, **said)
+
+
+def parse(argv: Sequence[str]) -> WorldOptions:
+    """For tests of the command line, and for whoever replays a printed command."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    add_arguments(parser)
+    return options_of(parser.parse_args(argv))
