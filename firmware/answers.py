@@ -12,7 +12,7 @@ from firmware.control import Reply
 from firmware.errors import Refused, WrongArgument
 from firmware.events import Counted, Counts, Decisions, LookUp, Names, Page, SaveDecision
 from firmware.neighbours import FIRST_NEIGHBOUR_S
-from firmware.pictures import MAX_UNIT, Entry, Picture, PictureId
+from firmware.pictures import MAX_PICTURE_BYTES, MAX_UNIT, Entry, Picture, PictureId
 from firmware.status import status_row
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class Answers:
                             size_bytes=what.size_bytes,
                             sha256=what.picture.sha256 if what.size_bytes == what.picture.size_bytes else None,
                             from_unit=what.from_unit,
+                            offset=what.offset,
                         )
                     case c.Data(offset, data) if reply is not None:
                         await reply.data(offset, data)
@@ -99,7 +100,8 @@ class Answers:
         picture = _picture(arguments)
         preview = bool(arguments.get("preview"))
         timeout_s = _seconds(arguments)
-        collected = await self._told(lambda ticket: c.Get(ticket, picture, preview, timeout_s), reply)
+        have_bytes = _have_bytes(arguments)
+        collected = await self._told(lambda ticket: c.Get(ticket, picture, preview, timeout_s, have_bytes), reply)
         assert isinstance(collected, c.Collected)
         await reply.row(
             {
@@ -291,6 +293,13 @@ def _seconds(arguments: Arguments) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 86_400:
         raise WrongArgument(f"timeout_s = {value!r}", can="seconds, more than 0 and at most a day")
     return float(value)
+
+
+def _have_bytes(arguments: Arguments) -> int:
+    value = arguments.get("have_bytes", 0)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PICTURE_BYTES:
+        raise WrongArgument(f"have_bytes = {value!r}", can=f"bytes, 0 to {MAX_PICTURE_BYTES}")
+    return value
 
 
 def _unit_in_range(value: object) -> int:

@@ -22,15 +22,17 @@ class Shoot:
 
 @dataclass(frozen=True, slots=True)
 class Get:
-    """Read a picture out. Found, then Data from offset 0 in order, perhaps again; Done: Collected.
+    """Read a picture out. Found, then Data from its offset on in order, perhaps again; Done: Collected.
 
-    Say Took for each Data: what is not taken is not read, from the own card or from the radio.
+    Say Took for each Data: what is not taken is not read, from the own card or from the radio. have_bytes: of its
+    beginning that the person has from an earlier try; they are not read again, and not checked by the unit.
     """
 
     ticket: int
     picture: PictureId
     preview: bool
     timeout_s: float
+    have_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,12 @@ Command = Shoot | Get | Took | PlaceCopy | DropOwn | DeletePicture | Verify | Ca
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Get: what will come, and from which unit; data begins at offset 0 (again)."""
+    """Get: what will come, and from which unit. offset: where data goes on; 0: from the beginning, perhaps again."""
 
     picture: Picture
     size_bytes: int
     from_unit: int
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Get: all of it was delivered and its digest is right. air_bytes: packet bytes that carried it."""
+    """Get: all of it was delivered, and the digest of what was collected from its beginning on is right. air_bytes:
+    packet bytes that carried it."""
 
     picture: Picture
     from_unit: int

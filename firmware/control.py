@@ -57,12 +57,14 @@ class Reply:
         """How far the transfer is."""
         await self._say(Progress(picture, done_bytes, total_bytes))
 
-    async def picture(self, *, picture: str, size_bytes: int, sha256: bytes | None, from_unit: int) -> None:
-        """The file that data() is about to send from its beginning. sha256 of exactly these bytes, if known."""
-        await self._say(Coming(picture, size_bytes, None if sha256 is None else sha256.hex(), from_unit))
+    async def picture(
+        self, *, picture: str, size_bytes: int, sha256: bytes | None, from_unit: int, offset: int = 0
+    ) -> None:
+        """The file that data() is about to send from offset on. sha256 of the whole file, if known."""
+        await self._say(Coming(picture, size_bytes, None if sha256 is None else sha256.hex(), from_unit, offset))
 
     async def data(self, offset: int, data: bytes) -> None:
-        """Bytes of the file announced by picture(), in any order, cut to what one line carries."""
+        """The next bytes of the file announced by picture(), cut to what one line carries."""
         for start in range(0, len(data), MAX_DATA_BYTES):
             await self._say(Data(offset + start, data[start : start + MAX_DATA_BYTES]))
 

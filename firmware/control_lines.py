@@ -6,7 +6,7 @@ One command per connection. The client sends one request line; the unit answers 
     {"row": {…}}                                                  Row
     {"note": "…"}                                                 Note
     {"progress": {"picture", "done_bytes", "total_bytes"}}        Progress
-    {"picture": {"picture", "size_bytes", "sha256", "from_unit"}} Coming
+    {"picture": {"picture", "size_bytes", "sha256", "from_unit", "offset"}} Coming
     {"data": {"offset", "size_bytes"}} and so many raw bytes      Data
     {"end": 0} or {"end": 1 | 2 | 75, "what", "did", "can"}       End
 
@@ -53,15 +53,17 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """A file is about to come, from the beginning; again when a holder failed and another is tried.
+    """A file is about to come; again when a holder failed and another is tried.
 
-    sha256: hex digits; None where the unit does not know it (previews).
+    sha256: hex digits, of the whole file; None where the unit does not know it. offset: from here on; what is below it
+    the client has: from an earlier try, as it said, or from the holder before.
     """
 
     picture: str
     size_bytes: int
     sha256: str | None
     from_unit: int
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,9 @@ def encode(line: Line) -> bytes:
             return _line({"note": text})
         case Progress(picture, done_bytes, total_bytes):
             return _line({"progress": {"picture": picture, "done_bytes": done_bytes, "total_bytes": total_bytes}})
-        case Coming(picture, size_bytes, sha256, from_unit):
+        case Coming(picture, size_bytes, sha256, from_unit, offset):
             told = {"picture": picture, "size_bytes": size_bytes, "sha256": sha256, "from_unit": from_unit}
-            return _line({"picture": told})
+            return _line({"picture": {**told, "offset": offset}})
         case Data(offset, data):
             assert 0 < len(data) <= MAX_DATA_BYTES, len(data)
             return _line({"data": {"offset": offset, "size_bytes": len(data)}}) + data
@@ -149,9 +151,17 @@ def read(stream: BinaryIO) -> Line:
             return Note(text)
         case {"progress": {"picture": str(picture), "done_bytes": int(done), "total_bytes": int(total)}}:
             return Progress(picture, done, total)
-        case {"picture": {"picture": str(picture), "size_bytes": int(size), "sha256": digest, "from_unit": int(unit)}}:
+        case {
+            "picture": {
+                "picture": str(picture),
+                "size_bytes": int(size),
+                "sha256": digest,
+                "from_unit": int(unit),
+                "offset": int(offset),
+            }
+        }:
             if digest is None or isinstance(digest, str):
-                return Coming(picture, size, digest, unit)
+                return Coming(picture, size, digest, unit, offset)
         case {"data": {"offset": int(offset), "size_bytes": int(size)}}:
             if offset >= 0 and 0 < size <= MAX_DATA_BYTES:
                 return Data(offset, _exactly(stream, size))

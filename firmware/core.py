@@ -146,6 +146,10 @@ class Core:
         if (unit, message) not in self.outbox:
             self.outbox.append((unit, message))
 
+    def hears(self, unit: int) -> bool:
+        """Whether this unit may be asked for something now."""
+        return self.neighbours.is_heard(unit, self.now)
+
     def new_query(self) -> int:
         """Number of a question to others, and so of its answers; 65536 different ones."""
         self._query = (self._query + 1) % 2**16

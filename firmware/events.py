@@ -136,6 +136,14 @@ class ReadPreview:
 
 
 @dataclass(frozen=True, slots=True)
+class SavePreview:
+    """Keep the preview of a held picture; best effort, as that of an own one. Result: None."""
+
+    picture: PictureId
+    preview: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantine:
     """Move the own or held file into quarantine/, durably, never over another one. Result: None; fine if it is gone."""
 
@@ -581,6 +589,7 @@ CardRequest = (
     | DigestFile
     | RemoveFile
     | ReadPreview
+    | SavePreview
     | Quarantine
     | FreeSpace
 )

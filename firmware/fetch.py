@@ -1,4 +1,4 @@
-"""What `get` does with the bytes that come: a .part beside the target, checked, synced, and then renamed."""
+"""What `get` does with the bytes that come: a .part beside the target, gone on with, checked, and then renamed."""
 
 from __future__ import annotations
 
@@ -7,28 +7,36 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from firmware.client import Answer
 from firmware.control_lines import Coming, Data, Progress, Row
-from firmware.errors import Refused
+from firmware.errors import NobodyRuns, Refused
 from firmware.output import Output
 from firmware.pictures import MAX_PICTURE_BYTES
 from hal.errors import DandelionError
 
+Ask = Callable[..., Generator[Answer, None, None]]
 
-def fetch(answers: Generator[Answer, None, None], picture: str, target: Path, output: Output) -> dict[str, object]:
+
+def fetch(ask: Ask, picture: str, target: Path, output: Output) -> dict[str, object]:
     """Write what the unit sends to target and return the row to print. The directory is made if missing.
 
-    Where target is there already with the same bytes, nothing is transferred. Raises Refused when it is there with
-    other bytes, when what came is not what was announced, and for what the file system says; no .part stays then.
+    ask(have_bytes=…) asks the unit for what a .part from an earlier try lacks; where that beginning is found to be
+    wrong in the end, all of it is fetched once more. Where target is there already with the same bytes, nothing is
+    transferred. Raises Refused when it is there with other bytes, when what came is not what was announced, and for
+    what the unit or the file system say; what is not known to be wrong stays in the .part.
     """
     began = time.monotonic()
-    with contextlib.closing(answers), PartFile(target) as part:
-        coming, told = _receive(answers, picture, part, output)
+    with PartFile(target) as part:
+        coming, told = _receive(ask, picture, part, output)
+        if not part.is_needless and part.is_resumed and not part.is_right(coming):
+            output.note(f"what an earlier try had left in {target.name}.part was not right: all of it is fetched again")
+            part.forget()
+            coming, told = _receive(ask, picture, part, output)
         if not part.is_needless:
             part.check(coming)
             part.place()
@@ -43,46 +51,49 @@ def fetch(answers: Generator[Answer, None, None], picture: str, target: Path, ou
     }
 
 
-def _receive(
-    answers: Iterator[Answer], picture: str, part: PartFile, output: Output
-) -> tuple[Coming, dict[str, object]]:
+def _receive(ask: Ask, picture: str, part: PartFile, output: Output) -> tuple[Coming, dict[str, object]]:
     """Write the data as they come; what was announced last, and the unit's own row about it."""
     coming, told = None, {}
-    for answer in answers:
-        match answer:
-            case Coming():
-                coming = answer
-                part.begin(coming)
-                if part.is_needless:
-                    break
-            case Data(offset, data):
-                part.write(offset, data)
-                output.progress(picture, part.came_bytes, part.size_bytes)
-            case Row(fields):
-                told = fields
-            case Progress():
-                pass  # the data themselves tell
-            case _:
-                output.show(answer)
+    with contextlib.closing(ask(have_bytes=part.came_bytes)) as answers, part.kept_words():
+        for answer in answers:
+            match answer:
+                case Coming():
+                    coming = answer
+                    part.begin(coming)
+                    if part.is_needless:
+                        break
+                case Data(offset, data):
+                    part.write(offset, data)
+                    output.progress(picture, part.came_bytes, part.size_bytes)
+                case Row(fields):
+                    told = fields
+                case Progress():
+                    pass  # the data themselves tell
+                case _:
+                    output.show(answer)
     if coming is None:
         raise Refused("the unit sent no file", can="this command and the unit may be of different versions")
     return coming, told
 
 
 class PartFile:
-    """`<target>.part`, locked while it is written; leaving the context removes what was not placed.
+    """`<target>.part`, locked while it is written. What has come of the file, from its beginning on; its length tells.
 
-    One that a killed command left behind is written anew; one that another command writes is left alone (Refused).
+    One that an earlier command left behind is gone on with; one that another command writes is left alone (Refused).
+    Leaving the context removes it if it is known to be wrong, or empty.
     """
 
     def __init__(self, target: Path) -> None:
         self._target = target
         self._path = target.with_name(target.name + ".part")
         self._fd = -1
+        self._is_useless = False
+        self._begun = False
         self.size_bytes = 0
         self.came_bytes = 0
         self.sha256 = ""  # of the bytes at target, once is_needless or placed
         self.is_needless = False
+        self.is_resumed = False  # its beginning is of an earlier command, and was never compared with anything
 
     def __enter__(self) -> Self:
         with _plainly(self._path):
@@ -94,6 +105,8 @@ class PartFile:
             if not self._lock():
                 os.close(self._fd)
                 raise Refused(f"another command is writing {self._path}", can="let it end, or use another directory")
+            size_bytes = os.fstat(self._fd).st_size
+            self.came_bytes = size_bytes if size_bytes <= MAX_PICTURE_BYTES else 0
         return self
 
     def _lock(self) -> bool:
@@ -106,43 +119,75 @@ class PartFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         if self._fd >= 0:
-            with contextlib.suppress(OSError):  # gone with its directory, or the next command writes it anew
-                self._path.unlink()
+            if self._is_useless or self.is_needless or not self.came_bytes:
+                with contextlib.suppress(OSError):  # gone with its directory, or the next command finds it wrong
+                    self._path.unlink()
             self._close()
 
     def _close(self) -> None:
         os.close(self._fd)
         self._fd = -1
 
+    @contextlib.contextmanager
+    def kept_words(self) -> Iterator[None]:
+        """What the unit refuses, and that what has come until then stays."""
+        try:
+            yield
+        except NobodyRuns:
+            raise
+        except Refused as error:
+            if self._is_useless or not self.came_bytes:
+                raise
+            kept = f"the {self.came_bytes} bytes that have come stay in {self._path.name}"
+            can = "; ".join(filter(None, [error.can, "the same command goes on from there"]))
+            raise Refused(error.what, did="; ".join(filter(None, [error.did, kept])), can=can) from error
+
+    def forget(self) -> None:
+        """All of it comes anew."""
+        self.came_bytes = 0
+        self.is_resumed = self._begun = False
+
     def begin(self, coming: Coming) -> None:
-        """Make room for the file that is coming, or find that it is there already: is_needless."""
+        """Make room for what is coming from its offset on, or find that the file is there already: is_needless."""
         if not 0 < coming.size_bytes <= MAX_PICTURE_BYTES:
             raise Refused(f"the unit announced {coming.size_bytes} bytes", did="nothing was written")
+        if coming.offset > self.came_bytes:
+            self._is_useless = True
+            raise Refused("the unit left out bytes that are not here", did="what had come was removed")
         if coming.sha256 is not None and self._is_there(coming.sha256):
             self.is_needless = True
             return
-        self.size_bytes, self.came_bytes = coming.size_bytes, 0
+        self.is_resumed = coming.offset > 0 and (self.is_resumed or not self._begun)
+        self._begun = True
+        self.size_bytes, self.came_bytes = coming.size_bytes, coming.offset
         with _plainly(self._path):
-            os.ftruncate(self._fd, 0)
-            os.posix_fallocate(self._fd, 0, coming.size_bytes)
+            os.posix_fallocate(self._fd, 0, coming.size_bytes)  # a full file system shows here
+            os.ftruncate(self._fd, coming.offset)
 
     def write(self, offset: int, data: bytes) -> None:
-        """Some of the announced bytes, in any order; begin() comes again before any are repeated."""
-        if offset + len(data) > self.size_bytes:
-            raise Refused("the unit sent more than it announced", did="what had come was removed")
-        self.came_bytes = min(self.came_bytes + len(data), self.size_bytes)
+        """The next of the announced bytes."""
+        if offset != self.came_bytes or offset + len(data) > self.size_bytes:
+            self._is_useless = True
+            why = "more than it announced" if offset == self.came_bytes else "its bytes out of order"
+            raise Refused(f"the unit sent {why}", did="what had come was removed")
         with _plainly(self._path):
             while data:
-                written = os.pwrite(self._fd, data, offset)
-                data, offset = data[written:], offset + written
+                written = os.pwrite(self._fd, data, self.came_bytes)
+                data = data[written:]
+                self.came_bytes += written
 
-    def check(self, coming: Coming) -> None:
-        """Read back what was written; Refused unless all of it came and its digest is the announced one."""
+    def is_right(self, coming: Coming) -> bool:
+        """Read back what was written: whether all of it came, with the announced digest."""
         with _plainly(self._path):
             os.fsync(self._fd)
             self.sha256 = _digest(self._path)
-        whole = self.came_bytes == self.size_bytes
-        if not whole or coming.sha256 not in (None, self.sha256):
+        return self.came_bytes == self.size_bytes and coming.sha256 in (None, self.sha256)
+
+    def check(self, coming: Coming) -> None:
+        """Refused unless it is right."""
+        if not self.is_right(coming):
+            self._is_useless = True
+            whole = self.came_bytes == self.size_bytes
             raise Refused(
                 f"what came is not {self._target.name}: " + ("its digest is wrong" if whole else "bytes are missing"),
                 did="what had come was removed",
@@ -152,6 +197,7 @@ class PartFile:
     def place(self) -> None:
         """Give the file its name, unless the same bytes have it already."""
         if self._is_there(self.sha256):
+            self._is_useless = True
             return
         with _plainly(self._target):
             self._path.rename(self._target)
@@ -170,6 +216,7 @@ class PartFile:
             except FileNotFoundError:
                 return False
         if self.sha256 != sha256:
+            self._is_useless = True
             raise Refused(
                 f"{self._target} is there already, with other bytes",
                 did="it was left as it is",

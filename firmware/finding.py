@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from firmware import messages as m
 from firmware.core import Core
 from firmware.pictures import Picture, PictureId
-from firmware.searching import Search
+from firmware.searching import ANSWER_WITHIN_S, Search
 
 MAX_FINDINGS = 16
 """At once: orders of people."""
@@ -37,7 +37,8 @@ class Findings:
             told(None, "too many are being looked for at once")
             return
         query = self.core.new_query()
-        self._all.append(_Finding(picture, query, Search(self.core, picture, query), told))
+        search = Search(self.core, m.Where(self.core.unit, query, picture, 0), ANSWER_WITHIN_S)
+        self._all.append(_Finding(picture, query, search, told))
         self.tick()
 
     def on_at(self, source: int, at: m.At) -> None:

@@ -1,4 +1,4 @@
-"""Handles of pictures on their way in: one byte each, not used again within its TTL (HANDOVER §2, Messages)."""
+"""Handles of transfers, one byte each: of pictures on their way in, and out to who asked for them (HANDOVER §2)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 from firmware.messages import FIRST_COPY_HANDLE
 
+LAST_COPY_HANDLE = 255
 MAX_RESTING = 1024
 """Handles of all units that rest at once; beyond it the one whose rest ends first is free. Eight units' all of them."""
 
 
 class Handles:
-    """Gives each unit 1..127 in turn; a handle that is over rests until its TTL is."""
+    """For ACCEPT: gives each unit 1..127 in turn; a handle that is over is not used again within its TTL."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -35,3 +36,23 @@ class Handles:
             del self._resting[min(self._resting, key=lambda key: self._resting[key])]
         if until > now:
             self._resting[unit, handle] = until
+
+
+class CopyHandles:
+    """For COPY: gives 128..255 in turn, each to one picture on its way out at a time, whoever it goes to."""
+
+    def __init__(self) -> None:
+        self._last = LAST_COPY_HANDLE
+        self._in_use: set[int] = set()
+
+    def give(self) -> int:
+        """The next one that is free; far fewer are ever in use."""
+        while True:
+            self._last = FIRST_COPY_HANDLE if self._last == LAST_COPY_HANDLE else self._last + 1
+            if self._last not in self._in_use:
+                self._in_use.add(self._last)
+                return self._last
+
+    def free(self, handle: int) -> None:
+        """It is over."""
+        self._in_use.discard(handle)

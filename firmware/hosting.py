@@ -331,7 +331,7 @@ class Hostings:
                 receiver.want_report(self.core.now)
             elif receiver is not None and self.core.answer_at is not None:  # at once; STORED takes time
                 receiver.want_report(self.core.now)
-                say_report(self.core, hosting.owner, hosting.handle, receiver)
+                say_report(self.core, hosting.owner, hosting.handle, receiver, receiver.size_bytes)
             self._go_on(hosting)
 
     def _go_on(self, hosting: Hosting) -> None:
@@ -342,7 +342,7 @@ class Hostings:
             step = self._store(hosting) if receiver is not None else self._prove_known(hosting)
             self.core.run(step, hosting.picture.id, lambda error: self._failed(hosting, error))
         elif receiver is not None and receiver.report_due(self.core.now):
-            say_report(self.core, hosting.owner, hosting.handle, receiver)
+            say_report(self.core, hosting.owner, hosting.handle, receiver, receiver.size_bytes)
 
     def _store(self, hosting: Hosting) -> Step:
         """H4, H5, H6."""

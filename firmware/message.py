@@ -26,6 +26,8 @@ MAX_RANGES = 32
 """Ranges in one ACCEPT, REPORT or GET, at most 257 bytes. Guess: more holes than a burst leaves at 1 % loss."""
 MAX_HOLDERS = 16
 """Holders named in one AT: more copies of one picture than any policy asks for."""
+MAX_HOPS = 4
+"""How often a WHERE or GET is passed on at most (HANDOVER §3): five units in a row beside the asker."""
 FIRST_COPY_HANDLE = 128
 """Handles from here on are given by COPY, those below by ACCEPT."""
 
@@ -46,7 +48,7 @@ COPY_HANDLE = Unsigned(1, FIRST_COPY_HANDLE, 255)
 OFFSET = Unsigned(4, 0, MAX_PICTURE_BYTES)
 SECONDS = Scaled(2, 1, "s")
 QUERY = Unsigned(2)
-HOPS = Unsigned(1)
+HOPS = Unsigned(1, 0, MAX_HOPS)
 PICTURE = Group(
     "picture",
     Picture,

@@ -38,6 +38,7 @@ class GetWhy(enum.IntEnum):
     NOT_HERE = 1
     BUSY = 2
     FAILED = 3  # its card failed, or the file there is not what was stored
+    NO_WAY = 4  # a unit between knows no way to the holder, or it is silent
     DELETED = 5  # by a person
 
 
@@ -112,17 +113,24 @@ class Get(Message):
 
 @dataclass(frozen=True, slots=True)
 class Copy(Message):
-    """The parts that GET asked for follow under this handle. Size and digest are those of what is sent."""
+    """The parts that GET asked for follow under this handle. Size and digest are those of what is sent.
+
+    asker, query and holder are those of the GET: a unit between passes on several at once.
+    """
 
     KIND = 68
+    asker: int
     query: int
+    holder: int
     handle: int
     size_bytes: int
     sha256: bytes
     taken_at: float | None
     quality: TimeQuality
     LAYOUT = (
+        ("asker", UNIT),
         ("query", QUERY),
+        ("holder", UNIT),
         ("handle", COPY_HANDLE),
         ("size_bytes", SIZE),
         ("sha256", SHA256),
@@ -133,13 +141,15 @@ class Copy(Message):
 
 @dataclass(frozen=True, slots=True)
 class RefuseGet(Message):
-    """The GET of this query is not served."""
+    """The GET of this asker, query and holder is not served (any more)."""
 
     KIND = 69
+    asker: int
     query: int
+    holder: int
     id: PictureId
     why: GetWhy
-    LAYOUT = (("query", QUERY), ("id", ID), ("why", Choice(GetWhy)))
+    LAYOUT = (("asker", UNIT), ("query", QUERY), ("holder", UNIT), ("id", ID), ("why", Choice(GetWhy)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,11 +72,13 @@ def preview(core: Core, picture: PictureId) -> Generator[Request, Any, bytes]:
 class Delivery:
     """A file of the own card on its way to a sink, block by block and once more through the digest.
 
-    Each block is a step of its own, so that it is read only when the sink has room for it.
+    Each block is a step of its own, so that it is read only when the sink has room for it. have_bytes: of the
+    beginning, which the sink has.
     """
 
-    def __init__(self, picture: Picture, sink: Sink) -> None:
+    def __init__(self, picture: Picture, sink: Sink, have_bytes: int) -> None:
         self.picture = picture
+        self._have_bytes = have_bytes
         self._sink = sink
         self._sha256 = hashlib.sha256()
         self._offset = 0
@@ -107,5 +109,7 @@ class Delivery:
             self._offset + size_bytes == self.picture.size_bytes and self._sha256.digest() != self.picture.sha256
         ):
             raise CardError(f"the file of picture {self.picture.id} on this card is damaged")
-        self._sink.write(self._offset, data)
+        new = max(0, self._have_bytes - self._offset)
+        if new < size_bytes:
+            self._sink.write(self._offset + new, data[new:])
         self._offset += size_bytes

@@ -47,7 +47,11 @@ class PairMaking:
         self._sink = sink
         self._units = [copy.unit for copy in entry.listed][:MAX_HOLDERS]
         self._nonces = nonces_for(core, self._units)
-        self._digests = [hashlib.blake2b(key=nonce, digest_size=PROOF_BYTES) for nonce in self._nonces]
+        self._digests = self._fresh()
+        self._position = 0  # all up to here has passed
+
+    def _fresh(self) -> list[hashlib.blake2b]:
+        return [hashlib.blake2b(key=nonce, digest_size=PROOF_BYTES) for nonce in self._nonces]
 
     @property
     def waiting_bytes(self) -> int:
@@ -55,17 +59,21 @@ class PairMaking:
         return self._sink.waiting_bytes
 
     def begin(self, found: Found) -> None:
-        """It comes anew."""
-        self._digests = [hashlib.blake2b(key=nonce, digest_size=PROOF_BYTES) for nonce in self._nonces]
+        """It comes anew, or goes on. What goes on elsewhere than where it stopped was begun by another read-out."""
+        if not found.offset:
+            self._digests, self._position = self._fresh(), 0
+        elif found.offset != self._position:
+            self._units, self._nonces, self._digests = [], [], []
         self._sink.begin(found)
 
     def write(self, offset: int, data: bytes) -> None:
         """The next bytes."""
         for digest in self._digests:
             digest.update(data)
+        self._position += len(data)
         self._sink.write(offset, data)
 
     def pairs(self) -> tuple[Pair, ...]:
-        """Once all has passed and its digest was right."""
+        """Once all has passed and its digest was right; none where the beginning has passed elsewhere."""
         digests = [digest.digest() for digest in self._digests]
         return pairs_of(self._picture.id, self._units, self._core.age_s, self._nonces, digests)

@@ -16,6 +16,7 @@ EVERYONE = 65_535
 MAX_SEQUENCE = 0xFFFF_FFFF
 NONCE_BYTES = PROOF_BYTES = 16  # a proof is BLAKE2b-128 keyed with a nonce (HANDOVER H6)
 MAX_PICTURE_BYTES = 64_000_000  # guess: four times the largest JPEG of a Pi camera; longer ones are a peer's error
+MAX_PREVIEW_BYTES = 4096  # DESIGN §8
 _ID_TEXT = re.compile(r"(\d{5})-([0-9a-f]{4})-(\d{8,10})")
 _ID_WIRE = struct.Struct(">HHI")
 
@@ -54,6 +55,11 @@ class PictureId:
 def picture_name(picture: PictureId, sha256: bytes) -> str:
     """`<picture id>-<first 16 hex digits of its sha256>.jpg` (DESIGN §8)."""
     return f"{picture}-{sha256.hex()[:16]}.jpg"
+
+
+def looks_like_jpeg(data: bytes) -> bool:
+    """Whether it begins and ends as a JPEG does (SOI and EOI markers, ITU T.81 table B.1). Nothing is decoded."""
+    return data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from firmware.core import Core
 from firmware.errors import Refused
 from firmware.events import Request, SavePairs
 from firmware.handover import Audited, Owner, owner
+from firmware.incoming import Incoming
 from firmware.pairs import PairMaking
 from firmware.pictures import Entry, File, Picture, PictureId
-from firmware.searching import Search
+from firmware.ranges import RangeSet
+from firmware.searching import ANSWER_WITHIN_S, Search
 from firmware.sinks import DigestOnly, Done, Sink, Taker, ToOwnCard, ToPerson
 from firmware.spacing import EXPIRED_EVERY_S, AtMostEvery
 from firmware.states import State
@@ -28,6 +30,8 @@ MAX_READ_OUTS = 8
 """At once; each takes up to 256 kB of memory. Guess: a person and a page ask for a few, the unit for one or two."""
 MAX_RECALLS = 2
 """Of these, onto the own card: with four hostings they stay within the card's open .part files."""
+BUSY_AGAIN_S = 5.0
+"""A holder, or a unit on the way to it, that is busy with other read-outs is asked again after so long. Guess."""
 PATIENCE_S = 60.0
 """A read-out of the unit itself is given up after so long without progress; a person's command says its own."""
 
@@ -55,6 +59,7 @@ class ReadOuts:
         sink = ToPerson(self._core, command.ticket)
         read_out = self._new(command.picture, sink, command.timeout_s)
         read_out.preview = command.preview
+        read_out.have_bytes = 0 if command.preview else command.have_bytes
         self._begin(read_out)
 
     def cancel(self, ticket: int) -> None:
@@ -84,10 +89,22 @@ class ReadOuts:
         read_out = self._new(entry.picture.id, DigestOnly(done), PATIENCE_S)
         read_out.content = entry.picture
         read_out.away = entry
-        read_out.holders[unit] = True
+        read_out.one_only, read_out.holders[unit] = True, True
         self._all.append(read_out)
         states.read_out.move(read_out, "asked")
         self._go_on(read_out)
+
+    def preview(self, picture: PictureId, holder: int, sink: Sink) -> bool:
+        """Get a preview from this unit alone. False: other read-outs are under way, and nothing was begun."""
+        if self._all:
+            return False
+        read_out = self._new(picture, sink, PATIENCE_S)
+        read_out.preview = read_out.one_only = True
+        read_out.holders[holder] = False
+        self._all.append(read_out)
+        states.read_out.move(read_out, "asked")
+        self._go_on(read_out)
+        return True
 
     def _new(self, picture: PictureId, sink: Sink, patience_s: float) -> ReadOut:
         return ReadOut(picture, self._core.new_query(), sink, patience_s, self._core.now)
@@ -134,8 +151,9 @@ class ReadOuts:
         whole = yield from own_copy.is_whole(self._core, entry)
         if whole and entry is not None and read_out.state is State.LOOK_UP:
             states.read_out.move(read_out, "here")
-            read_out.sink.begin(Found(entry.picture, entry.picture.size_bytes, unit))
-            read_out.delivery = own_copy.Delivery(entry.picture, read_out.sink)
+            have_bytes = _usable(read_out.have_bytes, entry.picture)
+            read_out.sink.begin(Found(entry.picture, entry.picture.size_bytes, unit, have_bytes))
+            read_out.delivery = own_copy.Delivery(entry.picture, read_out.sink, have_bytes)
             self._deliver_on(read_out)
 
     def _deliver_on(self, read_out: ReadOut) -> None:
@@ -170,49 +188,77 @@ class ReadOuts:
         return any(r.id == picture and r.delivery is not None and r.state is State.DELIVER for r in self._all)
 
     def _name_holders(self, read_out: ReadOut, entry: Entry | None) -> None:
-        """Whom the own dispersal list names; for a preview the origin, which keeps them all; else WHERE will tell."""
+        """Whom the own list or the origin's record names; for a preview the origin, too, which keeps them all.
+
+        WHERE tells who else has it, and the way to those that are not heard.
+        """
         core, origin = self._core, read_out.id.unit
-        if origin == core.unit:
-            if entry is not None:
-                read_out.holders = {copy.unit: copy.suspect for copy in entry.listed}
-                if entry.file is File.GONE and not read_out.preview and not isinstance(read_out.sink, ToOwnCard):
-                    read_out.away = entry
-            if entry is not None or read_out.id.card == core.card:
-                return  # this catalogue knows all there is to know
-        elif read_out.preview:
-            neighbour = core.neighbours.find(origin)
-            if neighbour is not None and not neighbour.silent(core.now):
+        if entry is not None:
+            read_out.holders = {copy.unit: copy.suspect for copy in entry.listed} | _named(entry)
+            mine = origin == core.unit and entry.file is File.GONE
+            if mine and not read_out.preview and not isinstance(read_out.sink, ToOwnCard):
+                read_out.away = entry
+        if origin != core.unit:
+            read_out.others_may_know = True
+            if read_out.preview and core.hears(origin):
                 read_out.holders[origin] = False
-        read_out.search = Search(core, read_out.id, read_out.query)
+        elif entry is None:
+            read_out.others_may_know = read_out.id.card != core.card  # else this catalogue knows all there is to know
 
     # ------------------------------------------------------------ LOOK_UP: elsewhere, COLLECT
 
     def _go_on(self, read_out: ReadOut) -> None:
-        """In LOOK_UP: the next holder, or who else may know, or nobody."""
+        """In LOOK_UP: the next holder, or who else may know, or one that is silent, or nobody."""
         if read_out.state is not State.LOOK_UP or read_out.looking:
             return
-        holder = read_out.next_holder(self._core)
-        if holder is not None:
-            self._collect(read_out, holder)
+        read_out.free_again(self._core.now)
+        way = read_out.next_way(self._core, heard_only=True)
+        if way is None and read_out.busy_until:
             return
-        search = read_out.search
-        if search is not None:
-            search.tick()
-            if not search.over or (read_out.tried and search.widen()):
-                search.tick()
-                return
+        if way is None and read_out.may_search and not self._searched(read_out):
+            return
+        way = way or read_out.next_way(self._core, heard_only=False)
+        if way is not None:
+            self._collect(read_out, *way)
+            return
         states.read_out.move(read_out, "nobody_left")
         self._end(read_out, read_out.nobody_left())
 
-    def _collect(self, read_out: ReadOut, holder: int) -> None:
-        wanted = Wanted(read_out.id, read_out.query, read_out.preview, read_out.content)
+    def _searched(self, read_out: ReadOut) -> bool:
+        """Ask others; True once nobody is left who may answer."""
+        if read_out.search is None:
+            where = m.Where(self._core.unit, read_out.query, read_out.id, 0)
+            read_out.search = Search(self._core, where, ANSWER_WITHIN_S)
+        read_out.search.tick()
+        if read_out.search.over and read_out.tried and read_out.search.widen():
+            read_out.forget_ways()
+            read_out.search.tick()
+        return read_out.search.over
+
+    def _collect(self, read_out: ReadOut, holder: int, via: int) -> None:
+        content, unit = read_out.content, self._core.unit
+        if read_out.incoming is None and content is not None:
+            have_bytes = _usable(read_out.have_bytes, content)
+            read_out.incoming = Incoming(content, content.size_bytes, RangeSet([(0, have_bytes)]))
         read_out.tried[holder] = "was asked"
+        read_out.tried_ways.add((holder, via))
         states.read_out.move(read_out, "elsewhere")
-        sink: Taker = read_out.sink
-        if read_out.away is not None:
-            sink = PairMaking(self._core, read_out.away, sink)
-        read_out.collecting = Collecting(self._core, wanted, holder, sink, self.overhead_bytes)
+        read_out.collecting = Collecting(
+            self._core,
+            Wanted(read_out.id, unit, read_out.query, read_out.preview, content),
+            holder,
+            via,
+            self._taker(read_out),
+            overhead_bytes=self.overhead_bytes,
+            incoming=read_out.incoming,
+        )
         read_out.collecting.tick()
+
+    def _taker(self, read_out: ReadOut) -> Taker:
+        """Where the bytes go; of an own picture without file by way of what makes pairs, one for all its holders."""
+        if read_out.away is not None and read_out.pair_making is None:
+            read_out.pair_making = PairMaking(self._core, read_out.away, read_out.sink)
+        return read_out.sink if read_out.pair_making is None else read_out.pair_making
 
     def _look_at(self, read_out: ReadOut) -> None:
         """After the collecting has heard something: does it go on, and if not, what now?"""
@@ -225,21 +271,39 @@ class ReadOuts:
             self._settle(read_out, collecting, collecting.result)
 
     def _settle(self, read_out: ReadOut, collecting: Collecting, result: Result) -> None:
+        what, unit, via = read_out.what, collecting.holder, collecting.via
         read_out.collecting = None
-        read_out.tried[collecting.holder] = result.text
+        read_out.tried[unit] = result.text if via == unit else f"{result.text} (asked through unit {via})"
+        if result.holder_failed:
+            read_out.failed.add(unit)
+        if result.refused is m.GetWhy.BUSY:
+            read_out.busy_until[unit, via] = self._core.now + BUSY_AGAIN_S
         states.read_out.move(read_out, result.why)
-        what, unit = read_out.what, collecting.holder
         if read_out.state is State.DELIVER:
             self._core.log("collected", f"{what} collected from unit {unit}", read_out.id, unit)
-            if isinstance(collecting.sink, PairMaking):
-                self._core.run(self._core.fetch(SavePairs(collecting.sink.pairs())), read_out.id)
+            pairs = () if read_out.pair_making is None else read_out.pair_making.pairs()
+            if pairs:
+                self._core.run(self._core.fetch(SavePairs(pairs)), read_out.id)
             self._hand_over(read_out, collecting.collected)
             return
         event = "alarm" if result.why == "damaged" else result.why
-        self._core.log(event, f"{what} could not be collected: unit {unit} {result.text}", read_out.id, unit)
-        if result.why == "damaged" and not read_out.preview:
-            self._tell_damaged(read_out.id, unit)
+        self._core.log(event, f"{what} could not be collected: unit {unit} {read_out.tried[unit]}", read_out.id, unit)
+        if result.why == "damaged":
+            self._damaged(read_out, unit)
         self._go_on(read_out)
+
+    def _damaged(self, read_out: ReadOut, unit: int) -> None:
+        """Everything is fetched anew. Where bytes of several units are in it, nobody knows whose are wrong: the one
+        asked last may give all of it."""
+        incoming = read_out.incoming
+        if incoming is not None and incoming.complete:
+            read_out.incoming = None
+            if incoming.units - {unit}:
+                read_out.failed.discard(unit)
+                read_out.tried_ways -= {way for way in read_out.tried_ways if way[0] == unit}
+                return
+        if not read_out.preview:
+            self._tell_damaged(read_out.id, unit)
 
     def _tell_damaged(self, picture: PictureId, holder: int) -> None:
         """The origin makes the copy suspect (R2)."""
@@ -311,8 +375,8 @@ class ReadOuts:
                 read_out.content = content = Picture(at.id, at.size_bytes, at.sha256)
             if (content.size_bytes, content.sha256) != (at.size_bytes, at.sha256):
                 return
-        for unit in at.holders:
-            read_out.holders.setdefault(unit, False)
+        for unit in (at.id.unit, *at.holders) if read_out.preview else at.holders:  # the origin keeps all previews
+            read_out.is_named(unit, source)
         self._go_on(read_out)
 
     def on_unknown(self, source: int, unknown: m.Unknown) -> None:
@@ -331,7 +395,7 @@ class ReadOuts:
     def on_copy(self, source: int, copy: m.Copy) -> None:
         """What GET asked for will come."""
         for read_out in self._all:
-            if read_out.query == copy.query and (collecting := read_out.collecting_from(source)) is not None:
+            if (collecting := read_out.collecting_from(source)) is not None and collecting.is_about(copy):
                 collecting.on_copy(copy)
                 self._look_at(read_out)
                 return
@@ -341,8 +405,7 @@ class ReadOuts:
         if refused.why is m.GetWhy.DELETED:
             self._deleted(refused.id, refused.query)
         for read_out in self._all:
-            same = read_out.query == refused.query and read_out.id == refused.id
-            if same and (collecting := read_out.collecting_from(source)) is not None:
+            if (collecting := read_out.collecting_from(source)) is not None and collecting.is_about(refused):
                 collecting.on_refused(refused)
                 self._look_at(read_out)
                 return
@@ -392,7 +455,7 @@ class ReadOuts:
     def tick(self) -> None:
         """Questions that are due, holders and searches that take too long."""
         for read_out in list(self._all):
-            if read_out.search is not None and read_out.state is State.COLLECT:
+            if read_out.search is not None:
                 read_out.search.tick()
             if read_out.collecting is not None:
                 read_out.collecting.tick()
@@ -406,9 +469,22 @@ class ReadOuts:
         times: list[float] = []
         for read_out in self._all:
             times.append(read_out.gives_up_at)
+            if read_out.state is State.LOOK_UP:
+                times.extend(read_out.busy_until.values())
             searches = read_out.search is not None and read_out.state in (State.LOOK_UP, State.COLLECT)
             for part in (read_out.search if searches else None, read_out.collecting):
                 at = None if part is None else part.deadline()
                 if at is not None:
                     times.append(at)
         return min(times, default=None)
+
+
+def _usable(have_bytes: int, content: Picture) -> int:
+    """How much of a beginning can be gone on with; a byte at least is asked for, as no missing range means all."""
+    return min(have_bytes, content.size_bytes - 1) if have_bytes <= content.size_bytes else 0
+
+
+def _named(entry: Entry) -> dict[int, bool]:
+    """Whom the origin's record names, and whether they are suspect."""
+    proved = len(entry.named) - entry.doubted
+    return {unit: place >= proved for place, unit in enumerate(entry.named)}

@@ -1,4 +1,7 @@
-"""Finding out who holds a picture: WHERE to the origin, then to everyone heard (HANDOVER §3)."""
+"""Finding out who holds a picture: WHERE to the origin, then to everyone who hears it (HANDOVER §3).
+
+The asker does so, and whoever passes its question on: see questions.py.
+"""
 
 from __future__ import annotations
 
@@ -7,100 +10,150 @@ from dataclasses import dataclass
 from firmware import messages as m
 from firmware.core import Core
 from firmware.neighbours import FIRST_NEIGHBOUR_S
-from firmware.pictures import PictureId
+from firmware.pictures import EVERYONE
 
-SEARCH_S = 8.0
-"""How long answers are waited for. Guess: five questions of a link that loses every second packet."""
-ORIGIN_ALONE_S = 3.0
-"""The origin is asked alone for so long, for it knows best; then it may be gone, and everyone else is asked too."""
 ANSWER_WITHIN_S = 18.0
 """A first search never takes longer, whatever it waits for: an unknown id is answered within 20 s (DESIGN §9)."""
+SEARCH_S = 15.0
+"""How long answers are waited for once anybody is heard: a unit that passes a question on takes up to 12 s of it."""
+ORIGIN_ALONE_S = 3.0
+"""The origin is asked alone for so long, for it knows best; then it may be gone, and everyone else is asked too."""
+ORIGIN_ALONE_SHARE = 1 / 3
+"""And never for longer than this share of the time there is."""
 MOST_DOUBLINGS = 1
-"""Of the time between two questions to one unit: they are short, and there is little time (DESIGN §9)."""
-MAX_ASKED = 32
-"""Units asked at most, those heard last: most hosts of one picture are among them."""
+"""Of the time between two questions to the origin: they are short, and there is little time (DESIGN §9)."""
+AGAIN_S, LONGEST_AGAIN_S, LONGER_BY = 1.0, 2.0, 1.25
+"""A question to everyone, which nobody acknowledges, is said again after this long (±25 %), then after so much longer
+each time, up to the longest: eight times in 12 s. With 30 % of packets lost a hop then fails once in 200 times."""
+AGAIN_BYTES = 300
+"""And on a slow line after the time for so many bytes more: the question, an answer, and what stood before them."""
+ENOUGH_PASSES = 4
+"""A question that so many others were heard to pass on is not passed on too: those near have heard it. Guess, from
+what is known of broadcasts that are suppressed by counting: with 3 or 4 nearly everyone is reached."""
+MOST_WIDENINGS = 2
+"""Times that everyone is asked again because those that were named have failed."""
+MOST_ASKED = 256
+"""Units whose answers are waited for: as many as are remembered at all (neighbours.py)."""
 
 
 @dataclass(slots=True)
-class _Question:
-    tries: int = 0
-    again_at: float = 0.0
+class _Asked:
+    """One unit. answered: AT or UNKNOWN came; asking: it was heard to ask the same, and tells whom it has it from."""
+
     answered: bool = False
+    asking: bool = False
 
 
 class Search:
-    """One question, (own unit, query), to every unit that may know. tick() at deadline() until it is `over`.
+    """One question to every unit that may know. tick() at deadline() until it is `over`.
 
-    final: the origin itself has said that nobody has the picture.
+    without: units that are not asked: those that want to know. delay_s: before the first question to everyone.
+    final: the origin itself has said that nobody has the picture. known: somebody has said who has it: no question is
+    said any more, but later answers count.
     """
 
-    def __init__(self, core: Core, picture: PictureId, query: int) -> None:
+    def __init__(
+        self,
+        core: Core,
+        where: m.Where,
+        within_s: float,
+        *,
+        without: frozenset[int] = frozenset(),
+        delay_s: float = 0.0,
+    ) -> None:
         self.final = False
+        self.known = False
         self._core = core
-        self._picture = picture
-        self._query = query
+        self._where = where
+        self._without = without
+        self._within_s = within_s
         self._begun = core.now
-        self._asked: dict[int, _Question] = {}
-        self._everyone_at: float | None = None  # when the others are asked too; None: they have been, or nobody was
-        self._ends = core.now + FIRST_NEIGHBOUR_S
+        self._delay_s = delay_s
+        self._asked: dict[int, _Asked] = {}
+        self._ends = core.now + min(within_s, FIRST_NEIGHBOUR_S)
+        self._origin_alone = False
+        self._everyone_at = core.now  # when everyone is asked, while the origin is asked alone
+        self._left_to_others = False
+        self._widened = 0
+        self._again_at = core.now  # when the question is due
+        self._tries = 0
 
     @property
     def over(self) -> bool:
-        """Nobody is left who may answer."""
-        if self.final or self._core.now >= self._ends:
+        """Nobody is left who may answer, or time is over."""
+        return self.settled or self._core.now >= self._ends
+
+    @property
+    def settled(self) -> bool:
+        """Whoever may know has answered, or tells others."""
+        if self.final or self._left_to_others:
             return True
-        answered = bool(self._asked) and all(question.answered for question in self._asked.values())
-        return answered and self._everyone_at is None
+        if self._origin_alone:
+            return self.known
+        return bool(self._asked) and all(asked.answered or asked.asking for asked in self._asked.values())
 
     def tick(self) -> None:
-        """Say the questions that are due."""
+        """Say the question if it is due."""
         now = self._core.now
         if not self._asked:
             self._begin()
-        if self._everyone_at is not None and now >= self._everyone_at:
-            self._ask_everyone()
-        for unit, question in sorted(self._asked.items()):
-            if not question.answered and now >= question.again_at and not self.over:
-                self._core.say(unit, m.Where(self._core.unit, self._query, self._picture, 0))
-                estimate = self._core.neighbours.heard_before(unit).estimate
-                question.again_at = now + estimate.timeout_s(min(question.tries, MOST_DOUBLINGS))
-                question.tries += 1
+        if self._origin_alone and not self.known and now >= self._everyone_at:
+            self._ask_everyone(now + self._delay_s)
+        if not self._asked or self.known or self.over or now < self._again_at:
+            return
+        self._core.say(self._where.id.unit if self._origin_alone else EVERYONE, self._where)
+        self._again_at = now + (self._origin_again_s() if self._origin_alone else self._everyone_again_s())
+        self._tries += 1
 
     def deadline(self) -> float | None:
         """When tick() or `over` may have something new; None once it is over. New neighbours are no deadline."""
         if self.over:
             return None
-        times = [question.again_at for question in self._asked.values() if not question.answered]
-        if self._everyone_at is not None:
+        times = [self._ends]
+        if self._asked and not self.known:
+            times.append(self._again_at)
+        if self._origin_alone:
             times.append(self._everyone_at)
-        return min([self._ends, *times])
+        return min(times)
 
     def on_answer(self, source: int, *, knows: bool) -> bool:
-        """AT (knows) or UNKNOWN came; True if it was asked for. What the origin says is final."""
-        question = self._asked.get(source)
-        if question is None:
+        """AT (knows) or UNKNOWN came; True if it was asked for. What the origin says itself is final."""
+        if not self._asked or source in self._without or (self._origin_alone and source not in self._asked):
             return False
-        question.answered = True
-        if source == self._picture.unit:
-            self._everyone_at = None
+        if len(self._asked) < MOST_ASKED:
+            self._asked.setdefault(source, _Asked()).answered = True
+        self.known = self.known or knows
+        if source == self._where.id.unit:
             self.final = not knows
         return True
 
+    def heard_asking(self, unit: int, hops: int) -> None:
+        """It asks the same, and so often passed on the question is not from us: it tells others what it finds out."""
+        if hops > self._where.hops:
+            return
+        if self._asked and (unit in self._asked or len(self._asked) < MOST_ASKED):
+            self._asked.setdefault(unit, _Asked()).asking = True
+        if self._tries == 0 and sum(asked.asking for asked in self._asked.values()) >= ENOUGH_PASSES:
+            self._left_to_others = True
+
     def widen(self) -> bool:
-        """Whoever was named has failed: ask those who were not asked yet. False: there are none."""
-        if self.final or not self._asked:
+        """Whoever was named has failed: ask everyone (again), for there may be others, or other ways. False: that was
+        done often enough, or nobody was named."""
+        if not self.known or self._widened >= MOST_WIDENINGS:
             return False
-        self._ends = max(self._ends, self._core.now + SEARCH_S)
-        before = len(self._asked)
-        self._ask_everyone()
-        return len(self._asked) > before
+        self._widened += 1
+        self._ends = self._core.now + min(SEARCH_S, self._within_s)
+        self._asked = {}
+        self.known = False
+        self._ask_everyone(self._core.now)
+        return bool(self._asked)
 
     def result(self, *, named: bool) -> str:
         """What came of it, for a person. named: somebody was named, and has failed."""
         if not self._asked:
             return "no other unit is heard"
-        told = [unit for unit, question in sorted(self._asked.items()) if question.answered]
-        silent = [unit for unit, question in sorted(self._asked.items()) if not question.answered]
+        told = [unit for unit, asked in sorted(self._asked.items()) if asked.answered]
+        silent = [unit for unit, asked in sorted(self._asked.items()) if not asked.answered]
         parts = []
         if told:
             parts.append(f"{units(told)} named nobody else" if named else f"{units(told)} knew of nobody who has it")
@@ -110,27 +163,35 @@ class Search:
 
     def _begin(self) -> None:
         """As soon as anybody is heard."""
-        now, origin = self._core.now, self._picture.unit
+        now, origin = self._core.now, self._where.id.unit
         heard = self._heard()
         if not heard:
             return
-        self._ends = min(now + SEARCH_S, self._begun + ANSWER_WITHIN_S)
+        self._ends = min(now + SEARCH_S, self._begun + self._within_s)
         if origin in heard:
-            self._asked[origin] = _Question()
-            self._everyone_at = now + ORIGIN_ALONE_S
+            self._origin_alone = True
+            self._asked[origin] = _Asked()
+            self._everyone_at = now + min(ORIGIN_ALONE_S, ORIGIN_ALONE_SHARE * self._within_s)
         else:
-            self._ask_everyone()
+            self._ask_everyone(now + self._delay_s)
 
-    def _ask_everyone(self) -> None:
-        self._everyone_at = None
+    def _ask_everyone(self, at: float) -> None:
+        self._origin_alone = False
         for unit in self._heard():
-            if len(self._asked) < MAX_ASKED:
-                self._asked.setdefault(unit, _Question())
+            self._asked.setdefault(unit, _Asked())
+        self._tries, self._again_at = 0, at
 
     def _heard(self) -> list[int]:
-        """Units that are heard now, the one heard last first."""
-        heard = [n for n in self._core.neighbours if not n.silent(self._core.now)]
-        return [n.unit for n in sorted(heard, key=lambda n: (-n.last_heard, n.unit))]
+        """Units that are heard now and may know."""
+        return [n.unit for n in self._core.neighbours if n.unit not in self._without and not n.silent(self._core.now)]
+
+    def _origin_again_s(self) -> float:
+        estimate = self._core.neighbours.heard_before(self._where.id.unit).estimate
+        return estimate.timeout_s(min(self._tries, MOST_DOUBLINGS))
+
+    def _everyone_again_s(self) -> float:
+        again_s = min(LONGEST_AGAIN_S, AGAIN_S * LONGER_BY**self._tries) * (0.75 + 0.5 * self._core.rng.random())
+        return again_s + AGAIN_BYTES / self._core.line_bytes_per_s
 
 
 def units(numbers: list[int]) -> str:

@@ -1,4 +1,4 @@
-"""Answering other units' read-outs: who has a picture, and sending it, or its preview, to an asker (HANDOVER §3)."""
+"""Answering other units' read-outs: sending a picture, or its preview, to an asker (HANDOVER §3)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from firmware import messages as m
 from firmware import own_copy
 from firmware.core import Core
 from firmware.events import ReadFile, Request
+from firmware.handles import CopyHandles
 from firmware.outgoing import Outgoing
-from firmware.pictures import Entry, File, Picture, PictureId
+from firmware.pictures import File, Picture, PictureId
 from firmware.ranges import RangeSet
 from firmware.steps import Step
 from hal.errors import DandelionError
@@ -21,6 +22,8 @@ MAX_SERVINGS = 4
 """Pictures sent to askers at once, those being looked up included; each takes 128 kB and a share of the line."""
 MAX_SERVINGS_PER_UNIT = 2
 """Of these to one asker, so that no unit keeps the others out."""
+MAX_SERVINGS_PER_NEIGHBOUR = 3
+"""And by way of one neighbour, whoever it says the askers are."""
 SILENT_S = 30.0
 """An asker that has confirmed nothing new for so long is given up: longer than askers are patient, who ask anew."""
 
@@ -29,21 +32,25 @@ ReadBytes = Callable[[int, int], Step]
 
 @dataclass(slots=True, eq=False)
 class Served:
-    """One picture on its way to an asker. copy, outgoing: None while it is being looked up."""
+    """One picture on its way to an asker, by way of a neighbour: itself, or the unit that passed its GET on.
 
-    asker: int
+    copy, outgoing: None while it is being looked up. reported: something was said since it was last asked for.
+    """
+
+    neighbour: int
     get: m.Get
     copy: m.Copy | None = None
     outgoing: Outgoing | None = None
+    reported: bool = False
 
 
 class Serving:
-    """All pictures on their way to askers."""
+    """All pictures on their way to askers. handles: shared with those that are passed on."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, handles: CopyHandles) -> None:
         self._core = core
         self._all: list[Served] = []
-        self._last_handle = 255
+        self._handles = handles
 
     def __iter__(self) -> Iterator[Served]:
         return iter(self._all)
@@ -53,54 +60,37 @@ class Serving:
         return [serving.outgoing for serving in self._all if serving.outgoing is not None]
 
     def busy_with(self, picture: PictureId) -> bool:
-        """Whether an asker is being given this picture."""
-        return any(serving.get.id == picture for serving in self._all)
-
-    # ------------------------------------------------------------ WHERE
-
-    def on_where(self, source: int, where: m.Where) -> None:
-        """AT, or UNKNOWN. Questions passed on by others come with relays."""
-        if where.asker == source:
-            self._core.run(self._where(where), where.id)
-
-    def _where(self, where: m.Where) -> Step:
-        core = self._core
-        entry = yield from core.look_up(where.id)
-        holders = _holders(entry, core.unit)
-        if entry is None or not holders:
-            deleted = entry is not None and entry.deleted
-            core.say(where.asker, m.Unknown(where.asker, where.query, where.id, deleted))
-            return
-        content = entry.picture
-        at = m.At(where.asker, where.query, where.id, holders, content.size_bytes, content.sha256)
-        core.say(where.asker, at)
+        """Whether an asker is being given this picture's file."""
+        return any(serving.get.id == picture and not serving.get.preview for serving in self._all)
 
     # ------------------------------------------------------------ GET
 
     def on_get(self, source: int, get: m.Get) -> None:
         """COPY and parts, or a refusal; asked again: COPY again, and what is missing now."""
         core = self._core
-        if get.asker != source or get.holder != core.unit:
+        if get.holder != core.unit or (get.hops == 0) != (get.asker == source):
             return
-        serving = self._find(source, get.query)
+        serving = self._find(source, get)
         if serving is not None and (serving.get.id, serving.get.preview) == (get.id, get.preview):
             self._again(serving, get)
             return
         if serving is not None:
             self._end(serving)  # its number is used anew: that read-out is long over
-        if len(self._all) >= MAX_SERVINGS or self._count(source) >= MAX_SERVINGS_PER_UNIT:
-            core.say(source, m.RefuseGet(get.query, get.id, m.GetWhy.BUSY))
+        if not self._has_room(source, get.asker):
+            core.say(source, m.RefuseGet(get.asker, get.query, core.unit, get.id, m.GetWhy.BUSY))
             return
         serving = Served(source, get)
         self._all.append(serving)
         core.run(self._begin(serving), get.id, lambda error: self._failed(serving, error))
 
     def _again(self, serving: Served, get: m.Get) -> None:
-        """COPY was lost, or parts were. An asker that has COPY names what is missing; before that all is, as ever."""
+        """COPY was lost, or parts were: what is missing now is sent, unless it is just the same question once more."""
         if serving.copy is not None and serving.outgoing is not None:
-            self._core.say(serving.asker, serving.copy)
-            if get.missing:
+            self._core.say(serving.neighbour, serving.copy)
+            if get.missing and (serving.reported or get.missing != serving.get.missing):
                 serving.outgoing.restart(_within(get.missing, serving.copy.size_bytes))
+                serving.reported = False
+            serving.get = get
 
     def _begin(self, serving: Served) -> Step:
         """Look it up, say COPY; the parts follow."""
@@ -125,25 +115,16 @@ class Serving:
     def _send(self, serving: Served, taken: Picture, sent: Picture, read: ReadBytes) -> None:
         """taken: when; sent: length and digest of the bytes that read gives."""
         get, core = serving.get, self._core
-        handle = self._new_handle()
-        serving.copy = m.Copy(get.query, handle, sent.size_bytes, sent.sha256, taken.taken_at, taken.taken_quality)
+        handle, asked = self._handles.give(), (get.asker, get.query, core.unit)
+        serving.copy = m.Copy(*asked, handle, sent.size_bytes, sent.sha256, taken.taken_at, taken.taken_quality)
         missing = get.missing or ((0, sent.size_bytes),)
         serving.outgoing = Outgoing(
-            core, serving.asker, handle, sent.size_bytes, _within(missing, sent.size_bytes), read
+            core, serving.neighbour, handle, sent.size_bytes, _within(missing, sent.size_bytes), read
         )
-        core.say(serving.asker, serving.copy)
+        core.say(serving.neighbour, serving.copy)
         what = "preview of picture" if get.preview else "picture"
-        core.log("sending", f"{what} {get.id} is sent to unit {serving.asker}, who asked for it", get.id, serving.asker)
-
-    def _new_handle(self) -> int:
-        """The next one that no living serving has."""
-        alive = {serving.copy.handle for serving in self._all if serving.copy is not None}
-        handle = self._last_handle
-        while True:
-            handle = m.FIRST_COPY_HANDLE if handle == 255 else handle + 1
-            if handle not in alive:
-                self._last_handle = handle
-                return handle
+        by = "" if get.asker == serving.neighbour else f" by way of unit {serving.neighbour}"
+        core.log("sending", f"{what} {get.id} is sent to unit {get.asker}, who asked for it{by}", get.id, get.asker)
 
     # ------------------------------------------------------------ what the asker says
 
@@ -152,6 +133,7 @@ class Serving:
         serving = self._under(source, report.handle)
         if serving is not None and serving.outgoing is not None:
             serving.outgoing.on_report(report)
+            serving.reported = True
             if serving.outgoing.done_bytes == serving.outgoing.size_bytes:
                 self._end(serving)
 
@@ -163,7 +145,7 @@ class Serving:
 
     def new_boot(self, unit: int) -> None:
         """The unit has restarted: it knows nothing of what it asked for."""
-        for serving in [s for s in self._all if s.asker == unit]:
+        for serving in [s for s in self._all if s.neighbour == unit]:
             self._end(serving)
 
     # ------------------------------------------------------------ time and ends
@@ -175,8 +157,8 @@ class Serving:
             if outgoing is None:
                 continue
             if outgoing.failed is not None:
-                text = f"picture {serving.get.id} cannot be sent to unit {serving.asker}: {outgoing.failed}"
-                self._core.log("card", text, serving.get.id, serving.asker)
+                text = f"picture {serving.get.id} cannot be sent to unit {serving.neighbour}: {outgoing.failed}"
+                self._core.log("card", text, serving.get.id, serving.neighbour)
                 self._refuse(serving, m.GetWhy.FAILED)
             elif self._core.now >= outgoing.progress_at + SILENT_S:
                 self._end(serving)
@@ -191,34 +173,38 @@ class Serving:
 
     def _refuse(self, serving: Served, why: m.GetWhy) -> None:
         self._end(serving)
-        self._core.say(serving.asker, m.RefuseGet(serving.get.query, serving.get.id, why))
+        get, unit = serving.get, self._core.unit
+        self._core.say(serving.neighbour, m.RefuseGet(get.asker, get.query, unit, get.id, why))
 
     def _end(self, serving: Served) -> None:
         if serving in self._all:
             self._all.remove(serving)
             if serving.outgoing is not None:
                 serving.outgoing.close()
+            if serving.copy is not None:
+                self._handles.free(serving.copy.handle)
 
-    def _find(self, asker: int, query: int) -> Served | None:
-        return next((s for s in self._all if (s.asker, s.get.query) == (asker, query)), None)
+    def _find(self, source: int, get: m.Get) -> Served | None:
+        """What was asked for by the same neighbour for the same asker under the same number."""
+        for s in self._all:
+            if (s.neighbour, s.get.asker, s.get.query) == (source, get.asker, get.query):
+                return s
+        return None
 
-    def _under(self, asker: int, handle: int) -> Served | None:
+    def _under(self, neighbour: int, handle: int) -> Served | None:
         for serving in self._all:
-            if serving.copy is not None and (serving.asker, serving.copy.handle) == (asker, handle):
+            if serving.copy is not None and (serving.neighbour, serving.copy.handle) == (neighbour, handle):
                 return serving
         return None
 
-    def _count(self, asker: int) -> int:
-        return sum(1 for serving in self._all if serving.asker == asker)
-
-
-def _holders(entry: Entry | None, unit: int) -> tuple[int, ...]:
-    """This unit if it has the file; at the origin also those that the list names, suspect ones last."""
-    if entry is None or entry.deleted:
-        return ()
-    here = () if entry.file is File.GONE else (unit,)
-    listed = sorted(entry.listed, key=lambda copy: (copy.suspect, copy.unit))
-    return (*here, *(copy.unit for copy in listed))[: m.MAX_HOLDERS]
+    def _has_room(self, neighbour: int, asker: int) -> bool:
+        of_asker = sum(1 for serving in self._all if serving.get.asker == asker)
+        by_neighbour = sum(1 for serving in self._all if serving.neighbour == neighbour)
+        return (
+            len(self._all) < MAX_SERVINGS
+            and of_asker < MAX_SERVINGS_PER_UNIT
+            and by_neighbour < MAX_SERVINGS_PER_NEIGHBOUR
+        )
 
 
 def _within(ranges: m.Ranges, size_bytes: int) -> RangeSet:

@@ -20,7 +20,7 @@ Done = Callable[[bool, str], None]
 
 
 class Taker(Protocol):
-    """Takes one picture, from offset 0 and in order. A second begin(): it comes anew, from another unit.
+    """Takes one picture in order. A second begin(): it goes on, or comes anew, from another unit, as found.offset says.
 
     waiting_bytes: taken and not yet where they should be; whoever collects keeps them few.
     """
@@ -29,7 +29,7 @@ class Taker(Protocol):
     def waiting_bytes(self) -> int: ...
 
     def begin(self, found: Found) -> None:
-        """So many bytes will come, from this unit."""
+        """So many bytes will come, from this unit; those below found.offset are there already."""
 
     def write(self, offset: int, data: bytes) -> None:
         """The next bytes."""
@@ -43,7 +43,8 @@ class Sink(Taker, Protocol):
     def problem(self) -> DandelionError | None: ...
 
     def finish(self, collected: Collected, ended: Ended) -> None:
-        """All of it was written and its digest is right. ended: once it is where it should be (None), or cannot be."""
+        """All of it was written, with the right digest as far as can be told. ended: once it is where it should be
+        (None), or cannot be."""
 
     def fail(self, error: Refused) -> None:
         """There will be no picture."""
@@ -115,8 +116,9 @@ class ToOwnCard:
 
     def begin(self, found: Found) -> None:
         assert found.size_bytes == self._picture.size_bytes
-        self._todo.append(BeginPart(self._picture, kept_bytes=0))
-        self._go_on()
+        if found.offset == 0:
+            self._todo.append(BeginPart(self._picture, kept_bytes=0))
+            self._go_on()
 
     def write(self, offset: int, data: bytes) -> None:
         if self.problem is None:

@@ -14,6 +14,7 @@ from firmware import messages as m
 from firmware.channel import Channel, Said, Turn
 from firmware.core import Core
 from firmware.link import Link, Overheard, Received
+from firmware.onward import Onward
 from firmware.outgoing import Outgoing
 from firmware.pictures import EVERYONE
 
@@ -25,7 +26,9 @@ _QUESTIONS = (
 )
 """Answered at once, as a rule; to one unit."""
 
-Outgoings = Callable[[], list[Outgoing]]
+OnItsWay = Outgoing | Onward
+"""A picture on its way out, from the own card or passed on."""
+Outgoings = Callable[[], list[OnItsWay]]
 
 
 class Speaker(Protocol):
@@ -104,8 +107,8 @@ class HalfDuplex:
         self._outgoings = outgoings
         self._unknown = unknown
         self._packets: deque[_Ready] = deque()
-        self._bursting: Outgoing | None = None  # whose burst this turn is
-        self._last: Outgoing | None = None  # whose the last burst was
+        self._bursting: OnItsWay | None = None  # whose burst this turn is
+        self._last: OnItsWay | None = None  # whose the last burst was
 
     def next_packet(self, heard_at: float) -> bytes | None:
         while not self._packets:
@@ -170,7 +173,7 @@ class HalfDuplex:
                 return unit, message
         return outbox.popleft()
 
-    def _next_outgoing(self) -> Outgoing | None:
+    def _next_outgoing(self) -> OnItsWay | None:
         """Who has something to say, in turn; one that the channel is granted for goes first."""
         room_bytes, overhead_bytes, now = self._link.part_room_bytes, self._link.part_overhead_bytes, self._core.now
         ready = [o for o in self._outgoings() if o.is_ready(room_bytes, overhead_bytes)]
@@ -180,7 +183,7 @@ class HalfDuplex:
         behind = ready.index(self._last) + 1 if self._last in ready else 0
         return ready[behind % len(ready)]
 
-    def _burst(self, outgoing: Outgoing, granted: bool) -> bool:
+    def _burst(self, outgoing: OnItsWay, granted: bool) -> bool:
         """The next part of the burst, or END, which is a turn of its own."""
         channel, room_bytes, overhead_bytes = self._channel, self._link.part_room_bytes, self._link.part_overhead_bytes
         begins = self._bursting is None

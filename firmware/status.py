@@ -120,11 +120,10 @@ def _transfers(service: Service) -> list[dict[str, object]]:
             out.append(_transfer(h.picture.id, h.owner, "in", h.receiver.have.size_bytes, h.picture.size_bytes))
     for s in unit.serving:
         if s.outgoing is not None:
-            out.append(_transfer(s.get.id, s.asker, "out", s.outgoing.done_bytes, s.outgoing.size_bytes))
+            out.append(_transfer(s.get.id, s.neighbour, "out", s.outgoing.done_bytes, s.outgoing.size_bytes))
     for r in unit.read_outs:
         if (collecting := r.collecting) is not None and collecting.picture is not None:
-            size_bytes = collecting.picture.size_bytes
-            out.append(_transfer(r.id, collecting.holder, "in", collecting.done_bytes, size_bytes))
+            out.append(_transfer(r.id, collecting.holder, "in", collecting.done_bytes, collecting.picture.size_bytes))
     return out
 
 

@@ -23,11 +23,12 @@ from firmware.events import (
     ReadFile,
     ReadPreview,
     RemoveFile,
+    SavePreview,
     SyncPart,
     WritePart,
 )
 from firmware.layout import PREVIEW, QUARANTINE, TMP, parent_of, part_path, picture_path, preview_path
-from firmware.pictures import Picture, PictureId
+from firmware.pictures import MAX_PREVIEW_BYTES, Picture, PictureId, looks_like_jpeg
 from hal.errors import CardError, CardFull, CardReadOnly
 from hal.interfaces import Card, CardFile, Shot
 
@@ -35,7 +36,6 @@ BLOCK_BYTES = 64_000  # read and written at a time: bounds memory whatever a pic
 PROOF_BYTES = 16  # BLAKE2b-128 (HANDOVER H6)
 READ_BACK_OWN = 8  # every so many-th own shot is read back (HANDOVER §1 recipe 3: sampled; guess)
 MAX_OPEN_PARTS = 8  # twice the four reservations of HANDOVER R3
-MAX_PREVIEW_BYTES = 4096  # DESIGN §8
 FLOOR_SHARE = 0.05  # of the file system, HANDOVER §1
 FLOOR_LARGE_BYTES = 512_000_000  # and no more than this, HANDOVER §1
 FLOOR_SMALL_BYTES = 16 * 1024 * 1024  # and never less than this, HANDOVER §1
@@ -76,6 +76,7 @@ class Store:
             DigestFile: self.digest_file,
             RemoveFile: self.remove_file,
             ReadPreview: self.read_preview,
+            SavePreview: self.save_preview,
             Quarantine: self.quarantine,
             FreeSpace: self.free_space,
         }
@@ -158,6 +159,10 @@ class Store:
                 self._discard(path)
             finally:
                 file.close()
+
+    def save_preview(self, request: SavePreview) -> None:
+        """That of a held picture."""
+        self._keep_preview(request.picture, request.preview)
 
     # ------------------------------------------------------------ pictures of others, in parts
 
@@ -280,7 +285,7 @@ class Store:
             data = file.read(0, MAX_PREVIEW_BYTES)
         finally:
             file.close()
-        return data if data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9") else b""
+        return data if looks_like_jpeg(data) else b""
 
     def quarantine(self, request: Quarantine) -> None:
         """Put a picture's file aside."""

@@ -108,6 +108,16 @@ class Sender:
         self._asked_at = self._heard_at = self._sent_at = self._rate_from = now
         self.progress_at = now
 
+    def more(self, start: int, stop: int) -> None:
+        """These bytes, which were not to be sent until now, are here to be sent. start <= stop <= size_bytes."""
+        assert stop <= self.size_bytes, (start, stop)
+        self._todo.add(start, stop)
+        self._acked.subtract(start, stop)
+
+    def has(self, start: int, stop: int) -> bool:
+        """Whether the receiver said that it has all of this, or it was never to be sent."""
+        return self._acked.covers(start, stop)
+
     @property
     def all_sent(self) -> bool:
         """Everything was sent and nothing is known to be lost: time for END. May become False again."""

@@ -28,6 +28,7 @@ from firmware.events import Answer, Memory, Request, WallClock
 from firmware.evictions import Evictions
 from firmware.file_system import FileSystem
 from firmware.finding import Findings
+from firmware.handles import CopyHandles
 from firmware.held import HeldCopies
 from firmware.holding import Holding
 from firmware.hosting import Hostings
@@ -35,21 +36,23 @@ from firmware.keeping import Keeping
 from firmware.letting_go import LettingGo
 from firmware.link import Link, Received
 from firmware.operating_time import OperatingTime
-from firmware.outgoing import Outgoing
-from firmware.pictures import PictureId
+from firmware.pictures import EVERYONE, PictureId
 from firmware.planner import Planner
+from firmware.previews import Previews
 from firmware.proofs import Proofs
+from firmware.questions import ANSWER_AFTER_S, Questions
 from firmware.readout import ReadOuts
 from firmware.recollecting import Recollections
 from firmware.record_rows import id_of, rows_of
 from firmware.records import Records
+from firmware.relays import Relays
 from firmware.relief import Relief
 from firmware.repair import Repairs
 from firmware.scrub import Scrub
 from firmware.serving import Serving
 from firmware.shutter import Shutter
 from firmware.silence import Silence
-from firmware.speaking import FullDuplex, HalfDuplex, Speaker
+from firmware.speaking import FullDuplex, HalfDuplex, OnItsWay, Speaker
 from firmware.states import State
 from firmware.verifying import Verifying
 from hal.interfaces import Duplex
@@ -84,7 +87,12 @@ class Unit:
         self.proofs = Proofs(core)
         self.read_outs = ReadOuts(core)
         self.read_outs.overhead_bytes = link.part_overhead_bytes
-        self.serving = Serving(core)
+        copy_handles = CopyHandles()
+        self.serving = Serving(core, copy_handles)
+        self.questions = Questions(core)
+        self.relays = Relays(core, self.questions, copy_handles)
+        self.relays.overhead_bytes = link.part_overhead_bytes
+        self.previews = Previews(core, self.read_outs, lambda: not self._transfers())
         self.copies = Copies(core, self.dispersals, self.read_outs)
         self.planner = Planner(core, self.dispersals)
         evictions = Evictions(core, self._in_use)
@@ -122,6 +130,9 @@ class Unit:
             self.drops,
             self.read_outs,
             self.serving,
+            self.questions,
+            self.relays,
+            self.previews,
             self.adoptions,
             self.holding,
             self.findings,
@@ -144,6 +155,7 @@ class Unit:
             self.drops,
             self.read_outs,
             self.serving,
+            self.relays,
             self.adoptions,
             self.records,
             self.audits,
@@ -174,7 +186,7 @@ class Unit:
     def _transfers(self) -> bool:
         """Whether pictures are on their way from or to this unit."""
         out = any(True for _ in self._outgoing()) or any(True for _ in self.read_outs)
-        return out or any(hosting.state is State.ACCEPT for hosting in self.hostings)
+        return out or any(hosting.state is not State.IDLE for hosting in self.hostings)
 
     # ------------------------------------------------------------ in
 
@@ -240,6 +252,8 @@ class Unit:
                 self.beacons.on_name(neighbour, received.message)
             case m.NameAsk():
                 self.beacons.on_name_ask(received.source)
+            case m.Where() if received.destination == EVERYONE and not core.steps.crowded(received.message.id):
+                self.questions.on_where(received.source, received.message, ANSWER_AFTER_S)
             case _:
                 if received.destination == core.unit and not any(map(core.steps.crowded, _pictures(received.message))):
                     self._handlers[type(received.message)](received.source, received.message)
@@ -250,17 +264,18 @@ class Unit:
         """Which part takes which message; handles from 128 on are those of read-outs."""
         return {
             m.Request: self.hostings.on_request,
-            m.Accept: _both(self.dispersals.on_accept, self.adoptions.on_accept),
-            m.Refuse: _both(self.dispersals.on_refuse, self.adoptions.on_refuse),
-            m.Part: _by_handle(self.hostings.on_part, self.read_outs.on_part),
-            m.End: _by_handle(self.hostings.on_end, self.read_outs.on_end),
-            m.Report: _by_handle(self.dispersals.on_report, self.serving.on_report),
+            m.Accept: _each(self.dispersals.on_accept, self.adoptions.on_accept),
+            m.Refuse: _each(self.dispersals.on_refuse, self.adoptions.on_refuse),
+            m.Part: _by_handle(self.hostings.on_part, _or(self.relays.on_part, self.read_outs.on_part)),
+            m.End: _by_handle(self.hostings.on_end, _or(self.relays.on_end, self.read_outs.on_end)),
+            m.Report: _by_handle(self.dispersals.on_report, _each(self.serving.on_report, self.relays.on_report)),
             m.Expired: _by_handle(
-                _both(self.dispersals.on_expired, self.adoptions.on_expired), self.serving.on_expired
+                _each(self.dispersals.on_expired, self.adoptions.on_expired),
+                _each(self.serving.on_expired, self.relays.on_expired),
             ),
-            m.Stored: _both(self.dispersals.on_stored, self.adoptions.on_stored),
+            m.Stored: _each(self.dispersals.on_stored, self.adoptions.on_stored),
             m.Hold: self.adoptions.on_hold,
-            m.Keep: self.held.on_keep,
+            m.Keep: _each(self.held.on_keep, self.previews.on_keep),
             m.Drop: self.hostings.on_drop,
             m.Lost: self.proofs.on_lost,
             m.Prove: self.held.on_prove,
@@ -271,12 +286,12 @@ class Unit:
             m.Records: self._on_records,
             m.RecordsKept: self.records.on_kept,
             m.RecordsAsk: self.keeping.on_ask,
-            m.Where: self.serving.on_where,
-            m.At: _both(self.read_outs.on_at, self.findings.on_at),
-            m.Unknown: _both(self.read_outs.on_unknown, self.findings.on_unknown),
-            m.Get: self.serving.on_get,
-            m.Copy: self.read_outs.on_copy,
-            m.RefuseGet: self.read_outs.on_refuse_get,
+            m.Where: lambda s, x: self.questions.on_where(s, x, 0.0),
+            m.At: _each(self.read_outs.on_at, self.findings.on_at, self.questions.on_at),
+            m.Unknown: _each(self.read_outs.on_unknown, self.findings.on_unknown, self.questions.on_unknown),
+            m.Get: _each(self.serving.on_get, self.relays.on_get),
+            m.Copy: _each(self.read_outs.on_copy, self.relays.on_copy),
+            m.RefuseGet: _each(self.read_outs.on_refuse_get, self.relays.on_refuse_get),
             m.InventoryAsk: lambda s, x: self.holding.on_inventory_ask(s, x, self.link.most_inventory_rows),
             m.Inventory: self.adoptions.on_inventory,
         }
@@ -348,9 +363,9 @@ class Unit:
         self.core.now = now
         return self._speaker.next_packet(heard_at)
 
-    def _outgoing(self) -> list[Outgoing]:
+    def _outgoing(self) -> list[OnItsWay]:
         """Pictures on their way, the most urgent first."""
-        return [*self.dispersals.outgoing(), *self.serving.outgoing()]
+        return [*self.dispersals.outgoing(), *self.serving.outgoing(), *self.relays.outgoing()]
 
 
 def _pictures(message: m.Message) -> list[PictureId]:
@@ -378,11 +393,21 @@ def _by_handle(host: Handler, copy: Handler) -> Handler:
     return handle
 
 
-def _both(first: Handler, second: Handler) -> Handler:
-    """Each of two parts takes what is its own and leaves the rest."""
+def _each(*handlers: Handler) -> Handler:
+    """Each of several parts takes what is its own and leaves the rest."""
 
     def handle(source: int, message: Any) -> None:
-        first(source, message)
-        second(source, message)
+        for one in handlers:
+            one(source, message)
+
+    return handle
+
+
+def _or(first: Callable[[int, Any], bool], second: Handler) -> Handler:
+    """The second gets what the first does not take."""
+
+    def handle(source: int, message: Any) -> None:
+        if not first(source, message):
+            second(source, message)
 
     return handle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -79,9 +80,9 @@ def get(options: Options, config: Config, output: Output) -> int:
         while waiting:
             picture = waiting[0]
             arguments = {"picture": picture, "preview": options.preview, "timeout_s": options.timeout}
-            answers = client.ask("get", silence_s=options.timeout + BESIDE_TIMEOUT_S, **arguments)
+            ask = functools.partial(client.ask, "get", silence_s=options.timeout + BESIDE_TIMEOUT_S, **arguments)
             try:
-                output.row(fetch(answers, picture, options.directory / f"{picture}{suffix}", output))
+                output.row(fetch(ask, picture, options.directory / f"{picture}{suffix}", output))
             except NobodyRuns:
                 raise
             except Refused as error:

@@ -50,6 +50,7 @@ LATENCY_S: Mapping[type, float] = {
     e.FinishPart: 3 * SYNC_S,
     e.SyncPart: SYNC_S,
     e.RemoveFile: SYNC_S,
+    e.SavePreview: SYNC_S,
     e.Quarantine: SYNC_S,
     e.Save: SYNC_S,
     e.SavePartial: SYNC_S,
@@ -310,6 +311,8 @@ class Machine:
         for told in unit.told():
             if told.ticket in self.told:
                 self.told[told.ticket].append(told.what)
+            if isinstance(told.what, c.Data):  # whoever asked takes it at once
+                unit.command(c.Took(told.ticket, len(told.what.data)), self.rig.now)
         while radio.room > 0:
             packet = unit.next_packet(self.rig.now, radio.heard_at)
             if packet is None:

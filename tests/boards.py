@@ -1,9 +1,10 @@
-"""Boards with the two halves of read-out on a line made of memory, in virtual time: for test_readout and test_serving.
+"""Boards with all parts of read-out on a line made of memory, in virtual time: one of them, or several together.
 
 Messages are really encoded and decoded; the line takes its time, and loses what it is told to lose. Card and catalogue
 are the real Store and Catalogue on a simulated card and in memory; they answer at once.
 """
 
+import dataclasses
 import hashlib
 import heapq
 import random
@@ -14,9 +15,12 @@ from firmware.catalogue import Catalogue
 from firmware.core import Core, Settings
 from firmware.determine import Rules
 from firmware.events import Answer, CardRequest, LookUp, Memory, Save
+from firmware.handles import CopyHandles
 from firmware.layout import preview_path
-from firmware.pictures import Copy, Entry, File, Picture, PictureId
+from firmware.pictures import EVERYONE, Copy, Entry, File, Picture, PictureId
+from firmware.questions import Questions
 from firmware.readout import ReadOuts
+from firmware.relays import Relays
 from firmware.serving import Serving
 from firmware.store import Store
 from hal.errors import DandelionError
@@ -31,7 +35,7 @@ CAPACITY_BYTES = 10_000_000
 
 
 class Board:
-    """Core, ReadOuts and Serving of one unit, with a card of its own."""
+    """Core, ReadOuts, Serving, Questions and Relays of one unit, with a card of its own."""
 
     def __init__(self, unit):
         self.unit = unit
@@ -42,6 +46,7 @@ class Board:
         self.said = []  # (destination, message), all that went to the line
         self.boot = 0
         self.reads = True  # whoever asks takes at once what is told
+        self.named = {}  # picture id -> units that the origin's record names here
         self.start(START_S)
 
     def start(self, now):
@@ -51,9 +56,12 @@ class Board:
         memory = Memory(self.boot, CARD_NUMBER, 0, 1, 0, 0, 0, 0, 0, new_catalogue=False)
         self.core = Core(settings, memory, random.Random(self.unit), LINE_BYTES_PER_S, now)
         self.read_outs = ReadOuts(self.core)
-        self.serving = Serving(self.core)
+        handles = CopyHandles()
+        self.serving = Serving(self.core, handles)
+        self.questions = Questions(self.core)
+        self.relays = Relays(self.core, self.questions, handles)
         self.handlers = {
-            m.Where: self.serving.on_where,
+            m.Where: lambda source, where: self.questions.on_where(source, where, 0.0),
             m.Get: self.serving.on_get,
             m.Report: self.serving.on_report,
             m.Expired: self.serving.on_expired,
@@ -99,15 +107,15 @@ class Board:
         for unit in units:
             self.core.neighbours.heard(unit, self.core.now, new_boot=True)
 
-    def get(self, picture, ticket=1, *, preview=False, timeout_s=60.0):
-        self.read_outs.get(c.Get(ticket, picture.id, preview, timeout_s))
+    def get(self, picture, ticket=1, *, preview=False, timeout_s=60.0, have_bytes=0):
+        self.read_outs.get(c.Get(ticket, picture.id, preview, timeout_s, have_bytes))
 
     def work(self, now):
         """Time has passed, or something was handled."""
         self.core.now = now
         self.answer()
-        self.read_outs.tick()
-        self.serving.tick()
+        for part in (self.read_outs, self.serving, self.questions, self.relays):
+            part.tick()
         for outgoing in self.serving.outgoing():
             outgoing.tick()
         self.answer()
@@ -120,12 +128,18 @@ class Board:
                 break
             token, request = requests.popleft()
             try:
-                place = self.store if isinstance(request, CardRequest) else self.catalogue
-                answer = Answer(token, place.carry_out(request))
+                answer = Answer(token, self.carry_out(request))
             except DandelionError as error:
                 answer = Answer(token, error=error)
             self.core.steps.answer(answer)
         self.tell()
+
+    def carry_out(self, request):
+        place = self.store if isinstance(request, CardRequest) else self.catalogue
+        result = place.carry_out(request)
+        if isinstance(result, Entry):
+            return dataclasses.replace(result, named=self.named.get(result.picture.id, ()))
+        return result
 
     def tell(self):
         while self.core.told:
@@ -152,18 +166,19 @@ class Board:
         return None
 
     def deadline(self):
-        times = [self.read_outs.deadline(), self.serving.deadline()]
+        times = [part.deadline() for part in (self.read_outs, self.serving, self.questions, self.relays)]
         times += [outgoing.deadline() for outgoing in self.serving.outgoing()]
         return min((t for t in times if t is not None), default=None)
 
     # ------------------------------------------------------------ what came of it
 
-    def data(self, ticket=1):
-        """The bytes since the last Found; they must have come in order."""
-        data = b""
+    def data(self, ticket=1, had=b""):
+        """The bytes, had before that included; they must have come in order, each Found says where it goes on."""
+        data = had
         for what in self.told.get(ticket, []):
             if isinstance(what, c.Found):
-                data = b""
+                assert what.offset <= len(data)
+                data = data[: what.offset]
             elif isinstance(what, c.Data):
                 assert what.offset == len(data)
                 data += what.data
@@ -267,10 +282,12 @@ class World:
     def _put(self, board, destination, message):
         body = message.encode()
         board.line_free_at = self.now + (len(body) + OVERHEAD_BYTES) / LINE_BYTES_PER_S
-        if destination in self.boards and not self._is_lost(board.unit, message):
-            self._count += 1
-            arrival = (board.line_free_at + DELAY_S, self._count, board.unit, destination, message.KIND, body)
-            heapq.heappush(self._air, arrival)
+        for unit in self.boards:
+            to_it = destination == unit or (destination == EVERYONE and unit != board.unit)
+            if to_it and not self._is_lost(board.unit, message):
+                self._count += 1
+                arrival = (board.line_free_at + DELAY_S, self._count, board.unit, unit, message.KIND, body)
+                heapq.heappush(self._air, arrival)
 
     def _is_lost(self, source, message):
         if type(message) in self.to_lose:

@@ -31,11 +31,13 @@ class Recorder:
 
 
 def sends(file: bytes = FILE, sha256: bytes | None = SHA256, part_bytes: int = 10_000):
-    """A handler of `get` that delivers this file, the last part first."""
+    """A handler of `get` that delivers this file, from what the command has on."""
 
     async def handler(request, reply):
-        await reply.picture(picture=request["picture"], size_bytes=len(FILE), sha256=sha256, from_unit=2)
-        for offset in reversed(range(0, len(file), part_bytes)):
+        begins = request["have_bytes"]
+        told = {"picture": request["picture"], "size_bytes": len(FILE), "sha256": sha256, "from_unit": 2}
+        await reply.picture(**told, offset=begins)
+        for offset in range(begins, len(file), part_bytes):
             await reply.data(offset, file[offset : offset + part_bytes])
         await reply.row({"picture": request["picture"], "air_bytes": 99_000})
 

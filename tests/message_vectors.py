@@ -74,7 +74,8 @@ def _ranges(draw: st.DrawFn) -> tuple[tuple[int, int], ...]:
 
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("card", "queue", "interval_s", "ttl_s", "retry_after_s", "query", "page", "kept"), _U16),
-    **dict.fromkeys(("link", "handle", "hops"), _U8),
+    **dict.fromkeys(("link", "handle"), _U8),
+    "hops": st.integers(0, 4),
     **dict.fromkeys(("asker", "holder", "owner", "unit"), _UNITS),
     **dict.fromkeys(("attempt", "row_attempt", "version"), _U64),
     "below": _OFFSETS,

@@ -4,6 +4,7 @@ import hashlib
 
 from firmware import commands as c
 from firmware import events as e
+from firmware import messages as m
 from firmware.handover import UNKNOWN_ATTEMPT
 from firmware.layout import picture_path
 from firmware.pictures import File
@@ -46,6 +47,12 @@ def carry_out(machine, make, within_s=150.0):
     ticket = machine.command(make)
     machine.rig.run_until(lambda: machine.outcome(ticket) is not None, within_s)
     return machine.outcome(ticket)
+
+
+def part_bytes(machine):
+    """Bytes of pictures that it has sent to hosts, repeated ones too."""
+    parts = [said.message for said in machine.said(m.Part)]
+    return sum(len(part.data) for part in parts if part.handle < m.FIRST_COPY_HANDLE)
 
 
 def rows(machine):

@@ -5,9 +5,10 @@ import fcntl
 import json
 import os
 import resource
+import subprocess
 
 import pytest
-from commands import FILE, ID, OTHER, SHA256, Recorder, sends, unit
+from commands import COMMAND, FILE, ID, OTHER, SHA256, Recorder, sends, unit
 
 from firmware import cli
 from firmware.errors import Refused
@@ -33,7 +34,7 @@ def test_get_writes_the_file_and_tells_where(place, capsys):
 
 def test_get_asks_with_preview_and_timeout_and_names_the_file_so(place, capsys):
     async def handler(request, reply):
-        assert request == {"verb": "get", "picture": ID, "preview": True, "timeout_s": 7.0}
+        assert request == {"verb": "get", "picture": ID, "preview": True, "timeout_s": 7.0, "have_bytes": 0}
         await sends(sha256=None)(request, reply)
 
     with unit(place, handler):
@@ -77,7 +78,6 @@ def test_get_never_writes_over_other_bytes(place, capsys, sha256):
     [
         (sends(FILE[:-1] + b"x"), "digest is wrong"),
         (sends(FILE[:-1]), "bytes are missing"),
-        (sends(FILE[10_000:], None), "bytes are missing"),
         (sends(FILE + b"x"), "more than it announced"),
         (Recorder({}), "sent no file"),
     ],
@@ -94,7 +94,7 @@ def test_get_of_wrong_bytes_leaves_nothing(place, capsys, handler, says):
 def test_get_begins_anew_when_another_holder_is_tried(place):
     async def handler(request, reply):
         await reply.picture(picture=ID, size_bytes=len(FILE) + 9, sha256=bytes(32), from_unit=3)
-        await reply.data(5, b"damaged")
+        await reply.data(0, b"damaged")
         await reply.note("unit 3 has it damaged, trying unit 2")
         await sends()(request, reply)
 
@@ -106,7 +106,7 @@ def test_get_begins_anew_when_another_holder_is_tried(place):
 def test_get_counts_only_what_came_since_it_began_anew(place, capsys):
     async def handler(request, reply):
         await sends(sha256=None)(request, reply)
-        await sends(FILE[10_000:], None)(request, reply)
+        await sends(FILE[:-10_000], None)(request, reply)
 
     with unit(place, handler):
         assert cli.main(["get", ID, "-o", str(place / "out")]) == 1
@@ -127,13 +127,123 @@ def test_get_goes_on_with_the_others_after_a_failure(place, capsys):
     assert os.listdir(place / "out") == [f"{ID}.jpg"]
 
 
-def test_get_writes_a_part_anew_that_a_killed_command_left(place):
-    (place / "out").mkdir()
-    (place / "out" / f"{ID}.jpg.part").write_bytes(b"old" * 100_000)
-    with unit(place, sends()):
-        assert cli.main(["get", ID, "-o", str(place / "out")]) == 0
+def left_behind(place, data):
+    """A .part of an earlier command."""
+    (place / "out").mkdir(exist_ok=True)
+    part = place / "out" / f"{ID}.jpg.part"
+    part.write_bytes(data)
+    return part
+
+
+def asked_for(handler):
+    """The handler, and how much of a beginning each request said that it has."""
+    have = []
+
+    async def noting(request, reply):
+        have.append(request["have_bytes"])
+        await handler(request, reply)
+
+    return noting, have
+
+
+def test_get_goes_on_where_a_killed_command_stopped(place, capsys):
+    left_behind(place, FILE[:30_000])
+    handler, have = asked_for(sends())
+    with unit(place, handler):
+        assert cli.main(["get", ID, "-o", str(place / "out"), "--json"]) == 0
+    assert have == [30_000]
     assert (place / "out" / f"{ID}.jpg").read_bytes() == FILE
     assert os.listdir(place / "out") == [f"{ID}.jpg"]
+    assert json.loads(capsys.readouterr().out)["size_bytes"] == len(FILE)
+
+
+def test_get_fetches_all_of_it_where_what_was_left_is_wrong(place, capsys):
+    left_behind(place, FILE[:29_999] + b"x")
+    handler, have = asked_for(sends())
+    with unit(place, handler):
+        assert cli.main(["get", ID, "-o", str(place / "out")]) == 0
+    assert have == [30_000, 0]
+    assert (place / "out" / f"{ID}.jpg").read_bytes() == FILE
+    assert "all of it is fetched again" in capsys.readouterr().err
+
+
+def test_get_takes_no_more_of_what_was_left_than_the_unit_says(place):
+    async def handler(request, reply):
+        await sends()({**request, "have_bytes": 0}, reply)
+
+    left_behind(place, b"old" * 100_000)
+    with unit(place, handler):
+        assert cli.main(["get", ID, "-o", str(place / "out")]) == 0
+    assert (place / "out" / f"{ID}.jpg").read_bytes() == FILE
+
+
+def test_what_has_come_stays_when_the_unit_gives_up(place, capsys):
+    async def handler(_request, reply):
+        await reply.picture(picture=ID, size_bytes=len(FILE), sha256=SHA256, from_unit=2)
+        await reply.data(0, FILE[:20_000])
+        raise Refused("unit 2 stopped in the middle")
+
+    with unit(place, handler):
+        assert cli.main(["get", ID, "-o", str(place / "out")]) == 1
+    assert "the 20000 bytes that have come stay" in capsys.readouterr().err
+    assert (place / "out" / f"{ID}.jpg.part").read_bytes() == FILE[:20_000]
+    with unit(place, sends()):
+        assert cli.main(["get", ID, "-o", str(place / "out")]) == 0
+    assert os.listdir(place / "out") == [f"{ID}.jpg"]
+
+
+def test_what_came_from_one_holder_is_gone_on_with_from_another(place):
+    async def handler(request, reply):
+        await reply.picture(picture=ID, size_bytes=len(FILE), sha256=SHA256, from_unit=3)
+        await reply.data(0, FILE[:20_000])
+        await sends()({**request, "have_bytes": 20_000}, reply)
+
+    with unit(place, handler):
+        assert cli.main(["get", ID, "-o", str(place / "out")]) == 0
+    assert (place / "out" / f"{ID}.jpg").read_bytes() == FILE
+
+
+def test_get_of_bytes_out_of_order_leaves_nothing(place, capsys):
+    async def handler(_request, reply):
+        await reply.picture(picture=ID, size_bytes=len(FILE), sha256=SHA256, from_unit=2)
+        await reply.data(10_000, FILE[10_000:])
+
+    with unit(place, handler):
+        assert cli.main(["get", ID, "-o", str(place / "out")]) == 1
+    assert "out of order" in capsys.readouterr().err
+    assert os.listdir(place / "out") == []
+
+
+def test_get_of_bytes_that_leave_a_gap_leaves_nothing(place, capsys):
+    async def handler(request, reply):
+        await sends()({**request, "have_bytes": 10_000}, reply)
+
+    with unit(place, handler):
+        assert cli.main(["get", ID, "-o", str(place / "out")]) == 1
+    assert "left out bytes" in capsys.readouterr().err
+    assert os.listdir(place / "out") == []
+
+
+def test_a_killed_get_leaves_its_part_and_the_next_one_ends_it(place):
+    """With a real process, killed while the unit is sending."""
+
+    async def handler(_request, reply):
+        await reply.picture(picture=ID, size_bytes=len(FILE), sha256=SHA256, from_unit=2)
+        await reply.data(0, FILE[:40_000])
+        await asyncio.Event().wait()  # until the client is gone
+
+    part = place / "out" / f"{ID}.jpg.part"
+    with unit(place, handler):
+        command = [*COMMAND, "get", ID, "-o", str(place / "out")]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+            assert "50%" in child.stderr.readline()  # said once it is written
+            child.kill()
+    assert part.read_bytes() == FILE[:40_000]
+    handler, have = asked_for(sends())
+    with unit(place, handler):
+        assert cli.main(["get", ID, "-o", str(place / "out")]) == 0
+    assert have == [40_000]
+    assert (place / "out" / f"{ID}.jpg").read_bytes() == FILE
 
 
 def test_get_leaves_a_part_alone_that_another_command_writes(place, capsys):

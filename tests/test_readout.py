@@ -11,8 +11,9 @@ from firmware import messages as m
 from firmware.collecting import HELD_BYTES
 from firmware.events import Save
 from firmware.own_copy import WAITING_BYTES
-from firmware.pictures import Copy, File
-from firmware.readout import MAX_READ_OUTS
+from firmware.pictures import EVERYONE, Copy, File
+from firmware.readout import BUSY_AGAIN_S, MAX_READ_OUTS
+from firmware.serving import MAX_SERVINGS, SILENT_S
 from sim.card import Fault
 
 PICTURE, DATA = a_picture()
@@ -185,7 +186,7 @@ def test_without_the_origin_everyone_is_asked():
     world.boards[2].put(PICTURE, DATA)
     board = world.get(3, PICTURE, within_s=10)
     assert whole(board, 2)
-    assert [unit for unit, message in board.said if isinstance(message, m.Where)] == [2, 4]
+    assert [unit for unit, message in board.said if isinstance(message, m.Where)] == [EVERYONE]
 
 
 def test_an_origin_that_does_not_answer_is_not_waited_for():
@@ -236,6 +237,18 @@ def test_a_holder_that_is_heard_goes_before_a_silent_one():
     world.boards[1].put(PICTURE, None, copies=(2, 3))
     world.boards[3].put(PICTURE, DATA)
     assert whole(world.get(1, PICTURE, within_s=8), 3)
+
+
+def test_a_holder_that_is_busy_is_asked_again_later():
+    world = World(1, 2)
+    world.boards[1].put(PICTURE, None, copies=(2,))
+    world.boards[2].put(PICTURE, DATA)
+    for asker in range(10, 10 + MAX_SERVINGS):  # of whom nothing more is heard
+        world.boards[2].serving.on_get(asker, m.Get(asker, 1, 2, PICTURE.id, False, (), 0))
+    assert whole(world.get(1, PICTURE), 2)
+    refused = [message.why for message in world.boards[2].sent(m.RefuseGet)]
+    assert set(refused) == {m.GetWhy.BUSY}
+    assert len(refused) <= SILENT_S / BUSY_AGAIN_S + 1
 
 
 # ---------------------------------------------------------------- wrong bytes

@@ -8,24 +8,25 @@ from boards import LONGEST_PART_BYTES, OVERHEAD_BYTES, START_S, Board, World, a_
 from firmware import messages as m
 from firmware.events import Save
 from firmware.pictures import Copy, Entry, File
-from firmware.serving import MAX_SERVINGS, MAX_SERVINGS_PER_UNIT, SILENT_S
+from firmware.serving import MAX_SERVINGS, MAX_SERVINGS_PER_NEIGHBOUR, MAX_SERVINGS_PER_UNIT, SILENT_S
 from sim.card import Fault
 
 PICTURE, DATA = a_picture()
+PREVIEW = b"\xff\xd8preview\xff\xd9"
 QUERY = 77
 
 
-def asked_where(board, picture=PICTURE, source=3, asker=3):
+def asked_where(board, picture=PICTURE, source=3, asker=3, hops=0):
     """What the board answers to WHERE."""
-    board.serving.on_where(source, m.Where(asker, QUERY, picture.id, 0))
-    board.answer()
+    board.questions.on_where(source, m.Where(asker, QUERY, picture.id, hops), 0.0)
+    board.work(START_S)
     answers = list(board.core.outbox)
     board.core.outbox.clear()
     return answers
 
 
-def get(query=QUERY, *, asker=3, holder=1, picture=PICTURE, preview=False, missing=()):
-    return m.Get(asker, query, holder, picture.id, preview, missing, 0)
+def get(query=QUERY, *, asker=3, holder=1, picture=PICTURE, preview=False, missing=(), hops=0):
+    return m.Get(asker, query, holder, picture.id, preview, missing, hops)
 
 
 def asked(board, message, source=3):
@@ -100,9 +101,19 @@ def test_what_nobody_has_is_unknown(entry):
     assert asked_where(board) == [(3, m.Unknown(3, QUERY, PICTURE.id, deleted))]
 
 
-def test_questions_passed_on_by_others_are_not_answered(board):
-    assert asked_where(board, source=2, asker=3) == []
+def test_questions_passed_on_by_others_are_answered_to_them(board):
+    at = m.At(3, QUERY, PICTURE.id, (1,), len(DATA), PICTURE.sha256)
+    assert asked_where(board, source=2, asker=3, hops=1) == [(2, at)]
+    (copy,) = asked(board, get(asker=3, hops=1), source=2)
+    assert (copy.asker, copy.query, copy.holder) == (3, QUERY, 1)
+
+
+def test_what_cannot_be_is_not_answered(board):
+    assert asked_where(board, source=2, asker=3, hops=0) == []
+    assert asked_where(board, source=3, asker=3, hops=1) == []
+    assert asked_where(board, source=2, asker=1, hops=1) == []
     assert asked(board, get(asker=3), source=2) == []
+    assert asked(board, get(asker=3, hops=1), source=3) == []
     assert asked(board, get(holder=2)) == []
 
 
@@ -138,7 +149,7 @@ def test_what_is_not_here_is_refused(fields, why):
     board = Board(1)
     if fields:
         board.catalogue.save(Save(entries=(Entry(PICTURE, **fields),)))
-    assert asked(board, get()) == [m.RefuseGet(QUERY, PICTURE.id, why)]
+    assert asked(board, get()) == [m.RefuseGet(3, QUERY, 1, PICTURE.id, why)]
     assert list(board.serving.outgoing()) == []
 
 
@@ -149,6 +160,37 @@ def test_the_same_query_again_is_the_same_serving(board):
     assert list(board.serving.outgoing()) == [outgoing]
     assert asked(board, get(missing=((20, 30),))) == [first]
     assert parts(board, outgoing) == [(20, DATA[20:30])]
+
+
+def test_the_same_question_once_more_sends_nothing_twice(board):
+    rest = ((20, 30), (40, 50))
+    (first,) = asked(board, get(missing=rest))
+    (outgoing,) = board.serving.outgoing()
+    assert outgoing.next_message(LONGEST_PART_BYTES, OVERHEAD_BYTES) is None  # the card is being read
+    board.answer()
+    sent = [outgoing.next_message(LONGEST_PART_BYTES, OVERHEAD_BYTES) for _ in range(2)]
+    assert [part.offset for part in sent] == [20, 40]
+    assert asked(board, get(missing=rest)) == [first]
+    assert isinstance(outgoing.next_message(LONGEST_PART_BYTES, OVERHEAD_BYTES), m.End)
+    board.serving.on_report(3, m.Report(first.handle, ((0, 20),), len(DATA)))
+    assert asked(board, get(missing=rest)) == [first]
+    assert outgoing.next_message(LONGEST_PART_BYTES, OVERHEAD_BYTES).offset == 20
+
+
+def test_by_way_of_one_neighbour_not_all_places_are_taken(board):
+    for asker in range(11, 11 + MAX_SERVINGS_PER_NEIGHBOUR):
+        assert isinstance(asked(board, get(asker=asker, hops=1))[0], m.Copy)
+    assert asked(board, get(asker=20, hops=1)) == [m.RefuseGet(20, QUERY, 1, PICTURE.id, m.GetWhy.BUSY)]
+    assert isinstance(asked(board, get(asker=20), source=20)[0], m.Copy)
+
+
+def test_a_preview_on_its_way_needs_no_file(board):
+    board.put_preview(PICTURE, PREVIEW)
+    asked(board, get(preview=True))
+    assert len(list(board.serving.outgoing())) == 1
+    assert not board.serving.busy_with(PICTURE.id)
+    asked(board, get(8))
+    assert board.serving.busy_with(PICTURE.id)
 
 
 def test_a_query_used_anew_for_another_picture_ends_the_old_serving(board):
@@ -164,10 +206,10 @@ def test_a_query_used_anew_for_another_picture_ends_the_old_serving(board):
 def test_each_asker_gets_two_at_once_and_all_together_four(board):
     for query in range(MAX_SERVINGS_PER_UNIT):
         assert isinstance(asked(board, get(query))[0], m.Copy)
-    assert asked(board, get(9)) == [m.RefuseGet(9, PICTURE.id, m.GetWhy.BUSY)]
+    assert asked(board, get(9)) == [m.RefuseGet(3, 9, 1, PICTURE.id, m.GetWhy.BUSY)]
     for asker in range(4, 4 + MAX_SERVINGS - MAX_SERVINGS_PER_UNIT):
         assert isinstance(asked(board, get(asker=asker), asker)[0], m.Copy)
-    assert asked(board, get(asker=9), 9) == [m.RefuseGet(QUERY, PICTURE.id, m.GetWhy.BUSY)]
+    assert asked(board, get(asker=9), 9) == [m.RefuseGet(9, QUERY, 1, PICTURE.id, m.GetWhy.BUSY)]
     assert len({outgoing.handle for outgoing in board.serving.outgoing()}) == MAX_SERVINGS
     board.serving.new_boot(4)
     assert isinstance(asked(board, get(asker=9), 9)[0], m.Copy)
@@ -190,13 +232,10 @@ def test_a_card_that_fails_is_told(board):
     board.store.card.options.below["own"] = Fault.IO
     next(iter(board.serving.outgoing())).next_message(LONGEST_PART_BYTES, OVERHEAD_BYTES)
     board.work(START_S)
-    assert board.core.outbox[-1] == (3, m.RefuseGet(QUERY, PICTURE.id, m.GetWhy.FAILED))
+    assert board.core.outbox[-1] == (3, m.RefuseGet(3, QUERY, 1, PICTURE.id, m.GetWhy.FAILED))
     assert list(board.serving.outgoing()) == []
     assert board.serving.deadline() is None
     assert len(board.logged("card")) == 1
-
-
-PREVIEW = b"\xff\xd8preview\xff\xd9"
 
 
 def test_a_preview_is_sent_even_where_the_picture_is_away():
@@ -210,7 +249,7 @@ def test_a_preview_is_sent_even_where_the_picture_is_away():
 
 
 def test_a_preview_that_is_not_here_is_refused(board):
-    assert asked(board, get(preview=True)) == [m.RefuseGet(QUERY, PICTURE.id, m.GetWhy.NOT_HERE)]
+    assert asked(board, get(preview=True)) == [m.RefuseGet(3, QUERY, 1, PICTURE.id, m.GetWhy.NOT_HERE)]
 
 
 # ---------------------------------------------------------------- ends

@@ -4,7 +4,20 @@ import random
 from dataclasses import replace
 
 import pytest
-from rig_scene import a_pair, carry_out, check, check_always, copies, held, on_card, own, press, settled, shoot
+from rig_scene import (
+    a_pair,
+    carry_out,
+    check,
+    check_always,
+    copies,
+    held,
+    on_card,
+    own,
+    part_bytes,
+    press,
+    settled,
+    shoot,
+)
 
 from firmware import commands as c
 from firmware import messages as m
@@ -29,10 +42,6 @@ def lose_catalogue(machine, *, off_s=1.0):
     machine.lose_catalogue()
     machine.rig.run_for(off_s)
     machine.restart()
-
-
-def part_bytes(machine):
-    return sum(len(said.message.data) for said in machine.said(m.Part))
 
 
 def all_listed(origin, host, pictures):
@@ -72,7 +81,7 @@ def test_pictures_that_were_only_elsewhere_are_read_out_once_and_then_count_as_v
     rig.run_until(all_listed(origin, host, pictures), 200)
     assert suspects  # not believed before they were read
     rig.run_for(3600)
-    assert size <= part_bytes(host) <= 1.2 * size
+    assert size <= sum(len(said.message.data) for said in host.said(m.Part)) <= 1.2 * size
     assert all(entry.file is File.GONE for entry in own(origin))
     assert not origin.card.entries("tmp")
     check(origin, host)

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from rig_scene import a_pair, check, check_always, copies, held, on_card, own, press, settled, shoot
+from rig_scene import a_pair, check, check_always, copies, held, on_card, own, part_bytes, press, settled, shoot
 
 from firmware import commands as c
 from firmware import messages as m
@@ -16,11 +16,6 @@ from sim.machine import Machine, Options
 from sim.radio import LineOptions
 
 LARGE = Options(size_bytes=(300_000, 300_000))
-
-
-def part_bytes(machine):
-    """Bytes of pictures that this machine has put on the line, lost ones too."""
-    return sum(len(said.message.data) for said in machine.said(m.Part))
 
 
 def kinds(machine, *wanted):

@@ -5,7 +5,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from rig_scene import a_pair, check, check_always, copies, held, on_card, own, press, settled, shoot
+from rig_scene import a_pair, check, check_always, copies, held, on_card, own, part_bytes, press, settled, shoot
 
 from firmware import commands as c
 from firmware import messages as m
@@ -270,7 +270,7 @@ def test_h1_a_stale_number_is_refused_with_the_rows_and_the_origin_goes_above_it
     (stale,) = refusals(host)
     assert (stale.why, stale.row_attempt) == (m.RefuseWhy.STALE, 50)
     assert origin.entry(picture.id).copies[0].listed == host.entry(picture.id).attempt == 51
-    assert sum(len(said.message.data) for said in origin.said(m.Part)) == picture.size_bytes
+    assert part_bytes(origin) == picture.size_bytes
 
 
 def test_h1_another_content_under_a_known_id_is_refused_and_nothing_changes():
@@ -406,7 +406,7 @@ def test_a_stalled_card_loses_no_part_and_nothing_is_stored_before_it_is_synced(
     picture = shoot(origin)
     rig.run_until(settled(origin, host), 100)
     assert host.said(m.Stored)[0].at >= stored_at[0]
-    assert sum(len(said.message.data) for said in origin.said(m.Part)) == picture.size_bytes
+    assert part_bytes(origin) == picture.size_bytes
 
 
 # ---------------------------------------------------------------- power cuts of either, anywhere
@@ -445,6 +445,7 @@ def test_power_cuts_between_any_two_calls_of_the_card_lose_nothing(unit, call):
     machine.card.options.cut_after = machine.card.calls + call
     press(origin)
     rig.run_for(20)
+    machine.card.options.cut_after = None
     if machine.running is None:
         machine.restart()
     machine.card.options.cut_after = None  # so many calls may not have been needed

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from rig_scene import a_pair, carry_out, check, copies, held, own, place, press, settled, shoot
+from rig_scene import a_pair, carry_out, check, copies, held, own, part_bytes, place, press, settled, shoot
 
 from firmware import commands as c
 from firmware import messages as m
@@ -101,7 +101,7 @@ def test_a_store_that_takes_longer_than_many_questions_for_the_proof_is_waited_f
     picture = shoot(origin)
     rig.run_for(400)
     assert len(copies(origin, picture)) == 1
-    assert sum(len(said.message.data) for said in origin.said(m.Part)) == picture.size_bytes  # sent once
+    assert part_bytes(origin) == picture.size_bytes  # sent once
     assert len(held(host)) + len(held(other)) == 1
 
 

@@ -18,6 +18,7 @@ from firmware.layout import parent_of, picture_path
 from firmware.messages import NameAsk
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.states import State
+from sim.camera import GREY_JPEG
 from sim.checks import MOST_STEPS, Violation
 from sim.world import Failed, World, who_hears_whom
 from sim.world_options import ALL_FAULTS, WorldOptions, parse
@@ -41,7 +42,7 @@ def test_a_day_with_every_fault_loses_nothing_and_settles(seed):
 def test_a_quiet_world_places_each_picture_once():
     report = World(replace(SMALL, hours=10.0)).run()
     assert (report.pictures, report.copies, report.deleted, report.excused) == (30, 30, 0, 0)
-    assert report.part_bytes == report.placed_bytes
+    assert report.part_bytes == report.placed_bytes + 30 * len(GREY_JPEG)  # and each holder has the preview
     assert report.settled_after_h < 0.2
 
 
@@ -67,7 +68,7 @@ def test_one_seed_is_one_trace_under_any_hash_seed():
 
 
 def test_a_world_that_fails_says_how_to_run_it_again(tmp_path):
-    options = replace(SMALL, seed=7, loss=0.2, most_sent=0.5)
+    options = replace(SMALL, seed=8, loss=0.2, most_sent=0.5)
     with pytest.raises(Failed, match="bytes: ") as failed:
         World(options).run()
     command = shlex.split(str(failed.value).splitlines()[-1])
