@@ -103,6 +103,7 @@ class Checks:
         if truth.deleted and not entry.deleted:
             raise Violation(f"{picture.id} was deleted and came back")
         truth.deleted = entry.deleted
+        truth.here = truth.here and not entry.deleted
 
     # ------------------------------------------------------------ one picture
 
