@@ -327,7 +327,25 @@ class Dispersals:
         if refuse.why is m.RefuseWhy.STALE:
             self.core.run(self._stale(dispersal, refuse), refuse.id)
             return
+        if refuse.why is m.RefuseWhy.FAILED and dispersal.state is State.SEND:
+            self.core.run(self._failed_there(dispersal, refuse), refuse.id)
+            return
         self._refused(dispersal, refuse.retry_after_s, words)
+
+    def _failed_there(self, dispersal: Dispersal, refuse: m.Refuse) -> Step:
+        """What arrived may be wrong because it is wrong here: a rotten file would go to one unit after the other."""
+        entry = yield from self.core.look_up(refuse.id)
+        if entry is None or entry.file is File.GONE:
+            return
+        digests = yield DigestFile(entry.picture)
+        assert isinstance(digests, Digests)
+        if dispersal.state is not State.SEND:
+            return
+        if not digests.whole:
+            yield from own_copy.put_aside(self.core, entry)
+            self._own_trouble(dispersal, "the own file is damaged")
+            return
+        self._refused(dispersal, refuse.retry_after_s, "failed")
 
     def _stale(self, dispersal: Dispersal, refuse: m.Refuse) -> Step:
         """H1: the host has a later attempt; never the same number again."""

@@ -65,12 +65,11 @@ class Checks:
             case e.RemoveFile() | e.Quarantine() | e.FinishPart() | e.KeepShot():
                 touched.append(request.picture.id)
         for picture in touched:
-            self._row_changed(machine, picture)
+            self._row(machine, picture, machine.entry(picture))
             self.picture(picture)
 
-    def _row_changed(self, machine: Machine, picture: PictureId) -> None:
-        """Learn what is new, and whether this machine's own row and file agree."""
-        entry = machine.entry(picture)
+    def _row(self, machine: Machine, picture: PictureId, entry: Entry | None) -> None:
+        """Learn what is new, and whether this machine's held row and file agree."""
         if picture.unit == machine.unit:
             if entry is not None:
                 self._announced(entry)
@@ -105,17 +104,19 @@ class Checks:
         elif truth.deleted and not self.hurts.is_unburied(picture.id):
             raise Violation(f"{picture.id} was deleted and came back")
         truth.deleted = truth.deleted or entry.deleted
+        truth.here = truth.here and not entry.deleted
 
     # ------------------------------------------------------------ one picture
 
     def picture(self, picture: PictureId) -> None:
         """I1 to I5 of one picture; fine if it was never announced."""
         truth = self.truths.get(picture)
-        if truth is None or truth.deleted:
-            return
+        if truth is not None and not truth.deleted:
+            self._picture(picture, truth, self._machines[picture.unit].entry(picture))
+
+    def _picture(self, picture: PictureId, truth: Truth, entry: Entry | None) -> None:
         self.looked += 1
         origin = self._machines[picture.unit]
-        entry = origin.entry(picture)
         here = entry is not None and entry.file is not File.GONE and self._own_file(origin, entry)
         if not here and entry is not None and any(self.hurts.is_hurt(c.unit, picture) for c in entry.verified):
             truth.lost = truth.lost or not truth.holders  # the holder's card died after its proof (R14)
@@ -169,19 +170,17 @@ class Checks:
         """Every picture, every row, and the bounds of every unit."""
         for machine in self._machines.values():
             machine.changed()
-            for entry in held_rows(machine):
-                self._row_changed(machine, entry.picture.id)
+            for row in held_rows(machine):
+                self._row(machine, row.picture.id, row)
             self.bounds(machine)
-        for picture in list(self.truths):
-            self._deleted_stays(picture)
-            self.picture(picture)
-
-    def _deleted_stays(self, picture: PictureId) -> None:
-        entry = self._machines[picture.unit].entry(picture)
-        if entry is not None:
-            self._announced(entry)
-        elif not self.hurts.may_be_unlisted(picture):
-            raise Violation(f"unit {picture.unit} has forgotten {picture}")
+        for picture, truth in self.truths.items():
+            entry = self._machines[picture.unit].entry(picture)
+            if entry is not None:
+                self._announced(entry)
+            elif not self.hurts.may_be_unlisted(picture):
+                raise Violation(f"unit {picture.unit} has forgotten {picture}")
+            if not truth.deleted:
+                self._picture(picture, truth, entry)
 
     def bounds(self, machine: Machine) -> None:
         """What must not grow, and no reservation past its time."""

@@ -11,7 +11,7 @@ import pytest
 from rig_scene import a_pair, own, press, settled, shoot
 
 from firmware import messages as m
-from firmware.events import KeepShot, Save, TakePicture
+from firmware.events import FreeSpace, KeepShot, Save, TakePicture
 from sim.camera import CameraFaults
 from sim.machine import Machine, Options
 from sim.radio import LineOptions
@@ -167,3 +167,60 @@ def test_a_unit_with_a_small_file_system_starts_and_says_why_it_keeps_nothing():
     ticket = press(one)
     rig.run_for(60)
     assert "file system" in str(one.outcome(ticket).error)
+
+
+def test_beacons_come_as_seldom_as_the_settings_say():
+    rig = Rig()
+    one = Machine(rig, 1, Options(beacon_s=600.0))
+    rig.run_for(3600)
+    first = len(one.said(m.Beacon))
+    rig.run_for(2 * 3600)
+    assert 11 <= len(one.said(m.Beacon)) - first <= 14
+    assert one.said(m.Beacon)[-1].message.interval_s == 600
+
+
+@pytest.mark.parametrize(("file_system_bytes", "looks"), [(64_000_000, 6), (26_000_000, 60)])
+def test_an_ample_file_system_is_looked_at_seldom_and_a_tight_one_each_minute(file_system_bytes, looks):
+    rig, seen = Rig(), []
+    rig.watch = lambda _machine, request: seen.extend([rig.now] * isinstance(request, FreeSpace))
+    Machine(rig, 1, Options(capacity_bytes=10_000_000, file_system_bytes=file_system_bytes))
+    rig.run_for(3605)
+    assert looks <= len(seen) <= looks + 1
+
+
+def test_what_others_say_to_one_another_asks_for_no_turn():
+    rig, one, two = a_pair()
+    three = Machine(rig, 3)
+    shoot(one)
+    rig.run_until(settled(one, two), 60)
+    (request, *_) = one.said(m.Request)
+    assert three.on.packet(request.packet, rig.now) is False
+    assert three.on.packet(one.said(m.Beacon)[-1].packet, rig.now) is True
+
+
+def test_a_killed_process_leaves_what_was_not_synced_and_a_power_cut_does_not():
+    _, one, _ = a_pair()
+    one.card.create("tmp/odd", 10).write(0, b"x")
+    one.kill()
+    assert [entry.name for entry in one.card.entries("tmp")] == ["odd"]
+    one.restart()
+    one.card.create("tmp/odd.2", 10).write(0, b"x")
+    one.power_cut()
+    assert "odd.2" not in [entry.name for entry in one.card.entries("tmp")]
+
+
+def test_a_wall_clock_that_jumps_is_told_and_monotonic_time_goes_on():
+    rig, one, _ = a_pair()
+    before, now = one.on.core.wall_s(), rig.now
+    one.set_wall_error(-3600.0)
+    assert rig.now == now
+    assert one.on.core.wall_s() == pytest.approx(before - 3600, abs=1)
+    assert shoot(one).taken_at < before
+
+
+def test_a_slow_card_takes_its_time():
+    rig, one, _ = a_pair()
+    one.slowness = 100.0
+    began = rig.now
+    shoot(one)
+    assert rig.now - began > 3.0

@@ -9,7 +9,9 @@ from firmware import commands as c
 from firmware import messages as m
 from firmware.determine import Rules
 from firmware.events import SaveDecision, TakePicture
+from firmware.layout import picture_path
 from firmware.neighbours import FIRST_NEIGHBOUR_S
+from firmware.pictures import File
 from firmware.states import State
 from hal.framing import frame
 from sim.machine import Machine, Options
@@ -343,3 +345,17 @@ def test_r8_after_a_reboot_at_most_128_kb_is_sent_again(unit, at_bytes):
     rig.run_until(settled(origin, host), 200)
     assert part_bytes(origin) - 300_000 <= 128_000
     check(origin, host)
+
+
+def test_an_own_file_that_is_rotten_is_sent_once_and_then_put_aside():
+    """Seed 310 of the world: it went to one unit after the other for ever, each of which found its digest wrong."""
+    rig, origin, host = a_pair()
+    rig.loses = lambda said: isinstance(said.message, m.Request)
+    picture = shoot(origin)
+    origin.card.rot(picture_path(picture, 1), 9)
+    rig.loses = None
+    rig.run_until(lambda: origin.entry(picture.id).file is File.GONE, 120)
+    rig.run_for(60)
+    assert [entry.name for entry in origin.card.entries("quarantine")] == [picture.file_name]
+    assert sum(len(said.message.data) for said in origin.said(m.Part)) < 2 * picture.size_bytes
+    assert not held(host)

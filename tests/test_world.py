@@ -37,6 +37,7 @@ def test_a_day_with_every_fault_loses_nothing_and_settles(seed):
     assert report.copies > report.pictures / 2
     assert report.faults["start"] > 10
     assert report.faults["frame lost"] > 100
+    assert report.faults["catalogue lost"] + report.faults["card lost"] > 0
 
 
 def test_a_quiet_world_places_each_picture_once():
