@@ -127,14 +127,8 @@ class Channel:
             self._turn = Turn.SHORT
         if self._turn is Turn.NONE:
             self._look(now, heard_at)
-            if self._left_s is None or (urgent and not self._left_urgent):
-                drawn_s = self._draw(urgent=urgent)
-                if self._left_s is None:
-                    self._left_s, self._idle_from = drawn_s, max(self._idle_from, now)  # whatever woke us woke others
-                else:
-                    self._left_s = min(drawn_s, self._left_s)
-                self._left_urgent = urgent
-            if now >= self._idle_from + self._left_s:
+            left_s = self._left(now, urgent=urgent)
+            if now >= self._idle_from + left_s:
                 self._turn = Turn.SHORT if self._left_urgent else Turn.ANY
         return self._turn
 
@@ -164,6 +158,17 @@ class Channel:
         backed_off_at = self._idle_from + self._left_s
         grant = self._grant
         return backed_off_at if grant is None or grant.begins <= self._looked_at else min(backed_off_at, grant.begins)
+
+    def _left(self, now: float, *, urgent: bool) -> float:
+        """The back-off, drawn where nothing was to be said before, or something of the other kind."""
+        if self._left_s is None:
+            self._left_s, self._idle_from = self._draw(urgent=urgent), max(self._idle_from, now)  # others woke, too
+        elif urgent and not self._left_urgent:
+            self._left_s = min(self._left_s, self._draw(urgent=urgent))
+        elif self._left_urgent and not urgent:  # the short message has lapsed
+            self._left_s = self._draw(urgent=urgent)
+        self._left_urgent = urgent
+        return self._left_s
 
     def _draw(self, *, urgent: bool) -> float:
         others = self._contending(self._looked_at)

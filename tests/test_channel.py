@@ -266,6 +266,16 @@ def test_what_has_lapsed_before_its_turn_sets_no_timer():
     assert station.channel.deadline() is None
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_short_message_that_has_lapsed_wins_no_turn_for_a_burst(seed):
+    station = Station(seed, urgent=True)
+    station.turn()
+    station.channel.over()  # where it had won at once
+    station.urgent = False
+    station.waits()
+    assert station.turn() is Turn.ANY
+
+
 def test_nothing_to_say_sets_no_timer():
     station = Station()
     assert station.channel.deadline() is None
