@@ -150,6 +150,22 @@ def test_a_holder_whose_card_fails_says_so():
     assert "unit 2, which holds it, cannot read it from its card" in world.get(1, PICTURE, within_s=3).failure()
 
 
+def test_a_delete_that_another_asker_is_told_of_ends_no_read_out_here():
+    """Numbers of read-outs are each asker's own."""
+    board = World(1, 2).boards[1]
+    board.heard(2)
+    board.get(a_picture(unit=2)[0])
+    board.work(board.core.now)
+    (read_out,) = board.read_outs
+    about = (read_out.query, 2, read_out.id, m.GetWhy.DELETED)
+    board.read_outs.on_refuse_get(2, m.RefuseGet(9, *about))
+    assert list(board.read_outs) == [read_out]
+    board.read_outs.on_refuse_get(2, m.RefuseGet(1, *about))
+    board.work(board.core.now)
+    assert not list(board.read_outs)
+    assert "deleted" in board.failure()
+
+
 def test_a_check_of_one_copy_asks_nobody_else():
     """Whoever else has it says nothing about this copy (R4)."""
     world = World(1, 2, 3)
