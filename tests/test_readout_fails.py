@@ -7,6 +7,7 @@ from boards import CARD_NUMBER, START_S, World, a_picture
 
 from firmware import commands as c
 from firmware import messages as m
+from firmware.asked import MAX_HOLDERS
 from firmware.pictures import PictureId
 from sim.card import Fault
 
@@ -164,6 +165,18 @@ def test_a_delete_that_another_asker_is_told_of_ends_no_read_out_here():
     board.work(board.core.now)
     assert not list(board.read_outs)
     assert "deleted" in board.failure()
+
+
+def test_so_many_holders_may_be_named_and_no_more():
+    board = World(1, 2).boards[1]
+    board.heard(2)
+    board.get(a_picture(unit=3)[0])
+    board.work(board.core.now)
+    (read_out,) = board.read_outs
+    for first in range(1000, 3000, m.MAX_HOLDERS):
+        holders = tuple(range(first, first + m.MAX_HOLDERS))
+        board.read_outs.on_at(2, m.At(1, read_out.query, read_out.id, holders, len(DATA), PICTURE.sha256))
+    assert len(read_out.holders) == MAX_HOLDERS
 
 
 def test_a_check_of_one_copy_asks_nobody_else():
