@@ -224,8 +224,10 @@ class Sender:
             self._asked_at = now
 
     def _questioning(self, length: int) -> tuple[int, int]:
-        """Bytes still to be sent, few; else of the newest part again, the likeliest lost: the first time whole. Never what
-        was acknowledged: whoever passes pictures on has it no more."""
+        """Bytes still to be sent, few; else of the newest part again, the likeliest lost: the first time whole.
+
+        Never what was acknowledged: whoever passes pictures on has it no more.
+        """
         if self._todo:
             start, stop = next(iter(self._todo))
             return start, min(stop, start + SHORTEST_PART_BYTES)
