@@ -145,6 +145,10 @@ class Channel:
         """Whether others have sent bursts lately."""
         return self._contending(now) > 0
 
+    def round_s(self, now: float) -> float:
+        """How long the others that contend have the channel before each of them has sent one burst."""
+        return self._contending(now) * (BURST_S + self.answer_s)
+
     def _contending(self, now: float) -> int:
         """Others that have sent bursts lately."""
         if self._bursting and min(self._bursting.values()) < now - CONTENDS_S:
