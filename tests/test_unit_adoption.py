@@ -263,6 +263,22 @@ def test_r7_a_number_far_above_all_is_not_followed_and_alarms():
     assert copies(origin, picture) == [2]
 
 
+def test_r4_a_hold_of_a_picture_that_an_older_list_does_not_know_brings_it_back_into_the_list():
+    rig, origin, host, (_, picture) = with_pictures(2)
+    origin.power_cut()
+    origin.catalogue.save(Save(removed=(picture.id,)))
+    origin.card.unlink(picture_path(picture, 1))
+    origin.card.sync_directory(picture_path(picture, 1).rpartition("/")[0])
+    origin.restart()
+    rig.run_for(5)
+    assert origin.entry(picture.id) is None
+    held_there = host.entry(picture.id)
+    host.on.core.say(1, m.Hold(picture.id, held_there.attempt, picture.digest4))
+    host.turn()
+    rig.run_until(lambda: copies(origin, picture) == [2], 100)
+    assert origin.entry(picture.id).picture.sha256 == picture.sha256
+
+
 def test_a_hold_of_other_content_alarms_and_changes_nothing():
     rig, origin, host, (picture,) = with_pictures(1)
     before = origin.entry(picture.id)
