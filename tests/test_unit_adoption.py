@@ -279,6 +279,19 @@ def test_r4_a_hold_of_a_picture_that_an_older_list_does_not_know_brings_it_back_
     assert origin.entry(picture.id).picture.sha256 == picture.sha256
 
 
+def test_r7_only_the_owner_is_told_what_is_held_for_it():
+    rig, origin, host, (picture,) = with_pictures(1)
+    third = Machine(rig, 3)
+    rig.run_for(30)  # whoever is new is asked for what it holds
+    before = len(host.said(m.Inventory))
+    for asker, answers in ((third, 0), (origin, 1)):
+        asker.on.core.say(2, m.InventoryAsk(1, None))
+        asker.turn()
+        rig.run_for(5)
+        assert len(host.said(m.Inventory)) - before == answers
+    assert host.said(m.Inventory)[-1].message.rows[0].picture.id == picture.id
+
+
 def test_a_hold_of_other_content_alarms_and_changes_nothing():
     rig, origin, host, (picture,) = with_pictures(1)
     before = origin.entry(picture.id)

@@ -236,6 +236,23 @@ def test_r3_every_part_begins_the_time_of_its_reservation_anew():
     assert reserved(host) == 0
 
 
+@pytest.mark.parametrize(("digest", "there_bytes"), [(b"a", 500), (b"b", 0)])
+def test_r8_what_came_is_taken_up_under_any_attempt_of_the_same_content_and_of_no_other(digest, there_bytes):
+    rig, origin, host = a_pair()
+    picture = Picture(PictureId(1, 1, 1), 20_000, b"a" * 32)
+    say(origin, m.Request(picture, 1))
+    rig.run_until(lambda: bool(host.said(m.Accept)), 5)
+    for offset in range(0, 500, 100):
+        say(origin, m.Part(host.said(m.Accept)[0].message.handle, offset, bytes(100)))
+    rig.run_for(2)
+    say(origin, m.Drop(picture.id, 1, picture.digest4))
+    rig.run_for(2)
+    assert not reserved(host)
+    say(origin, m.Request(replace(picture, sha256=digest * 32), 2))
+    rig.run_until(lambda: len(host.said(m.Accept)) == 2, 5)
+    assert host.said(m.Accept)[1].message.missing == ((there_bytes, 20_000),)
+
+
 def test_parts_under_a_handle_that_nobody_gave_are_answered_by_expired_once_a_second():
     rig, origin, host = a_pair()
     for _ in range(30):
