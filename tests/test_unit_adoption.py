@@ -24,6 +24,7 @@ from firmware import messages as m
 from firmware.events import Save
 from firmware.layout import picture_path
 from firmware.pictures import UNKNOWN_ATTEMPT, Copy, File
+from hal.framing import frame
 from sim.machine import Machine, Options
 
 
@@ -348,6 +349,25 @@ def test_a_lost_drop_of_a_copy_too_many_is_said_again_until_it_is_obeyed():
     rig.run_for(200)
     assert len(held(host)) + len(held(third)) == 1
     check(origin, host, third)
+
+
+def test_o4_a_copy_with_a_wrong_proof_is_not_taken_back_into_the_list():
+    rig, origin, host, (picture,) = with_pictures(1)
+
+    def forged(said):
+        if not isinstance(said.message, m.Stored):
+            return False
+        body = replace(said.message, proof=bytes(16)).encode()
+        rig.line.carry(host.radio, frame(said.packet[: -len(body)] + body), rig.now)
+        return True
+
+    rig.loses = forged
+    lose_catalogue(origin)
+    rig.run_until(lambda: len(host.said(m.Stored)) > 1, 100)
+    rig.run_for(60)
+    assert copies(origin, picture) == []
+    rig.loses = None
+    rig.run_until(all_listed(origin, host, [picture]), 400)
 
 
 def test_an_own_file_that_is_found_rotten_when_a_proof_comes_is_put_aside_and_the_copy_counts():
