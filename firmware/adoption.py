@@ -74,6 +74,7 @@ class Adoptions:
         dispersals.deciding.adopting = self._under_way
         self._inventoried = set(inventoried)
         self._all: list[Adoption] = []
+        self._beginning: set[tuple[PictureId, int]] = set()  # whose number is being committed
         self._inventory_at: dict[int, tuple[float, PictureId | None]] = {}
         self._unlisted: set[int] = set()  # units that named such copies since their INVENTORY was asked for
         self._asked_anew_s: dict[int, float] = {}
@@ -177,9 +178,13 @@ class Adoptions:
             return  # its dispersal to that very unit is under way and will settle it
         wanted = core.settings.rules.wanted(entry.picture.priority)
         effects = handover.owner(Owner(entry, core.next_attempt), handover.Named(unit, attempt, wanted))
-        for say in (yield from core.carry_out(entry.picture, entry, effects)):
-            assert say.word is Word.REQUEST
-            self._begin(entry.picture, unit, say.attempt)
+        self._beginning.add((entry.picture.id, unit))  # no dispersal goes there while the number is being committed
+        try:
+            for say in (yield from core.carry_out(entry.picture, entry, effects)):
+                assert say.word is Word.REQUEST
+                self._begin(entry.picture, unit, say.attempt)
+        finally:
+            self._beginning.discard((entry.picture.id, unit))
 
     def heard(self, unit: int) -> None:
         """R7: a unit that this catalogue has not asked yet may hold pictures of a list that was lost."""
@@ -310,7 +315,8 @@ class Adoptions:
             yield from self.named(after, adoption.unit, refuse.row_attempt)
 
     def _under_way(self, picture: PictureId) -> set[int]:
-        return {adoption.unit for adoption in self._all if adoption.picture.id == picture}
+        beginning = {unit for begun, unit in self._beginning if begun == picture}
+        return beginning | {adoption.unit for adoption in self._all if adoption.picture.id == picture}
 
     def _end(self, adoption: Adoption) -> None:
         if adoption in self._all:
@@ -346,7 +352,8 @@ class Adoptions:
             self._sweep_after = found[-1].picture.id
             self._sweep_at = core.now + 1.0
         else:
-            self._sweep_every_s = min(2 * self._sweep_every_s, SWEEP_LONGEST_S)
+            nothing = not found and self._sweep_after is None
+            self._sweep_every_s = SWEEP_LONGEST_S if nothing else min(2 * self._sweep_every_s, SWEEP_LONGEST_S)
             if self._sweep_at is None:
                 self._sweep_after = None
                 self._sweep_at = core.now + self._sweep_every_s

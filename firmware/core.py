@@ -100,6 +100,8 @@ class Core:
         self.records_due: dict[bool, float] = {}  # when own tombstones (True), other records, are looked for that lag
         self.relieving = False
         self.unlinking = 0  # files whose rows are gone and that are being removed
+        self.unkept = False  # a held row waits for its KEEP that was not asked for yet
+        self.owing = False  # a DROP is owed that was not said again yet
         self.changed = True  # something that a decision looks at has changed since the last look
         self.room = Room(
             settings.capacity_bytes,
@@ -244,6 +246,8 @@ class Core:
     def account(self, picture: Picture, old: Entry | None, new: Entry | None) -> None:
         """Keep the sums of room in step with a row that was committed."""
         self.changed = True
+        self.unkept = self.unkept or (new is not None and new.attempt is not None and not new.kept)
+        self.owing = self.owing or (new is not None and any(copy.owed for copy in new.copies))
         size = picture.size_bytes
         was, will = _has_file(old), _has_file(new)
         if picture.id.unit == self.unit and new is not None and (old is None or old.version != new.version):

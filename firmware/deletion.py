@@ -166,6 +166,8 @@ class Deletions:
             self._after_order = orders[-1][0] if orders else self._after_order
             self._again_at = core.now + 1.0
             return
+        if not owed and not orders and self._after is None and self._after_order is None:
+            self._every_s = AGAIN_LONGEST_S  # nothing is owed; what comes says so by soon()
         self._after = self._after_order = None
         self._again_at = core.now + self._every_s
         self._every_s = min(2 * self._every_s, AGAIN_LONGEST_S)
@@ -181,6 +183,9 @@ class Deletions:
         """Say again what is owed; tell people who have waited long enough."""
         if self._unsure:
             self._tell_unsure()
+        if self.core.owing:
+            self.core.owing = False
+            self.soon()
         if self._again_at is not None and self.core.now >= self._again_at:
             self._again_at = None
             self.core.run(self._say_again(), on_error=self._failed)

@@ -52,6 +52,8 @@ class Holding:
             self._after = found[-1].picture.id
             self._sweep_at = self.core.now + PAGE_EVERY_S
         else:
+            if not found and self._after is None:
+                self._every_s = HOLD_LONGEST_S  # all have their KEEP; the next one without it is told of by core.unkept
             self._after = None
             self._sweep_at = self.core.now + self._every_s
             self._every_s = min(2 * self._every_s, HOLD_LONGEST_S)
@@ -103,6 +105,9 @@ class Holding:
 
     def tick(self) -> None:
         """HOLDs that are due; one unchecked file after the other."""
+        if self.core.unkept:
+            self.core.unkept = False
+            self.stored()
         if self._sweep_at is not None and self.core.now >= self._sweep_at:
             self._sweep_at = None
             self.core.run(self._sweep(), on_error=self._sweep_failed)

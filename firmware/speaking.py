@@ -175,8 +175,11 @@ class HalfDuplex:
 
     def _next_outgoing(self) -> OnItsWay | None:
         """Who has something to say, in turn; one that the channel is granted for goes first."""
+        on_their_way = self._outgoings()
+        if not on_their_way:
+            return None
         room_bytes, overhead_bytes, now = self._link.part_room_bytes, self._link.part_overhead_bytes, self._core.now
-        ready = [o for o in self._outgoings() if o.is_ready(room_bytes, overhead_bytes)]
+        ready = [o for o in on_their_way if o.is_ready(room_bytes, overhead_bytes)]
         granted = next((o for o in ready if self._channel.is_granted_by(o.unit, now)), None)
         if granted is not None or not ready:
             return granted

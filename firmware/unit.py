@@ -117,6 +117,8 @@ class Unit:
         self.keeping = Keeping(core, link.most_records)
         self.recollections = Recollections(core, self.adoptions, self.deletions, recollected=memory.recollected)
         self.beacons = Beacons(core, self.hostings)
+        self._touched = True  # something has happened since the last tick
+        self._due, self._due_known = now, False  # when a part wants the next one
         self.peer_errors: Counter[str] = Counter()
         self._peer_error_logged: dict[str, float] = {}
         self._parts = (
@@ -193,6 +195,7 @@ class Unit:
     def handle(self, event: Answer | WallClock, now: float) -> None:
         """The answer to a request, or news from the clock."""
         self.core.now = now
+        self._touched = True
         match event:
             case Answer():
                 self.core.steps.answer(event)
@@ -210,8 +213,10 @@ class Unit:
             self.core.answer_at = self._speaker.heard(received, self.link.wire_bytes(packet))
             if not isinstance(received, Received):
                 return self._speaker.deadline() is not None
+            self._touched = True
             self._received(received)
         except PeerError as error:
+            self._touched = True
             self._peer_error(error)
         return True
 
@@ -306,6 +311,7 @@ class Unit:
     def command(self, command: c.Command, now: float) -> None:
         """What a person, the button or the interval timer wants."""
         self.core.now = now
+        self._touched = True
         match command:
             case c.Shoot(ticket, priority):
                 self.shutter.press(ticket, priority)
@@ -330,16 +336,26 @@ class Unit:
     def tick(self, now: float) -> None:
         """Call at deadline(), and after events: repeats, time-outs, and work that has become possible."""
         self.core.now = now
+        if not self._touched and now < self._due:
+            return
         self.beacons.queue = sum(1 for _ in self.dispersals) + self.shutter.waiting
         for part in self._parts:
             part.tick()
         for outgoing in self._outgoing():
             outgoing.tick()
+        self._touched = self.core.changed
+        self._due_known = False
 
     def deadline(self) -> float:
-        """Monotonic time at which tick is wanted next."""
+        """Monotonic time at which tick or next_packet is wanted next."""
+        if not self._due_known:
+            self._due, self._due_known = self._next_due(), True
+        speaks_at = self._speaker.deadline()
+        return self._due if speaks_at is None else min(self._due, speaks_at)
+
+    def _next_due(self) -> float:
         earliest = self.beacons.deadline()
-        for parts in (self._parts, self._outgoing(), (self._speaker,)):
+        for parts in (self._parts, self._outgoing()):
             for part in parts:
                 due = part.deadline()
                 if due is not None and due < earliest:
@@ -361,7 +377,10 @@ class Unit:
     def next_packet(self, now: float, heard_at: float) -> bytes | None:
         """What to send now that the radio has room. heard_at: when its line last carried bytes, as far as it knows."""
         self.core.now = now
-        return self._speaker.next_packet(heard_at)
+        packet = self._speaker.next_packet(heard_at)
+        if packet is not None:
+            self._due_known = False  # what was sent is waited for
+        return packet
 
     def _outgoing(self) -> list[OnItsWay]:
         """Pictures on their way, the most urgent first."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from rig_scene import a_pair, carry_out, check, check_always, copies, held, own, settled, shoot
+from rig_scene import a_pair, carry_out, check, check_always, copies, held, own, part_bytes, settled, shoot
 
 from firmware import commands as c
 from firmware import messages as m
@@ -78,10 +78,10 @@ def test_a_copy_beyond_those_wanted_goes_at_once():
     rig.run_until(lambda: origin.on.core.neighbours.find(3), 10)
     carry_out(origin, lambda ticket: c.PlaceCopy(ticket, pictures[0].id, 3, 60.0))
     assert copies(origin, pictures[0]) == [2, 3]
-    sent = len(origin.said(m.Part))
+    sent = part_bytes(origin)
     rig.run_until(lambda: host.said(m.Relieve), FIRST_S + 60)
     rig.run_until(lambda: len(held(host)) == 4, 60)
-    assert len(origin.said(m.Part)) == sent
+    assert part_bytes(origin) == sent
     assert copies(origin, pictures[0]) == [3]
     check(origin, host, other)
 
