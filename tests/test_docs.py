@@ -31,6 +31,7 @@ DOCUMENTS = (
     "docs/architecture.md",
     "docs/states.md",
     "docs/protocol.md",
+    "docs/reliability.md",
 )
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
 OPERATIONS, README, ARCHITECTURE = TEXTS["docs/operations.md"], TEXTS["README.md"], TEXTS["docs/architecture.md"]
@@ -346,6 +347,23 @@ def test_every_file_and_name_of_the_architecture_exists() -> None:
                 assert word in here | PLAIN_WORDS, f"{word}: {each}"
                 named += word in here
     assert named > 40
+
+
+def test_every_file_function_and_test_of_reliability_exists() -> None:
+    text = TEXTS["docs/reliability.md"]
+    for path in re.findall(r"`((?:firmware|sim|tests)/[\w/]*(?:\.py)?)`", text):
+        assert (ROOT / path).exists(), path
+    for path, functions in re.findall(r"`(firmware/\w+\.py)`((?:,? `\w+`)+)", text):
+        assert set(re.findall(r"\w+", functions)) <= defined(ROOT / path), f"{path}: {functions}"
+    tests = re.findall(r"`(test_\w+\.py)::(\w+)`", text)
+    for file, name in tests:
+        assert name in defined(ROOT / "tests" / file), f"{file}::{name}"
+    assert len(tests) > 100
+
+
+def test_reliability_takes_each_rule_from_r1_to_r8_out() -> None:
+    rows = re.findall(r"^\| ([A-Z]\d+) \| .* \| `test_", TEXTS["docs/reliability.md"], re.MULTILINE)
+    assert {f"R{number}" for number in range(1, 9)} <= set(rows)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

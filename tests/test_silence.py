@@ -1,8 +1,9 @@
 """Holders that are silent for 48 hours of operating time: their copies are suspect, others are made (DESIGN §1, R2)."""
 
 import pytest
-from rig_scene import a_pair, check, copies, held, own, settled, shoot
+from rig_scene import a_pair, check, copies, held, on_card, own, settled, shoot
 
+from firmware import messages as m
 from firmware.events import SaveCalendar
 from firmware.pictures import File
 from firmware.silence import GRACE_S, SUSPECT_AFTER_S
@@ -15,8 +16,8 @@ def suspects(machine):
     return [copy.unit for entry in own(machine) for copy in entry.listed if copy.suspect]
 
 
-def with_copies(number=3, *, seed=1):
-    rig, origin, host = a_pair(seed)
+def with_copies(number=3, *, seed=1, host=None):
+    rig, origin, host = a_pair(seed, host=host)
     pictures = [shoot(origin) for _ in range(number)]
     rig.run_until(settled(origin, host), 400)
     return rig, origin, host, pictures
@@ -53,6 +54,21 @@ def test_a_holder_that_is_heard_again_proves_its_copies_and_they_count_again():
     host.restart()
     rig.run_until(lambda: all(copies(origin, picture) == [2] for picture in pictures), 120)
     check(origin, host)
+
+
+def test_r1_r4_what_is_held_stays_however_long_its_origin_is_silent():
+    rig, origin, host, pictures = with_copies(host=Options(beacon_s=3600))
+    rig.run_for(60)  # previews are here, too
+    rig.loses = lambda said: isinstance(said.message, m.Keep)
+    pictures.append(shoot(origin))
+    rig.run_until(lambda: len(held(host)) == len(pictures), 60)
+    origin.power_cut()
+    rig.run_for(60 * 24 * HOUR_S)
+    host.power_cut()
+    host.restart()
+    rig.run_for(HOUR_S)
+    assert sorted(entry.kept for entry in held(host)) == [False, True, True, True]
+    assert all(on_card(host, picture) for picture in pictures)
 
 
 def test_time_stands_still_while_the_power_is_off():

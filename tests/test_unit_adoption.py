@@ -24,6 +24,7 @@ from firmware import messages as m
 from firmware.events import Save
 from firmware.layout import picture_path
 from firmware.pictures import UNKNOWN_ATTEMPT, Copy, File
+from hal.framing import frame
 from sim.machine import Machine, Options
 
 
@@ -263,6 +264,35 @@ def test_r7_a_number_far_above_all_is_not_followed_and_alarms():
     assert copies(origin, picture) == [2]
 
 
+def test_r4_a_hold_of_a_picture_that_an_older_list_does_not_know_brings_it_back_into_the_list():
+    rig, origin, host, (_, picture) = with_pictures(2)
+    origin.power_cut()
+    origin.catalogue.save(Save(removed=(picture.id,)))
+    origin.card.unlink(picture_path(picture, 1))
+    origin.card.sync_directory(picture_path(picture, 1).rpartition("/")[0])
+    origin.restart()
+    rig.run_for(5)
+    assert origin.entry(picture.id) is None
+    held_there = host.entry(picture.id)
+    host.on.core.say(1, m.Hold(picture.id, held_there.attempt, picture.digest4))
+    host.turn()
+    rig.run_until(lambda: copies(origin, picture) == [2], 100)
+    assert origin.entry(picture.id).picture.sha256 == picture.sha256
+
+
+def test_r7_only_the_owner_is_told_what_is_held_for_it():
+    rig, origin, host, (picture,) = with_pictures(1)
+    third = Machine(rig, 3)
+    rig.run_for(30)  # whoever is new is asked for what it holds
+    before = len(host.said(m.Inventory))
+    for asker, answers in ((third, 0), (origin, 1)):
+        asker.on.core.say(2, m.InventoryAsk(1, None))
+        asker.turn()
+        rig.run_for(5)
+        assert len(host.said(m.Inventory)) - before == answers
+    assert host.said(m.Inventory)[-1].message.rows[0].picture.id == picture.id
+
+
 def test_a_hold_of_other_content_alarms_and_changes_nothing():
     rig, origin, host, (picture,) = with_pictures(1)
     before = origin.entry(picture.id)
@@ -319,6 +349,25 @@ def test_a_lost_drop_of_a_copy_too_many_is_said_again_until_it_is_obeyed():
     rig.run_for(200)
     assert len(held(host)) + len(held(third)) == 1
     check(origin, host, third)
+
+
+def test_o4_a_copy_with_a_wrong_proof_is_not_taken_back_into_the_list():
+    rig, origin, host, (picture,) = with_pictures(1)
+
+    def forged(said):
+        if not isinstance(said.message, m.Stored):
+            return False
+        body = replace(said.message, proof=bytes(16)).encode()
+        rig.line.carry(host.radio, frame(said.packet[: -len(body)] + body), rig.now)
+        return True
+
+    rig.loses = forged
+    lose_catalogue(origin)
+    rig.run_until(lambda: len(host.said(m.Stored)) > 1, 100)
+    rig.run_for(60)
+    assert copies(origin, picture) == []
+    rig.loses = None
+    rig.run_until(all_listed(origin, host, [picture]), 400)
 
 
 def test_an_own_file_that_is_found_rotten_when_a_proof_comes_is_put_aside_and_the_copy_counts():

@@ -232,6 +232,20 @@ def test_keep_lost_hold_asks_and_keep_answers():
     assert kinds(origin, m.Keep) == [m.Keep, m.Keep]
 
 
+def test_r4_a_copy_without_keep_is_asked_about_every_day_for_as_long_as_none_comes():
+    rig, origin, host = a_pair()
+    rig.loses = lambda said: isinstance(said.message, m.Keep)
+    picture = shoot(origin)
+    rig.run_for(7 * 24 * 3600)
+    asked = [said.at for said in host.said(m.Hold)]
+    assert asked[-1] > rig.now - 25 * 3600
+    assert len(asked) < 30
+    assert on_card(host, picture)
+    rig.loses = None
+    rig.run_for(25 * 3600)
+    assert host.entry(picture.id).kept
+
+
 def test_everything_ever_said_may_come_again():
     rig, origin, host = a_pair()
     check_always(rig, origin, host)

@@ -1,5 +1,7 @@
 """Whole units with small cards: copy now, drop late, never without fresh proofs (DESIGN §5, HANDOVER O5)."""
 
+from dataclasses import replace
+
 import pytest
 from rig_scene import a_pair, carry_out, check, check_always, copies, held, on_card, own, press, settled, shoot
 
@@ -9,7 +11,8 @@ from firmware.determine import Policy, Rules
 from firmware.drops import PAGE
 from firmware.events import KeepShot
 from firmware.layout import picture_path
-from firmware.pictures import File
+from firmware.pictures import Copy, File
+from firmware.proofs import fresh
 from firmware.shutter import FIRST_NEIGHBOUR_S
 from sim.card import Fault
 from sim.machine import Machine, Options
@@ -62,6 +65,15 @@ def assert_refused_at_once(rig, machine):
 
 
 # ---------------------------------------------------------------- copied pictures make room for new ones
+
+
+def test_o5_a_proof_is_fresh_for_24_hours_of_its_own_boot():
+    copy = Copy(2, listed=5, verified_boot=3, verified_monotonic=100.0)
+    assert fresh(copy, 3, 100.0 + 24 * 3600 - 1)
+    assert not fresh(copy, 3, 100.0 + 24 * 3600)
+    assert not fresh(copy, 4, 101.0)
+    assert not fresh(replace(copy, suspect=True), 3, 101.0)
+    assert not fresh(replace(copy, listed=0), 3, 101.0)
 
 
 def test_a_card_that_is_full_of_copied_pictures_takes_every_shot_at_once():

@@ -5,7 +5,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from rig_scene import a_pair, check, check_always, copies, held, on_card, own, part_bytes, press, settled, shoot
+from rig_scene import a_pair, check, check_always, copies, held, on_card, own, part_bytes, place, press, settled, shoot
 
 from firmware import commands as c
 from firmware import messages as m
@@ -208,6 +208,51 @@ def test_a_reservation_without_parts_ends_after_its_time_and_the_part_stays():
     assert accept.missing[0][0] > 10_000  # resumed
 
 
+@pytest.mark.parametrize(("size_bytes", "ttl_s"), [(20_000, 60), (1_000_000, 347)])  # 11520 bytes a second
+def test_r3_a_reservation_lives_60_s_or_four_times_as_long_as_its_transfer_takes(size_bytes, ttl_s):
+    rig, origin, host = a_pair()
+    say(origin, m.Request(Picture(PictureId(1, 1, 1), size_bytes, bytes(32)), 1))
+    rig.run_until(lambda: bool(host.said(m.Accept)), 5)
+    assert host.said(m.Accept)[0].message.ttl_s == ttl_s
+    rig.run_for(ttl_s - 2)
+    assert reserved(host) == size_bytes
+    rig.run_for(4)
+    assert reserved(host) == 0
+
+
+def test_r3_every_part_begins_the_time_of_its_reservation_anew():
+    rig, origin, host = a_pair()
+    picture = Picture(PictureId(1, 1, 1), 20_000, bytes(32))
+    say(origin, m.Request(picture, 1))
+    rig.run_until(lambda: bool(host.said(m.Accept)), 5)
+    handle = host.said(m.Accept)[0].message.handle
+    for part in range(5):
+        rig.run_for(SHORTEST_TTL_S - 5)
+        say(origin, m.Part(handle, 100 * part, bytes(100)))
+    rig.run_for(SHORTEST_TTL_S - 5)
+    assert not host.said(m.Expired)
+    assert reserved(host) == picture.size_bytes
+    rig.run_for(10)
+    assert reserved(host) == 0
+
+
+@pytest.mark.parametrize(("digest", "there_bytes"), [(b"a", 500), (b"b", 0)])
+def test_r8_what_came_is_taken_up_under_any_attempt_of_the_same_content_and_of_no_other(digest, there_bytes):
+    rig, origin, host = a_pair()
+    picture = Picture(PictureId(1, 1, 1), 20_000, b"a" * 32)
+    say(origin, m.Request(picture, 1))
+    rig.run_until(lambda: bool(host.said(m.Accept)), 5)
+    for offset in range(0, 500, 100):
+        say(origin, m.Part(host.said(m.Accept)[0].message.handle, offset, bytes(100)))
+    rig.run_for(2)
+    say(origin, m.Drop(picture.id, 1, picture.digest4))
+    rig.run_for(2)
+    assert not reserved(host)
+    say(origin, m.Request(replace(picture, sha256=digest * 32), 2))
+    rig.run_until(lambda: len(host.said(m.Accept)) == 2, 5)
+    assert host.said(m.Accept)[1].message.missing == ((there_bytes, 20_000),)
+
+
 def test_parts_under_a_handle_that_nobody_gave_are_answered_by_expired_once_a_second():
     rig, origin, host = a_pair()
     for _ in range(30):
@@ -317,6 +362,21 @@ def test_nobody_asks_drops_or_keeps_for_another_units_picture():
     assert [refuse.why for refuse in refusals(host)] == [m.RefuseWhy.NOT_YOURS]
     assert not host.said(m.Proof)
     check(origin, host)
+
+
+def test_r1_nobody_has_a_host_forward_what_it_holds():
+    rig, origin, host = a_pair()
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    third = Machine(rig, 3)
+    rig.run_for(5)
+    outcome = place(host, picture, 3)
+    assert isinstance(outcome, c.Failed)
+    assert "decides about its own pictures" in str(outcome.error)
+    origin.power_cut()
+    rig.run_for(3 * 24 * 3600)  # long enough for the origin's copies to be in doubt, if it were the origin
+    assert not host.said(m.Request)
+    assert not held(third)
 
 
 def test_h7_drop_acts_on_its_own_content_only():
