@@ -86,7 +86,7 @@ def test_holders_that_are_not_heard_are_named_and_looked_for(board):
 
 def test_a_tombstone_ends_the_question(board):
     board.put(PICTURE, None, deleted=True)
-    assert say(board, 4, where()) == [(4, UNKNOWN)]
+    assert say(board, 4, where()) == [(4, dataclasses.replace(UNKNOWN, deleted=True))]
 
 
 def test_the_origin_knows_best_of_its_present_card_only():
