@@ -351,8 +351,9 @@ def test_a_lost_drop_of_a_copy_too_many_is_said_again_until_it_is_obeyed():
     check(origin, host, third)
 
 
-def test_o4_a_copy_with_a_wrong_proof_is_not_taken_back_into_the_list():
+def test_o4_a_copy_with_a_wrong_proof_is_not_listed_under_the_number_that_its_holder_names():
     rig, origin, host, (picture,) = with_pictures(1)
+    row, listed = host.entry(picture.id), origin.entry(picture.id).copy_at(2).listed
 
     def forged(said):
         if not isinstance(said.message, m.Stored):
@@ -362,12 +363,16 @@ def test_o4_a_copy_with_a_wrong_proof_is_not_taken_back_into_the_list():
         return True
 
     rig.loses = forged
-    lose_catalogue(origin)
-    rig.run_until(lambda: len(host.said(m.Stored)) > 1, 100)
-    rig.run_for(60)
-    assert copies(origin, picture) == []
+    host.catalogue.save(Save(entries=(replace(row, attempt=row.attempt + 5, kept=False),)))
+    host.power_cut()
+    host.restart()
+    rig.run_until(lambda: len(host.said(m.Stored)) > 1, 60)
+    rig.run_for(30)
+    assert origin.entry(picture.id).copy_at(2).listed == listed
+    assert not host.entry(picture.id).kept
     rig.loses = None
-    rig.run_until(all_listed(origin, host, [picture]), 400)
+    rig.run_until(lambda: host.entry(picture.id).kept, 24 * 3600)
+    assert copies(origin, picture) == [2]
 
 
 def test_an_own_file_that_is_found_rotten_when_a_proof_comes_is_put_aside_and_the_copy_counts():
