@@ -407,7 +407,7 @@ class Dispersals:
             outgoing.tick()
             if outgoing.failed is not None:
                 self._own_trouble(dispersal, outgoing.failed)
-            elif now >= max(outgoing.progress_at, dispersal.since) + _patience_s(dispersal):
+            elif now >= max(outgoing.progress_at, dispersal.since) + self._patience_s(dispersal):
                 self._timed_out(dispersal)
 
     def _timed_out(self, dispersal: Dispersal) -> None:
@@ -420,6 +420,12 @@ class Dispersals:
         states.dispersal.move(dispersal, "timed_out")
         self._look_again(dispersal)
 
+    def _patience_s(self, dispersal: Dispersal) -> float:
+        """How long without progress: a person's word counts; else on a busy channel two rounds of bursts more."""
+        if dispersal.by_hand is not None:
+            return dispersal.by_hand.timeout_s
+        return NO_PROGRESS_S + 2 * self.core.round_s()
+
     def deadline(self) -> float | None:
         """When tick has something to do."""
         times: list[float] = []
@@ -427,7 +433,7 @@ class Dispersals:
             if d.state is State.AWAIT_ACCEPT:
                 times.append(min(d.since + ACCEPT_WAIT_S, d.again_at or d.since + ACCEPT_WAIT_S))
             elif d.state is State.SEND and d.outgoing is not None:
-                times.append(max(d.outgoing.progress_at, d.since) + _patience_s(d))
+                times.append(max(d.outgoing.progress_at, d.since) + self._patience_s(d))
         return min(times, default=None)
 
     def new_boot(self, unit: int) -> None:
@@ -472,10 +478,6 @@ class Dispersals:
             if d.host == source and d.state is State.SEND and d.handle == handle:
                 return d
         return None
-
-
-def _patience_s(dispersal: Dispersal) -> float:
-    return NO_PROGRESS_S if dispersal.by_hand is None else dispersal.by_hand.timeout_s
 
 
 def _reader(picture: Picture) -> Callable[[int, int], Step]:

@@ -47,7 +47,8 @@ MAX_PER_UNIT = 24
 KNOWN_TTL_S = 20.0
 """A handle lives this long where nothing is missing: END follows at once, or not at all."""
 SHORTEST_TTL_S = 60.0
-"""A reservation lives this long, or four times the expected transfer, after its last part (R3)."""
+"""A reservation lives this long, or four times the expected transfer, after its last part (R3);
+on a busy channel for two rounds of others' bursts more."""
 PARTIAL_STEP_BYTES = 65_536
 """The .part is synced and its partial row written each time so many more bytes are there (HANDOVER §1)."""
 WRITES_WAITING_BYTES = 262_144
@@ -252,7 +253,8 @@ class Hostings:
     def _ttl_s(self, hosting: Hosting) -> float:
         if hosting.receiver is None:
             return KNOWN_TTL_S
-        return max(SHORTEST_TTL_S, 4 * hosting.picture.size_bytes / self.core.line_bytes_per_s)
+        ttl_s = max(SHORTEST_TTL_S, 4 * hosting.picture.size_bytes / self.core.line_bytes_per_s)
+        return ttl_s + 2 * self.core.round_s()
 
     def _accept(self, hosting: Hosting) -> None:
         core, ttl_s = self.core, self._ttl_s(hosting)
