@@ -15,6 +15,8 @@ from firmware.searching import Search
 from firmware.sinks import Sink
 from firmware.states import State
 
+MAX_HOLDERS = 64
+"""Units named for one read-out, whoever names them: more than any policy has copies."""
 MAX_WAYS = 4
 """Neighbours remembered that a GET for one holder can go by. Guess: when as many have failed, so will the fifth."""
 
@@ -73,6 +75,8 @@ class ReadOut:
 
     def is_named(self, holder: int, by: int) -> None:
         """This neighbour says that the unit has it."""
+        if holder not in self.holders and len(self.holders) >= MAX_HOLDERS:
+            return
         self.holders.setdefault(holder, False)
         ways = self.ways.setdefault(holder, [])
         if by not in (holder, *ways) and len(ways) < MAX_WAYS:

@@ -105,6 +105,8 @@ class Channel:
         self._bursting: dict[int, float] = {}  # other units -> when a part of a burst of theirs was heard
         self._left_s: float | None = None  # of the back-off; None: not drawn
         self._left_urgent = False
+        self._burst_left_s: float | None = None  # of a burst's back-off, while a short message goes first
+        self._answering = False  # this turn was given to us: it uses up no back-off
         self._idle_from = float("-inf")  # the back-off runs from here on
         self._ran_from: float | None = None  # it ran from here on, until a time that is not known yet
         self._looked_at = float("-inf")
@@ -124,8 +126,9 @@ class Channel:
     def turn(self, now: float, heard_at: float, *, urgent: bool) -> Turn:
         """What may be said now. urgent: a short message waits, or what a grant is for; else only a burst."""
         if self._turn is Turn.NONE and urgent and self._is_granted(now):
-            self._turn = Turn.SHORT
+            self._turn, self._answering = Turn.SHORT, True
         if self._turn is Turn.NONE:
+            self._answering = False
             self._look(now, heard_at)
             left_s = self._left(now, urgent=urgent)
             if now >= self._idle_from + left_s:
@@ -144,6 +147,10 @@ class Channel:
     def is_contended(self, now: float) -> bool:
         """Whether others have sent bursts lately."""
         return self._contending(now) > 0
+
+    def round_s(self, now: float) -> float:
+        """How long the others that contend have the channel before each of them has sent one burst."""
+        return self._contending(now) * (BURST_S + self.answer_s)
 
     def _contending(self, now: float) -> int:
         """Others that have sent bursts lately."""
@@ -164,9 +171,11 @@ class Channel:
         if self._left_s is None:
             self._left_s, self._idle_from = self._draw(urgent=urgent), max(self._idle_from, now)  # others woke, too
         elif urgent and not self._left_urgent:
+            self._burst_left_s = self._left_s
             self._left_s = min(self._left_s, self._draw(urgent=urgent))
         elif self._left_urgent and not urgent:  # the short message has lapsed
-            self._left_s = self._draw(urgent=urgent)
+            self._left_s = self._draw(urgent=urgent) if self._burst_left_s is None else self._burst_left_s
+            self._burst_left_s = None
         self._left_urgent = urgent
         return self._left_s
 
@@ -206,7 +215,10 @@ class Channel:
     def _count(self, busy_from: float) -> None:
         """What of the back-off ran until this time counts."""
         if self._ran_from is not None and self._left_s is not None:
-            self._left_s = max(0.0, self._left_s - max(0.0, busy_from - self._ran_from))
+            ran_s = max(0.0, busy_from - self._ran_from)
+            self._left_s = max(0.0, self._left_s - ran_s)
+            if self._burst_left_s is not None:
+                self._burst_left_s = max(0.0, self._burst_left_s - ran_s)
         self._ran_from = None
 
     # ------------------------------------------------------------ what was said
@@ -217,11 +229,19 @@ class Channel:
         self._awaited_until = self._sent_until + airtime_s if airtime_s > 0 else None
         if self._grant is not None and destination == self._grant.unit:
             self._grant = None
-        self._left_s = None
+        if not self._answering:
+            self._take_up(now)
+        self._idle_from, self._ran_from = max(self._idle_from, self._sent_until + GAP_S), None
+
+    def _take_up(self, now: float) -> None:
+        """The back-off is used up; that of a burst goes on behind the short messages that went first."""
+        kept_s, self._burst_left_s = self._burst_left_s, None
+        self._left_s = None if kept_s is None else max(0.0, kept_s - max(0.0, now - self._idle_from))
+        self._left_urgent = False
 
     def nothing_to_say(self) -> None:
         """What was to be said has lapsed."""
-        self._left_s = None
+        self._left_s = self._burst_left_s = None
 
     def over(self) -> None:
         """Nothing is left to be said in this turn."""

@@ -14,7 +14,8 @@ from firmware.reporting import say_report
 from firmware.sinks import Taker
 
 PATIENCE_S = 20.0
-"""A holder that brings nothing new for so long is given up. Guess: twice the longest part of a slow radio."""
+"""A holder that brings nothing new for so long is given up; on a channel that others use, for so much longer as two
+rounds of their bursts take (core.round_s). Guess: twice the longest part of a slow radio."""
 LESS_PATIENCE_S = 2.0
 """Each unit that a GET was passed on to waits so much less: the one next to where it has stopped says so first."""
 HELD_BYTES = 262_144
@@ -26,7 +27,8 @@ when a sink stops: REPORTs then say nothing of it, so that the holder neither go
 STEP_SHARE = 1 / 16
 """And each time the sink has written so many more of them, the holder is told that it may go on."""
 QUIET_S = 1.0
-"""GET is repeated after at least this long without a word; what was lost of the parts is the holder's to repair."""
+"""GET is repeated after at least this long without a word, and after a round of others' bursts: the holder has not had
+its turn before, and GETs and COPYs would only take it away. What was lost of the parts is the holder's to repair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,8 @@ class Collecting:
 
     @property
     def _gives_up_at(self) -> float:
-        return max(self._began, self.came_at, self._full_at) + PATIENCE_S - LESS_PATIENCE_S * self.wanted.hops
+        heard_at = max(self._began, self.came_at, self._full_at)
+        return heard_at + PATIENCE_S + 2 * self._core.round_s() - LESS_PATIENCE_S * self.wanted.hops
 
     def _fits(self, picture: Picture) -> bool:
         """Whether COPY tells of what is wanted, and of the same as the COPY before."""
@@ -214,7 +217,7 @@ class Collecting:
         """Before COPY an answer is waited for, after it the holder must have been quiet for much longer."""
         estimate = self._core.neighbours.heard_before(self.via).estimate
         answer_s = estimate.timeout_s(self._tries)
-        return answer_s if self.handle is None else max(QUIET_S, 2 * answer_s)
+        return answer_s if self.handle is None else max(QUIET_S, 2 * answer_s, self._core.round_s())
 
     def _get(self) -> None:
         w, core = self.wanted, self._core

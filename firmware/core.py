@@ -92,6 +92,7 @@ class Core:
         self.told: deque[Told] = deque()
         self.journal = Journal()
         self.burst_bytes: int | None = None  # on a half-duplex radio: pictures go in bursts of at most so much
+        self.round_s: Callable[[], float] = lambda: 0.0  # there, what one burst each of all others that contend takes
         self.answer_at: float | None = None  # when the sender of the message at hand expects an answer; None: any time
         self.asked_for_bytes: dict[tuple[int, int], int] = {}  # unit, handle -> what may follow our report at once
         self._query = rng.randrange(2**16)

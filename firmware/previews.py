@@ -44,6 +44,7 @@ class Previews:
         self._read_outs = read_outs
         self._is_idle = is_idle
         self._wanted: dict[PictureId, _Wanted] = {}  # the one waiting longest first
+        self._look_at = core.now  # not before: something was in the way of all of them
         self._fetching: PictureId | None = None
 
     def on_keep(self, source: int, keep: m.Keep) -> None:
@@ -55,21 +56,21 @@ class Previews:
 
     def tick(self) -> None:
         """The next one that is due."""
-        now = self._core.now
-        due = next((picture for picture, wanted in self._wanted.items() if now >= wanted.due_at), None)
-        if due is None or self._fetching is not None:
+        now, hears = self._core.now, self._core.hears
+        if not self._wanted or self._fetching is not None or now < self._look_at:
             return
-        if not self._is_idle() or not self._core.hears(due.unit):
-            self._wanted[due].due_at = now + AFTER_S
+        due = next((pid for pid, wanted in self._wanted.items() if now >= wanted.due_at and hears(pid.unit)), None)
+        if due is None or not self._is_idle():
+            self._look_at = now + AFTER_S
             return
         self._fetching = due
         self._core.run(self._fetch(due), due, lambda _: self._over(due, again=False))
 
     def deadline(self) -> float | None:
         """When tick() is wanted."""
-        if self._fetching is not None:
+        if self._fetching is not None or not self._wanted:
             return None
-        return min((wanted.due_at for wanted in self._wanted.values()), default=None)
+        return max(self._look_at, min(wanted.due_at for wanted in self._wanted.values()))
 
     def _fetch(self, picture: PictureId) -> Step:
         """Unless it is here, or the copy is not."""

@@ -402,7 +402,7 @@ class ReadOuts:
 
     def on_refuse_get(self, source: int, refused: m.RefuseGet) -> None:
         """It will not."""
-        if refused.why is m.GetWhy.DELETED:
+        if refused.why is m.GetWhy.DELETED and refused.asker == self._core.unit:
             self._deleted(refused.id, refused.query)
         for read_out in self._all:
             if (collecting := read_out.collecting_from(source)) is not None and collecting.is_about(refused):

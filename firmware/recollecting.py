@@ -47,10 +47,13 @@ class Recollections:
         self.core.say(unit, m.RecordsAsk(page, self.core.unit, after))
 
     def on_records(self, source: int, page: m.Records) -> bool:
-        """True: about our own pictures, or an answer to our question. The next page is asked for once it is durable."""
+        """True: about our own pictures, or an answer to our question. The next page is asked for once it is durable.
+
+        A page of other pictures is no answer: it bears a number of its sender's, which may be the same.
+        """
         ask = self._asks.get(source)
-        awaited = ask is not None and ask.page == page.page
         rows = [row for row in rows_of(page) if id_of(row).unit == self.core.unit]
+        awaited = ask is not None and ask.page == page.page and len(rows) == len(rows_of(page))
         if not awaited and not rows:
             return False
         left = {id_of(row) for row in rows}

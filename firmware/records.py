@@ -55,7 +55,7 @@ class Records:
         self._pages: dict[int, Page] = {}  # by keeper
         self._quiet_until: dict[int, float] = {}  # units that did not answer; of neighbours only
         self._refused: set[tuple[PictureId, int, int]] = set()  # id, version, unit
-        self._has_newest: dict[int, int] = {}  # units that keep no older version, as of so many changes
+        self._has_newest: dict[int, int] = {}  # neighbours that keep no older version, as of so many changes
         self._more: set[bool] = set()  # kinds of records that wait until the pages under way are answered
         self._every_s = AGAIN_FIRST_S
         self._looking = False
@@ -70,7 +70,9 @@ class Records:
     def _look(self, due: list[bool]) -> Step:
         """Send what keepers have in an older version, then what nobody keeps. due: tombstones (True), other records."""
         now = self.core.now
+        known = self.core.neighbours.find
         self._quiet_until = {unit: until for unit, until in self._quiet_until.items() if now < until}
+        self._has_newest = {unit: changes for unit, changes in self._has_newest.items() if known(unit)}
         for neighbour in self._heard():
             changes = self.core.record_changes
             if self._has_newest.get(neighbour.unit) == changes:

@@ -221,19 +221,22 @@ class Relays:
             else:
                 relay.collecting.tick()
                 self._look_at(relay)
-            if relay in self._all and self._core.now >= relay.onward.silent_since + SILENT_S:
+            if relay in self._all and self._core.now >= self._silent_at(relay):
                 self._end(relay)
 
     def deadline(self) -> float | None:
         """When tick() is wanted."""
         times: list[float] = []
         for relay in self._all:
-            times.append(relay.onward.silent_since + SILENT_S)
+            times.append(self._silent_at(relay))
             if relay.collecting is None:
                 times.append(relay.begun + NO_WAY_S)
             elif (at := relay.collecting.deadline()) is not None:
                 times.append(at)
         return min(times, default=None)
+
+    def _silent_at(self, relay: Relay) -> float:
+        return relay.onward.silent_since + SILENT_S + 2 * self._core.round_s()
 
     def _end(self, relay: Relay) -> None:
         if relay in self._all:

@@ -102,7 +102,7 @@ class Repairs:
             return False
         if takers - {copy.unit for copy in entry.listed}:
             return True
-        if len(self._doubted_since) >= MAX_DOUBTED:
+        if pid not in self._doubted_since and len(self._doubted_since) >= MAX_DOUBTED:
             del self._doubted_since[next(iter(self._doubted_since))]
         return now >= self._doubted_since.setdefault(pid, now) + PROVE_WITHIN_S
 

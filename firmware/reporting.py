@@ -12,8 +12,10 @@ def say_report(core: Core, unit: int, handle: int, receiver: Receiver, most: int
     asks_for_bytes = receiver.asks_for_bytes
     if not receiver.complete and asks_for_bytes is not None:
         asks_for_bytes = receiver.have.missing(min(most, receiver.size_bytes)).size_bytes or None
-    if core.burst_bytes is not None and asks_for_bytes is not None:
-        core.asked_for_bytes[unit, handle] = asks_for_bytes
+    if core.burst_bytes is not None:
+        core.asked_for_bytes.pop((unit, handle), None)  # of a REPORT that the outbox had no room for
+        if asks_for_bytes is not None:
+            core.asked_for_bytes[unit, handle] = asks_for_bytes
     report = report_of(handle, receiver, core.now)
     below = min(report.below, most)
     have = tuple((start, min(stop, below)) for start, stop in report.have if start < below)

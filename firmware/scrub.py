@@ -21,6 +21,9 @@ COUNT_EVERY_S = 6 * 3600.0
 """The files are counted so often, and how far apart they are read follows from that."""
 BUSY_AGAIN_S = 30.0
 """While a transfer is under way or a shot waits, the card is theirs; then it is looked again. Guess."""
+LATEST_S = 4 * 3600.0
+"""After so long with transfers at each look files are read all the same, or on a channel that is never free none would
+be, ever (audits.py has the same)."""
 FAILED_S = 3600.0
 """After an error of the own card. Guess."""
 
@@ -34,6 +37,7 @@ class Scrub:
         self.checked = self.damaged = 0  # files since the start
         self._held = held
         self._busy = busy
+        self._busy_since: float | None = None  # at each look since then
         self._at: float | None = core.now + LEAST_EVERY_S
         self._count_at = core.now
         self._every_s = ROUND_S
@@ -55,11 +59,19 @@ class Scrub:
             core.run(self._count(), on_error=self._failed)
         elif wait_s > 0:
             self._at = min(core.now + max(wait_s, LEAST_EVERY_S), self._count_at)
-        elif self._busy():
+        elif self._must_wait():
             self._at = core.now + BUSY_AGAIN_S
         else:
             self._at = None
             core.run(self._next(), on_error=self._failed)
+
+    def _must_wait(self) -> bool:
+        now = self.core.now
+        if not self._busy():
+            self._busy_since = None
+            return False
+        self._busy_since = now if self._busy_since is None else self._busy_since
+        return now < self._busy_since + LATEST_S
 
     def deadline(self) -> float | None:
         """When the next file may be due."""

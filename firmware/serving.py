@@ -25,7 +25,8 @@ MAX_SERVINGS_PER_UNIT = 2
 MAX_SERVINGS_PER_NEIGHBOUR = 3
 """And by way of one neighbour, whoever it says the askers are."""
 SILENT_S = 30.0
-"""An asker that has confirmed nothing new for so long is given up: longer than askers are patient, who ask anew."""
+"""An asker that has confirmed nothing new for so long is given up, on a channel that others use two rounds of their
+bursts later (core.round_s): longer than askers are patient, who ask anew."""
 
 ReadBytes = Callable[[int, int], Step]
 
@@ -160,12 +161,15 @@ class Serving:
                 text = f"picture {serving.get.id} cannot be sent to unit {serving.neighbour}: {outgoing.failed}"
                 self._core.log("card", text, serving.get.id, serving.neighbour)
                 self._refuse(serving, m.GetWhy.FAILED)
-            elif self._core.now >= outgoing.progress_at + SILENT_S:
+            elif self._core.now >= self._silent_at(outgoing):
                 self._end(serving)
 
     def deadline(self) -> float | None:
         """When tick() is wanted."""
-        return min((outgoing.progress_at + SILENT_S for outgoing in self.outgoing()), default=None)
+        return min((self._silent_at(outgoing) for outgoing in self.outgoing()), default=None)
+
+    def _silent_at(self, outgoing: Outgoing) -> float:
+        return outgoing.progress_at + SILENT_S + 2 * self._core.round_s()
 
     def _failed(self, serving: Served, error: DandelionError) -> None:
         self._core.log("card", f"picture {serving.get.id} cannot be looked up: {error}", serving.get.id)

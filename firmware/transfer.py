@@ -224,13 +224,17 @@ class Sender:
             self._asked_at = now
 
     def _questioning(self, length: int) -> tuple[int, int]:
-        """Bytes still to be sent, few; else the newest part again, the likeliest lost: the first time whole."""
+        """Bytes still to be sent, few; else of the newest part again, the likeliest lost: the first time whole.
+
+        Never what was acknowledged: whoever passes pictures on has it no more.
+        """
         if self._todo:
             start, stop = next(iter(self._todo))
             return start, min(stop, start + SHORTEST_PART_BYTES)
         newest = self._newest()
         whole = self._tries == 1 and self._burst_bytes is None
-        return newest.start, min(newest.stop, newest.start + (length if whole else SHORTEST_PART_BYTES))
+        start, stop = next(iter(self._acked.gaps(newest.start, newest.stop)))
+        return start, min(stop, start + (length if whole else SHORTEST_PART_BYTES))
 
     def _newest(self) -> _Flying:
         return next(reversed(self._flying.values()))

@@ -176,6 +176,7 @@ class Unit:
             return FullDuplex(core, link, self._outgoing, self._ask_for_beacons)
         channel = Channel(core.rng, core.line_bytes_per_s)
         core.burst_bytes = channel.burst_bytes
+        core.round_s = lambda: channel.round_s(core.now)
         return HalfDuplex(core, link, channel, self._outgoing, self._ask_for_beacons)
 
     def _ask_for_beacons(self) -> None:

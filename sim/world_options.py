@@ -86,6 +86,7 @@ class WorldOptions:
 
 QUIET = WorldOptions()
 ALL_FAULTS = WorldOptions(
+    duplex=Duplex.HALF,
     priority=0.1,
     loss=0.1,
     burst_every_s=600.0,

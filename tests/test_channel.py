@@ -284,3 +284,42 @@ def test_nothing_to_say_sets_no_timer():
     station.now = station.channel.deadline()
     assert station.turn() is Turn.ANY
     assert station.channel.deadline() is None
+
+
+def burst_left_s(station):
+    """A burst waits, among six others that contend, for longer than short messages do; what is left of that."""
+    for other in range(3, 9):
+        station.hears(source=other, said=Said.PART)
+    station.now += GAP_S + STEP_S
+    station.turn()
+    return station.channel._left_s
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_back_off_of_a_burst_goes_on_behind_an_answer(seed):
+    """Or whoever is asked often, as hosts are, never has a turn of its own."""
+    station = Station(seed)
+    left_s = burst_left_s(station)
+    station.hears(to_us=True, airtime_s=0.1, said=Said.ANSWER)
+    station.urgent = True
+    assert station.turn() is Turn.SHORT
+    station.channel.sent(2, WIRE_BYTES, 0.0, station.now)
+    station.channel.over()
+    station.urgent = False
+    station.now += WIRE_BYTES / RATE
+    station.heard_at = station.now
+    assert station.waits() <= GAP_S + left_s + 2 * STEP_S
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_back_off_of_a_burst_goes_on_behind_a_short_message_that_went_first(seed):
+    station = Station(seed)
+    left_s = burst_left_s(station)
+    station.urgent = True
+    waited_s = station.waits()
+    station.channel.sent(2, WIRE_BYTES, 0.0, station.now)
+    station.channel.over()
+    station.urgent = False
+    station.now += WIRE_BYTES / RATE
+    station.heard_at = station.now
+    assert station.waits() == pytest.approx(GAP_S + max(0.0, left_s - waited_s), abs=4 * STEP_S)

@@ -84,9 +84,9 @@ def test_holders_that_are_not_heard_are_named_and_looked_for(board):
     assert board.questions.way(m.Get(ASKER, QUERY, 8, PICTURE.id, False, (), 1)) is None
 
 
-def test_a_tombstone_ends_the_question(board):
+def test_a_tombstone_ends_the_question_and_says_so(board):
     board.put(PICTURE, None, deleted=True)
-    assert say(board, 4, where()) == [(4, UNKNOWN)]
+    assert say(board, 4, where()) == [(4, dataclasses.replace(UNKNOWN, deleted=True))]
 
 
 def test_the_origin_knows_best_of_its_present_card_only():
@@ -252,3 +252,13 @@ def test_a_way_that_has_failed_is_forgotten_and_the_question_asked_anew(board):
     board.questions.has_no_way(get, 5)
     assert board.questions.way(get) is None
     assert say(board, 4, where()) == [(EVERYONE, where(2))]
+
+
+def test_that_it_was_deleted_is_handed_back_at_once_whatever_others_have_and_stays_the_answer(board):
+    deleted = m.Unknown(ASKER, QUERY, PICTURE.id, deleted=True)
+    later(board, 1.0)
+    say(board, 4, where())
+    later(board, 1.0)
+    assert say(board, 5, at(9)) == [(4, at(9))]
+    assert say(board, 6, deleted) == [(4, deleted)]
+    assert say(board, 4, where()) == [(4, deleted)]

@@ -7,6 +7,7 @@ from boards import CARD_NUMBER, START_S, World, a_picture
 
 from firmware import commands as c
 from firmware import messages as m
+from firmware.asked import MAX_HOLDERS
 from firmware.pictures import PictureId
 from sim.card import Fault
 
@@ -148,6 +149,34 @@ def test_a_holder_whose_card_fails_says_so():
     world.boards[2].put(PICTURE, DATA)
     world.boards[2].store.card.options.below["held"] = Fault.IO
     assert "unit 2, which holds it, cannot read it from its card" in world.get(1, PICTURE, within_s=3).failure()
+
+
+def test_a_delete_that_another_asker_is_told_of_ends_no_read_out_here():
+    """Numbers of read-outs are each asker's own."""
+    board = World(1, 2).boards[1]
+    board.heard(2)
+    board.get(a_picture(unit=2)[0])
+    board.work(board.core.now)
+    (read_out,) = board.read_outs
+    about = (read_out.query, 2, read_out.id, m.GetWhy.DELETED)
+    board.read_outs.on_refuse_get(2, m.RefuseGet(9, *about))
+    assert list(board.read_outs) == [read_out]
+    board.read_outs.on_refuse_get(2, m.RefuseGet(1, *about))
+    board.work(board.core.now)
+    assert not list(board.read_outs)
+    assert "deleted" in board.failure()
+
+
+def test_so_many_holders_may_be_named_and_no_more():
+    board = World(1, 2).boards[1]
+    board.heard(2)
+    board.get(a_picture(unit=3)[0])
+    board.work(board.core.now)
+    (read_out,) = board.read_outs
+    for first in range(1000, 3000, m.MAX_HOLDERS):
+        holders = tuple(range(first, first + m.MAX_HOLDERS))
+        board.read_outs.on_at(2, m.At(1, read_out.query, read_out.id, holders, len(DATA), PICTURE.sha256))
+    assert len(read_out.holders) == MAX_HOLDERS
 
 
 def test_a_check_of_one_copy_asks_nobody_else():

@@ -11,7 +11,7 @@ from firmware import keeping
 from firmware import messages as m
 from firmware.events import KeptRecords, Orders, Save, Unrecorded
 from firmware.pictures import Entry, File, Picture, PictureId
-from firmware.record_rows import id_of, page_of, rows_of
+from firmware.record_rows import id_of, page_of, row_of, rows_of
 from sim.machine import Machine, Options
 
 TIMES_S = 4000.0  # by then all repeats of a lossy line have come through
@@ -582,6 +582,20 @@ def test_r7_where_no_inventory_comes_the_holders_that_records_name_are_asked():
     rig.loses = lambda said: isinstance(said.message, m.Inventory)
     new_card(origin)
     rig.run_until(lambda: all(copies(origin, picture) == [2] for picture in pictures), 400)
+
+
+def test_r7_a_page_of_others_records_under_the_same_number_is_no_answer():
+    """Or the unit would never ask that keeper again for what it keeps."""
+    rig, origin, host, third = a_scene()
+    picture = shoot(host)
+    rig.run_until(settled(origin, host), 60)
+    entry = host.entry(picture.id)
+    recollections = origin.on.recollections
+    recollections._recollected.discard(third.unit)
+    recollections.heard(third.unit)
+    page = page_of(recollections._asks[third.unit].page, [row_of(entry)])
+    assert not recollections.on_records(third.unit, page)
+    assert third.unit in recollections._asks
 
 
 def test_r7_only_the_owner_is_told_what_is_kept_of_it():

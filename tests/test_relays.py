@@ -459,6 +459,19 @@ def test_what_is_lost_is_said_again_and_what_was_confirmed_never():
     assert min(part.offset for part in said) >= stop - 1500
 
 
+def test_a_question_is_of_what_is_still_here():
+    """A part on its way whose beginning was confirmed, by a report that speaks of no more than that."""
+    onward, data = onward_with(given=((0, 1500),))
+    all_of(onward)
+    onward.on_report(m.Report(130, ((0, 1100),), 1100))
+    for _ in range(3):
+        onward._core.now += 30
+        onward.tick()
+        (asked,) = all_of(onward)
+        assert asked.offset >= 1100
+        assert asked.data == data[asked.offset : asked.offset + len(asked.data)]
+
+
 def test_end_comes_once_all_has_come_and_it_is_done_when_all_is_confirmed():
     onward, _ = onward_with(size_bytes=8000, given=((0, 8000),))
     assert {type(message) for message in all_of(onward)} == {m.Part}

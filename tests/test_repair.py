@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+from boards import Board
 from rig_scene import carry_out, check, copies, held, on_card, settled, shoot
 
 from firmware import commands as c
 from firmware import messages as m
 from firmware.determine import Policy, Rules
-from firmware.pictures import File
+from firmware.pictures import Copy, Entry, File, Picture, PictureId
+from firmware.repair import MAX_DOUBTED, PROVE_WITHIN_S, Repairs
 from firmware.silence import SUSPECT_AFTER_S
 from sim.machine import Machine, Options
 from sim.rig import Rig
@@ -84,6 +86,26 @@ def test_a_card_that_is_tight_brings_nothing_back_only_to_drop_it_again():
     assert origin.entry(picture.id).file is File.GONE
     assert not second.said(m.Part)
     check(origin, first, second, fourth)
+
+
+def test_many_pictures_wait_for_a_suspect_holder_side_by_side():
+    """Each gets its hour: with as many as are remembered, none begins anew at each look."""
+    board = Board(1)
+    for unit in (2, 3):
+        board.heard(unit)
+        neighbour = board.core.neighbours.find(unit)
+        neighbour.hosting, neighbour.room_bytes = True, 1_000_000
+    repairs = Repairs(board.core, None, board.read_outs, None)
+    copies_there = (Copy(2, listed=1), Copy(3, listed=2, suspect=True, doubted=True))
+    entries = [
+        Entry(Picture(PictureId(1, 1, number), SIZE, bytes(32)), File.GONE, copies=copies_there)
+        for number in range(1, MAX_DOUBTED + 1)
+    ]
+    for _ in range(2):
+        assert not any(repairs.is_useful(entry) for entry in entries)
+        board.core.now += PROVE_WITHIN_S / 2
+        board.heard(2, 3)
+    assert all(repairs.is_useful(entry) for entry in entries)
 
 
 def test_policy_never_brings_nothing_back():

@@ -11,7 +11,7 @@ from firmware.determine import Rules
 from firmware.events import DigestFile, SaveCalendar
 from firmware.layout import picture_path
 from firmware.pictures import File
-from firmware.scrub import LEAST_EVERY_S, ROUND_S
+from firmware.scrub import LATEST_S, LEAST_EVERY_S, ROUND_S
 from sim.machine import Machine, Options
 from sim.rig import Rig
 
@@ -106,6 +106,18 @@ def test_nothing_is_read_while_a_transfer_is_under_way():
     assert not reading.read
     rig.run_for(300)
     assert reading.read
+
+
+def test_transfers_without_end_hold_it_up_for_some_hours_only():
+    rig, origin, _, _ = with_copies(3)
+    begin(rig, origin)
+    hurry(origin)
+    reading = Reading(origin)
+    origin.on.scrub._busy = lambda: True
+    rig.run_for(LATEST_S - 60)
+    assert not reading.read
+    rig.run_for(120 + 2 * LEAST_EVERY_S)
+    assert len(reading.read) == 3
 
 
 # ---------------------------------------------------------------- rot

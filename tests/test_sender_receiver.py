@@ -78,6 +78,21 @@ def test_a_report_may_itself_say_how_far_it_goes() -> None:
     assert sender.parts_lost == 3
 
 
+def test_a_question_is_never_of_bytes_that_were_acknowledged() -> None:
+    """A unit between has them no more."""
+    sender = sender_of(200)
+    (part,) = send(sender, 1, 0.0, length=200)
+    assert part == (0, 200)
+    sender.on_report(RangeSet([(0, 64)]), 0.1, 64)
+    for _ in range(3):
+        now = sender.deadline()
+        assert now is not None
+        asked = sender.next_part(now, 200, 24)
+        assert asked is not None
+        assert asked[0] == 64
+        sender.sent(*asked, asked[1] - asked[0] + 24, now)
+
+
 def test_what_a_cut_off_list_of_missing_ranges_leaves_open_is_sent_unless_a_report_says_it_is_there() -> None:
     missing = [(100 * index, 100 * index + 50) for index in range(REPORT_RANGES)]
     sender = Sender(SIZE, RangeSet(missing), LinkEstimate(11_520.0), 0.0)

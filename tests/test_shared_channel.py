@@ -43,6 +43,15 @@ def sent_bytes(rig, since):
     return sent
 
 
+def taken(machine, ticket):
+    """The outcome of a read-out; what has come is taken, as the command does, so that more may come."""
+    for what in machine.told[ticket]:
+        if isinstance(what, c.Data):
+            machine.on.command(c.Took(ticket, len(what.data)), machine.rig.now)
+    machine.told[ticket] = [what for what in machine.told[ticket] if not isinstance(what, c.Data)]
+    return machine.outcome(ticket)
+
+
 def fairness(shares):
     """Jain's index: 1 where all are equal, 1/n where one has all."""
     return sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares))
@@ -118,17 +127,28 @@ def test_a_read_out_goes_on_beside_a_dispersal():
     other = shoot(machines[1])
     placing = machines[1].command(lambda ticket: c.PlaceCopy(ticket, other.id, 3, 60.0))
 
-    def take():
-        """As the command does: what has come is taken, so that more may come."""
-        for what in machines[2].told[ticket]:
-            if isinstance(what, c.Data):
-                machines[2].on.command(c.Took(ticket, len(what.data)), rig.now)
-        machines[2].told[ticket] = [what for what in machines[2].told[ticket] if not isinstance(what, c.Data)]
-        return machines[2].outcome(ticket) and machines[1].outcome(placing)
+    def both():
+        return taken(machines[2], ticket) and machines[1].outcome(placing)
 
-    rig.run_until(take, 60)
+    rig.run_until(both, 60)
     assert isinstance(machines[2].outcome(ticket), c.Done)
     assert isinstance(machines[1].outcome(placing), c.Done)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_read_out_has_its_turns_among_six_units_that_disperse(seed):
+    """The holder's bursts come as seldom as everybody's: nobody gives it up, nor asks again and again for what waits
+    for its turn, for a GET goes before the burst that it asks for, and may meet it."""
+    rig, machines = on_air(everyone(8), seed=seed, rules=Rules(policy=Policy.NEVER), size_bytes=300_000)
+    pictures = [shoot(machine) for machine in machines]
+    for machine, picture, host in zip(machines[2:], pictures[2:], [*range(4, 9), 3], strict=True):
+        machine.command(lambda ticket, picture=picture, host=host: c.PlaceCopy(ticket, picture.id, host, 60.0))
+    began = rig.now
+    ticket = machines[0].command(lambda ticket: c.Get(ticket, pictures[1].id, False, 60.0))
+    rig.run_until(lambda: taken(machines[0], ticket), 300)
+    assert isinstance(machines[0].outcome(ticket), c.Done)
+    assert rig.now - began < 250
+    assert len(machines[0].said(m.Get)) < 20
 
 
 def test_each_burst_is_reported_on_once_and_is_short_enough():
