@@ -22,7 +22,7 @@ MAX_WANTED = 256
 AFTER_S = 2.0
 """So long after KEEP, or after something else was in the way, so that what follows KEEP goes first. Guess."""
 AGAIN_S = 60.0
-"""And after a fetch that has failed."""
+"""And after a fetch that has failed, or while none of those that are due can be heard."""
 MOST_TRIES = 3
 """Then it is done without; the origin may not have one."""
 
@@ -53,15 +53,17 @@ class Previews:
             if len(self._wanted) >= MAX_WANTED:
                 del self._wanted[next(iter(self._wanted))]
             self._wanted[keep.id] = _Wanted(self._core.now + AFTER_S)
+            self._look_at = min(self._look_at, self._core.now + AFTER_S)
 
     def tick(self) -> None:
         """The next one that is due."""
         now, hears = self._core.now, self._core.hears
         if not self._wanted or self._fetching is not None or now < self._look_at:
             return
-        due = next((pid for pid, wanted in self._wanted.items() if now >= wanted.due_at and hears(pid.unit)), None)
+        ripe = [picture for picture, wanted in self._wanted.items() if now >= wanted.due_at]
+        due = next((picture for picture in ripe if hears(picture.unit)), None)
         if due is None or not self._is_idle():
-            self._look_at = now + AFTER_S
+            self._look_at = now + (AGAIN_S if ripe and due is None else AFTER_S)
             return
         self._fetching = due
         self._core.run(self._fetch(due), due, lambda _: self._over(due, again=False))

@@ -10,7 +10,7 @@ from firmware import commands as c
 from firmware import messages as m
 from firmware.layout import preview_path
 from firmware.pictures import MAX_PREVIEW_BYTES
-from firmware.previews import AFTER_S, MAX_WANTED, MOST_TRIES, Previews
+from firmware.previews import AFTER_S, AGAIN_S, MAX_WANTED, MOST_TRIES, Previews
 from hal.interfaces import TimeQuality
 from sim.camera import GREY_JPEG
 
@@ -92,19 +92,24 @@ def test_only_what_looks_like_a_preview_is_kept(sent, kept):
     assert list(board.read_outs) == []
 
 
-@pytest.mark.parametrize("in_the_way", ["the origin is silent", "pictures are on their way"])
-def test_many_that_wait_are_looked_at_together(in_the_way):
+SILENT, BUSY = "the origin is silent", "pictures are on their way"
+
+
+@pytest.mark.parametrize(("in_the_way", "rest_s"), [(SILENT, AGAIN_S), (BUSY, AFTER_S)])
+    ("in_the_way", "rest_s"), [("the origin is silent", AGAIN_S), ("pictures are on their way", 2)]
+)
+def test_many_that_wait_are_looked_at_together_and_seldom(in_the_way, rest_s):
     """Or a night's previews of a unit that is gone would wake the unit a hundred times a second."""
     board = Board(2)
-    if in_the_way == "pictures are on their way":
+    if in_the_way == BUSY:
         board.heard(1)
-    previews = Previews(board.core, board.read_outs, lambda: in_the_way == "the origin is silent")
+    previews = Previews(board.core, board.read_outs, lambda: in_the_way == SILENT)
     for number in range(MAX_WANTED):
         picture, _ = a_picture(unit=1, sequence=number)
         previews.on_keep(1, m.Keep(picture.id, 1, picture.digest4))
     board.core.now += AFTER_S
     previews.tick()
-    assert previews.deadline() >= board.core.now + AFTER_S
+    assert previews.deadline() >= board.core.now + rest_s
 
 
 def test_nobody_but_the_origin_makes_a_holder_fetch_one():
