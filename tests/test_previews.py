@@ -96,8 +96,6 @@ SILENT, BUSY = "the origin is silent", "pictures are on their way"
 
 
 @pytest.mark.parametrize(("in_the_way", "rest_s"), [(SILENT, AGAIN_S), (BUSY, AFTER_S)])
-    ("in_the_way", "rest_s"), [("the origin is silent", AGAIN_S), ("pictures are on their way", 2)]
-)
 def test_many_that_wait_are_looked_at_together_and_seldom(in_the_way, rest_s):
     """Or a night's previews of a unit that is gone would wake the unit a hundred times a second."""
     board = Board(2)
