@@ -4,7 +4,7 @@ Carrier sense multiple access with collision avoidance, as IEEE 802.11 has it (i
 what is said on the air names its airtime, for how long the exchange that it belongs to goes on behind it. Whoever is
 addressed has the channel until then, to answer or to go on; all others hold off. Where nothing is announced, whoever
 wants to speak waits until the channel has been idle for a random number of slots, counted only while it is idle; the
-window they are drawn from doubles each time that an expected answer does not come, which is how collisions show.
+window they are drawn from is doubled while an expected answer has not come, which is how collisions show.
 
 A turn is some short messages, or the parts of one burst. A burst among others that contend begins with a question, one
 short part: the REPORT that answers it shows that the other side hears us, gives us the channel for the burst, and

@@ -16,26 +16,9 @@ if TYPE_CHECKING:
 
 def status_row(service: Service, counted: Counted) -> dict[str, object]:
     """One object with all that `status` tells; sizes in bytes."""
-    unit, config, radio = service.unit, service.config, service.radio
+    unit, config = service.unit, service.config
     core, room = unit.core, unit.core.room
-    full = room.free_bytes < max(1, room.recent_bytes)
-    shutter = unit.shutter
-    troubles = radio.problem, service.camera_problem, shutter.camera_trouble, shutter.card_trouble
-    problems = [text for text in dict.fromkeys(troubles) if text]
-    sending = sorted({d.host for d in unit.dispersals if d.host})
-    why = unit.dispersals.deciding.idle_why or None
-    if sending:
-        why = f"a copy to unit {', '.join(map(str, sending))} is being made"
-    if unit.file_system.trouble is not None:
-        full, why = True, f"{unit.file_system.trouble}; {why or 'nothing is to be copied'}"
-    if full and why is not None:
-        problems.append(f"the card is full: {why}")
-    if unit.hears_a_clone:
-        problems.append(f"another unit sends as unit {core.unit}: give one of the two another unit.id")
-    if unit.file_system.why is not None and not full:
-        problems.append(unit.file_system.why)
-    if (few := _too_few_units(service, counted)) is not None:
-        problems.append(few)
+    full, why = _fullness(service)
     return {
         "unit": core.unit,
         "name": config.unit.name,
@@ -65,24 +48,57 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
             "damaged": unit.scrub.damaged,
             "after": None if unit.scrub.after is None else str(unit.scrub.after),
         },
-        "waiting_shots": shutter.waiting,
+        "waiting_shots": unit.shutter.waiting,
         "camera": config.camera.driver,
-        "radio": {
-            "driver": config.radio.driver,
-            "port": config.radio.port,
-            "problem": radio.problem,
-            "line_bytes_per_s": radio.line_bytes_per_s,
-            "bytes_in": radio.counts.bytes_in,
-            "bytes_out": radio.counts.bytes_out,
-            "frames_in": radio.counts.frames_in,
-            "frames_out": radio.counts.frames_out,
-            "frames_damaged": radio.counts.frames_damaged,
-            "reopened": radio.counts.reopened,
-        },
+        "radio": _radio(service),
         "packets_refused": dict(unit.peer_errors),
         "transfers": _transfers(service),
         "promise": _promise(core.settings.rules),
-        "problems": problems,
+        "problems": _problems(service, counted, full=full, why=why),
+    }
+
+
+def _fullness(service: Service) -> tuple[bool, str | None]:
+    """Whether no picture like the recent ones fits, and why pictures that lack copies are not on their way."""
+    unit, room = service.unit, service.unit.core.room
+    why = unit.dispersals.deciding.idle_why or None
+    if sending := sorted({d.host for d in unit.dispersals if d.host}):
+        why = f"a copy to unit {', '.join(map(str, sending))} is being made"
+    if unit.file_system.trouble is not None:
+        return True, f"{unit.file_system.trouble}; {why or 'nothing is to be copied'}"
+    return room.free_bytes < max(1, room.recent_bytes), why
+
+
+def _problems(service: Service, counted: Counted, *, full: bool, why: str | None) -> list[str]:
+    """What a person should look at, each once."""
+    unit, shutter = service.unit, service.unit.shutter
+    troubles = service.radio.problem, service.camera_problem, shutter.camera_trouble, shutter.card_trouble
+    problems = [text for text in dict.fromkeys(troubles) if text]
+    if full and why is not None:
+        problems.append(f"the card is full: {why}")
+    if unit.hears_a_clone:
+        problems.append(f"another unit sends as unit {unit.core.unit}: give one of the two another unit.id")
+    if unit.file_system.why is not None and not full:
+        problems.append(unit.file_system.why)
+    if (few := _too_few_units(service, counted)) is not None:
+        problems.append(few)
+    return problems
+
+
+def _radio(service: Service) -> dict[str, object]:
+    """The radio, and what went over its line since the start."""
+    radio, counts = service.radio, service.radio.counts
+    return {
+        "driver": service.config.radio.driver,
+        "port": service.config.radio.port,
+        "problem": radio.problem,
+        "line_bytes_per_s": radio.line_bytes_per_s,
+        "bytes_in": counts.bytes_in,
+        "bytes_out": counts.bytes_out,
+        "frames_in": counts.frames_in,
+        "frames_out": counts.frames_out,
+        "frames_damaged": counts.frames_damaged,
+        "reopened": counts.reopened,
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from firmware import commands as c
 from firmware import messages as m
@@ -61,6 +61,23 @@ CLONE_S = 600.0
 """So long after it was heard last a clone is a problem in `status`; beacons come each minute."""
 PEER_ERROR_LOG_S = 60.0
 """A cause of bad packets is logged at most this often."""
+
+
+class Part(Protocol):
+    """One subject of a unit."""
+
+    def tick(self) -> None:
+        """Time has passed, or something has happened."""
+
+    def deadline(self) -> float | None:
+        """When tick() is wanted."""
+
+
+class ToldOfBoots(Protocol):
+    """A part that waits for answers of other units."""
+
+    def new_boot(self, unit: int) -> None:
+        """The unit has restarted, or is heard (again)."""
 
 
 class Unit:
@@ -121,7 +138,18 @@ class Unit:
         self._due, self._due_known = now, False  # when a part wants the next one
         self.peer_errors: Counter[str] = Counter()
         self._peer_error_logged: dict[str, float] = {}
-        self._parts = (
+        self._parts = self._parts_in_order()
+        self._told_of_boots = self._parts_told_of_boots()
+        self._handlers = self._message_handlers()
+        for entry in memory.lost_held:
+            core.say(entry.picture.id.unit, m.Lost(entry.picture.id, entry.attempt or 0))
+        core.log("started", f"unit {core.unit} has started; boot {core.boot}, card {core.card:04x}")
+        if memory.new_catalogue:
+            core.log("card", "the catalogue is new: every unit that is heard is asked what it holds for this one")
+
+    def _parts_in_order(self) -> tuple[Part, ...]:
+        """Whatever has deadlines, in the order of its ticks."""
+        return (
             self.file_system,
             self.shutter,
             self.dispersals,
@@ -150,7 +178,10 @@ class Unit:
             self.relief,
             self.scrub,
         )
-        self._told_of_boots = (
+
+    def _parts_told_of_boots(self) -> tuple[ToldOfBoots, ...]:
+        """Whatever has asked other units for something."""
+        return (
             self.dispersals,
             self.hostings,
             self.proofs,
@@ -163,12 +194,6 @@ class Unit:
             self.audits,
             self.repairs,
         )
-        self._handlers = self._message_handlers()
-        for entry in memory.lost_held:
-            core.say(entry.picture.id.unit, m.Lost(entry.picture.id, entry.attempt or 0))
-        core.log("started", f"unit {core.unit} has started; boot {core.boot}, card {core.card:04x}")
-        if memory.new_catalogue:
-            core.log("card", "the catalogue is new: every unit that is heard is asked what it holds for this one")
 
     def _make_speaker(self, duplex: Duplex, link: Link) -> Speaker:
         core = self.core
