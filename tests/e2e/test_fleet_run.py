@@ -35,8 +35,8 @@ def processes_in(directory: Path) -> list[str]:
 
 @contextmanager
 def fleet(folder: Path, directory: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
-    """A fleet of three with frequent shots; killed in the end if it has not ended by then."""
-    arguments = ["sim", "--units", "3", "--plain", "--baud", "921600", "--interval", "2", "--folder", str(folder)]
+    """A fleet of three with frequent shots that leave the channel air for a read-out; killed in the end if it has not ended by then."""
+    arguments = ["sim", "--units", "3", "--plain", "--baud", "921600", "--interval", "5", "--folder", str(folder)]
     with subprocess.Popen(
         [*DANDELION, *arguments, "--dir", str(directory), *more],
         stdout=subprocess.PIPE,
@@ -53,7 +53,7 @@ def fleet(folder: Path, directory: Path, *more: str) -> Iterator[subprocess.Pope
 
 @pytest.mark.parametrize("medium", [[], ["--half-duplex"]])
 def test_a_fleet_tells_of_every_step_and_ends_by_itself(tiny_pictures: Path, tmp_path: Path, medium: list[str]) -> None:
-    with fleet(tiny_pictures, tmp_path / "fleet", "--for", "9", *medium) as process:
+    with fleet(tiny_pictures, tmp_path / "fleet", "--for", "12", *medium) as process:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     sane("the fleet", out + err)
