@@ -454,6 +454,8 @@ class Adoptions:
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
+        if not self._all and not self._inventory_at:
+            return self._sweep_at
         times = [min(a.again_at, a.since + ANSWER_WAIT_S) for a in self._all]
         times += [again_at for again_at, _ in self._inventory_at.values()]
         if self._sweep_at is not None:

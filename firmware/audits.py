@@ -106,12 +106,17 @@ class Audits:
     # ------------------------------------------------------------ with the own file
 
     def _with_file(self, unit: int) -> Step:
-        found = yield DrawnAt(unit, self.core.rng.randrange(2**32), DRAWN)
-        whole = [entry for entry in found if entry.file is File.WHOLE]
-        if not whole:
-            return
-        entry = min(whole, key=partial(self._proved_at, unit)) if unit in self._quick else self.core.rng.choice(whole)
-        self._proofs.ask(entry, unit, lambda _right: None)
+        drawn = yield DrawnAt(unit, self.core.rng.randrange(2**32), DRAWN)
+        self.core.rng.shuffle(drawn)
+        whole: list[Entry] = []  # one of them, or all where the one proved longest ago is wanted
+        for picture in drawn:
+            entry = yield from self.core.look_up(picture)
+            if entry is not None and entry.file is File.WHOLE and entry.copy_at(unit).listed:
+                whole.append(entry)
+                if unit not in self._quick:
+                    break
+        if whole:
+            self._proofs.ask(min(whole, key=partial(self._proved_at, unit)), unit, lambda _right: None)
 
     def _proved_at(self, unit: int, entry: Entry) -> float:
         copy = entry.copy_at(unit)

@@ -37,14 +37,14 @@ class Upkeep(Pictures):
         keys = self._database.all(f"{_AT} LIMIT ?", request.unit, request.limit)
         return self._entries(key for (key,) in keys)
 
-    def drawn_at(self, request: DrawnAt) -> list[Entry]:
+    def drawn_at(self, request: DrawnAt) -> list[PictureId]:
         """Of one holder, by chance."""
         above = f"{_AT} AND here = 1 AND draw >= ? ORDER BY draw, id LIMIT ?"
         below = f"{_AT} AND here = 1 AND draw < ? ORDER BY draw, id LIMIT ?"
         keys = self._database.all(above, request.unit, request.start, request.limit)
         if len(keys) < request.limit:
             keys += self._database.all(below, request.unit, request.start, request.limit - len(keys))
-        return self._entries(key for (key,) in keys)
+        return [self._database.made(PictureId.decode, key) for (key,) in keys]
 
     def doubted(self, request: Doubted) -> list[Entry]:
         """Holders that have been suspect."""

@@ -126,5 +126,7 @@ class Copies:
 
     def deadline(self) -> float | None:
         """When an order is looked at again; that a unit is heard is no deadline."""
+        if not self._orders and not self._unheard:
+            return None
         times = [order.again_at for order in self._orders] + [until for _, until in self._unheard]
         return min(times, default=None)

@@ -428,6 +428,8 @@ class Dispersals:
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
+        if not self._all:
+            return None
         times: list[float] = []
         for d in self._all:
             if d.state is State.AWAIT_ACCEPT:

@@ -70,7 +70,7 @@ class Drops:
     @property
     def lacking_bytes(self) -> int:
         """Room that shots want and that nothing of this unit's own can make: only what it holds for others could."""
-        if not self._is_pressed() or not (self._exhausted or not self.core.room.own_bytes):
+        if self._may_make_room() or not self._is_pressed():
             return 0
         return self._own_needed_bytes - self._free_bytes
 

@@ -312,9 +312,10 @@ class ListedAt:
 
 @dataclass(frozen=True, slots=True)
 class DrawnAt:
-    """The same, with the own file here, in an order by chance from this point on, round and round.
+    """Own pictures with the file here that a unit holds, none of them suspect, in an order by chance from this point
+    on, round and round.
 
-    start: 0 to 2**32 - 1. Result: list[Entry].
+    start: 0 to 2**32 - 1. Result: list[PictureId].
     """
 
     unit: int

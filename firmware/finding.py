@@ -72,5 +72,7 @@ class Findings:
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
+        if not self._all:
+            return None
         times = [finding.search.deadline() for finding in self._all]
         return min((at for at in times if at is not None), default=None)

@@ -121,5 +121,7 @@ class Holding:
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
-        times = [self._sweep_at, None if self._checking else self._check_at]
-        return min((at for at in times if at is not None), default=None)
+        check_at = None if self._checking else self._check_at
+        if self._sweep_at is None or check_at is None:
+            return self._sweep_at if check_at is None else check_at
+        return min(self._sweep_at, check_at)

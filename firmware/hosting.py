@@ -460,6 +460,8 @@ class Hostings:
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
+        if not self._all:
+            return None
         times = [h.expires for h in self._all if h.expires and h.state in (State.ACCEPT, State.IDLE)]
         for h in self._all:
             if h.state is State.ACCEPT and h.receiver is not None:

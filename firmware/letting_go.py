@@ -247,7 +247,6 @@ class LettingGo:
 
     def deadline(self) -> float | None:
         """When something is looked at."""
-        times = [move.since + PATIENCE_S if move.busy else move.look_at for move in self._moves]
-        if not self._looking and not self._moves:
-            times.append(self._surplus_at)
-        return min(times, default=None)
+        if not self._moves:
+            return None if self._looking else self._surplus_at
+        return min(move.since + PATIENCE_S if move.busy else move.look_at for move in self._moves)

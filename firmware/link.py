@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from firmware.errors import DamagedPacket, UnknownVersion
 from firmware.messages import (
@@ -69,15 +70,14 @@ class Overheard:
     airtime_ms: int | None
 
 
-@dataclass(slots=True)
-class _Header:
+class _Header(NamedTuple):  # made of every packet that is heard, most of them between others
     size_bytes: int
     kind: int
     source: int
     destination: int
     airtime_ms: int | None
-    count: int  # of pieces
-    index: int  # of this piece
+    pieces: int
+    piece: int  # which one, from 0
     number: int  # of the message that it is a piece of, 0 where it is whole
 
 
@@ -116,12 +116,16 @@ def _wire_bytes(packet_bytes: int) -> int:
 
 
 class Link:
-    """Makes packets of messages and messages of packets, for one unit on one radio."""
+    """Makes packets of messages and messages of packets, for one unit on one radio.
+
+    overhears: whether decode() tells of packets between others; where all may send at once nobody needs that.
+    """
 
     def __init__(self, unit: int, seal: Seal, mtu_bytes: int) -> None:
         if mtu_bytes < MIN_MTU_BYTES:
             raise ValueError(f"a radio with packets of {mtu_bytes} bytes; {MIN_MTU_BYTES} are needed")
         self.unit = unit
+        self.overhears = True
         self.seal = seal
         self._whole_room_bytes = mtu_bytes - _HEADER.size - seal.overhead_bytes
         self._piece_room_bytes = self._whole_room_bytes - _AIRTIME.size - _NUMBER_BYTES
@@ -205,7 +209,8 @@ class Link:
         return self.seal.seal(header, destination, body)
 
     def decode(self, packet: bytes, now: float) -> Received | Overheard | None:
-        """What a packet from the radio says. None: an echo of our own, or pieces are still missing.
+        """What a packet from the radio says. None: pieces are still missing, or it is an echo of our own or
+        between others, and the link does not overhear.
 
         Raises PeerError of every kind, and nothing else, whatever the bytes are. ForeignSession is to be answered by
         a beacon that asks for one, at most one a second (HANDOVER §5).
@@ -213,12 +218,12 @@ class Link:
         header = _read_header(packet)
         source, destination = header.source, header.destination
         if source != self.unit and destination not in (self.unit, EVERYONE):
-            return Overheard(source, destination, header.kind, header.airtime_ms)
+            return Overheard(source, destination, header.kind, header.airtime_ms) if self.overhears else None
         if destination == EVERYONE and not kind_of(header.kind).BROADCAST:
             raise DamagedPacket(f"a message of kind {header.kind} to everyone, which is for one unit only")
         at = header.size_bytes
         body = self.seal.open(packet[:at], source, destination, packet[at:])
-        if body is not None and header.count > 1:
+        if body is not None and header.pieces > 1:
             body = self._assemble(header, body, now)
         if body is None:
             return None
@@ -239,18 +244,18 @@ class Link:
         """The whole body once the last of its pieces has come; until then None."""
         kind_of(header.kind)
         session = self.seal.session(header.source) or 0
-        key = (header.source, session, header.destination, header.kind, header.number, header.count)
+        key = (header.source, session, header.destination, header.kind, header.number, header.pieces)
         self._forget_aged(now)
         assembly = self._assemblies.get(key)
-        if assembly is None or assembly.pieces.get(header.index, piece) != piece:
+        if assembly is None or assembly.pieces.get(header.piece, piece) != piece:
             self._assemblies.pop(key, None)
             self._make_room(header.source)
             assembly = self._assemblies[key] = _Assembly(header.source, now, {})
-        assembly.pieces[header.index] = piece
-        if len(assembly.pieces) < header.count:
+        assembly.pieces[header.piece] = piece
+        if len(assembly.pieces) < header.pieces:
             return None
         del self._assemblies[key]
-        return b"".join(assembly.pieces[index] for index in range(header.count))
+        return b"".join(assembly.pieces[index] for index in range(header.pieces))
 
     def _forget_aged(self, now: float) -> None:
         for key in [key for key, one in self._assemblies.items() if now - one.begun > ASSEMBLY_AGE_S]:

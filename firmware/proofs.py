@@ -259,7 +259,9 @@ class Proofs:
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
-        return min((min(p.again_at, p.since + PROVE_WAIT_S) for p in self._all), default=None)
+        if not self._all:
+            return None
+        return min(min(p.again_at, p.since + PROVE_WAIT_S) for p in self._all)
 
     def new_boot(self, unit: int) -> None:
         """Ask again at once what the unit may have forgotten."""

@@ -225,6 +225,8 @@ class Questions:
 
     def deadline(self) -> float | None:
         """When tick() is wanted."""
+        if not self._all:
+            return None
         times: list[float] = []
         for question in self._all.values():
             times.append(question.used_at + REMEMBERED_S)

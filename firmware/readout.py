@@ -466,6 +466,8 @@ class ReadOuts:
 
     def deadline(self) -> float | None:
         """When tick() is wanted."""
+        if not self._all:
+            return None
         times: list[float] = []
         for read_out in self._all:
             times.append(read_out.gives_up_at)

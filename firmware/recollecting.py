@@ -131,4 +131,6 @@ class Recollections:
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
-        return min((ask.again_at for ask in self._asks.values()), default=None)
+        if not self._asks:
+            return None
+        return min(ask.again_at for ask in self._asks.values())

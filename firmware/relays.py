@@ -226,6 +226,8 @@ class Relays:
 
     def deadline(self) -> float | None:
         """When tick() is wanted."""
+        if not self._all:
+            return None
         times: list[float] = []
         for relay in self._all:
             times.append(self._silent_at(relay))

@@ -32,6 +32,7 @@ class Room:
     reserved_held: dict[object, int] = field(default_factory=dict)
     stranded: dict[PictureId, int] = field(default_factory=dict)
     _recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_PICTURES))
+    _recent_bytes: int = 0  # the largest of them
 
     @property
     def reserved_bytes(self) -> int:
@@ -62,11 +63,12 @@ class Room:
     @property
     def recent_bytes(self) -> int:
         """Size of a picture like the recent ones; 0 where none was taken."""
-        return max(self._recent, default=self.largest_bytes)
+        return self._recent_bytes or self.largest_bytes
 
     def saw_picture(self, size_bytes: int) -> None:
         """A picture of this size was taken."""
         self._recent.append(size_bytes)
+        self._recent_bytes = max(self._recent)
 
     @property
     def hosting_bytes(self) -> int:

@@ -166,6 +166,8 @@ class Serving:
 
     def deadline(self) -> float | None:
         """When tick() is wanted."""
+        if not self._all:
+            return None
         return min((self._silent_at(outgoing) for outgoing in self.outgoing()), default=None)
 
     def _silent_at(self, outgoing: Outgoing) -> float:

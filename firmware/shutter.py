@@ -213,8 +213,10 @@ class Shutter:
 
     def deadline(self) -> float | None:
         """When patience ends."""
+        if not self._held:
+            return None
         times = [press.pressed_at + self.core.settings.patience_s for press in self._held]
-        if self._held and not len(self.core.neighbours):
+        if not len(self.core.neighbours):
             times.append(self.core.started + FIRST_NEIGHBOUR_S)
         return min((t for t in times if t > self.core.now), default=None)
 

@@ -138,7 +138,9 @@ class Unit:
         self._due, self._due_known = now, False  # when a part wants the next one
         self.peer_errors: Counter[str] = Counter()
         self._peer_error_logged: dict[str, float] = {}
-        self._parts = self._parts_in_order()
+        parts = self._parts_in_order()
+        self._ticks = tuple(part.tick for part in parts)
+        self._deadlines = tuple(part.deadline for part in parts)
         self._told_of_boots = self._parts_told_of_boots()
         self._handlers = self._message_handlers()
         for entry in memory.lost_held:
@@ -197,6 +199,7 @@ class Unit:
 
     def _make_speaker(self, duplex: Duplex, link: Link) -> Speaker:
         core = self.core
+        link.overhears = duplex is Duplex.HALF
         if duplex is Duplex.FULL:
             return FullDuplex(core, link, self._outgoing, self._ask_for_beacons)
         channel = Channel(core.rng, core.line_bytes_per_s)
@@ -365,8 +368,8 @@ class Unit:
         if not self._touched and now < self._due:
             return
         self.beacons.queue = sum(1 for _ in self.dispersals) + self.shutter.waiting
-        for part in self._parts:
-            part.tick()
+        for tick in self._ticks:
+            tick()
         for outgoing in self._outgoing():
             outgoing.tick()
         self._touched = self.core.changed
@@ -380,13 +383,9 @@ class Unit:
         return self._due if speaks_at is None else min(self._due, speaks_at)
 
     def _next_due(self) -> float:
-        earliest = self.beacons.deadline()
-        for parts in (self._parts, self._outgoing()):
-            for part in parts:
-                due = part.deadline()
-                if due is not None and due < earliest:
-                    earliest = due
-        return earliest
+        times = [due for deadline in self._deadlines if (due := deadline()) is not None]
+        times += [due for outgoing in self._outgoing() if (due := outgoing.deadline()) is not None]
+        return min(times)  # that of the beacons, at least
 
     # ------------------------------------------------------------ out
 

@@ -200,6 +200,8 @@ class Air:
     def service(self) -> list[SimRadio]:
         """Hand out what has arrived by now."""
         now = self.clock.monotonic()
+        if not self._heap or self._heap[0][0] > now:
+            return []
         heard: dict[int, SimRadio] = {}
         while self._heap and self._heap[0][0] <= now:
             _, _, sent, unit, data = heapq.heappop(self._heap)

@@ -70,6 +70,7 @@ class Rig:
         """medium: made in place of a line. most_said: messages remembered."""
         self.seed = seed
         self.clock = SimClock()
+        self.now = self.clock.monotonic()  # the same for all
         self.line: Medium
         if medium is None:
             self.line = SimLine(self.clock, random.Random(f"line {seed}"), baud=baud, options=line)
@@ -83,11 +84,6 @@ class Rig:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
         self._line_at: list[float] = []  # when the line is looked at; each is earlier than the one before
-
-    @property
-    def now(self) -> float:
-        """Monotonic seconds, the same for all."""
-        return self.clock.monotonic()
 
     def join(self, machine: OnRig) -> None:
         """Called by the machine."""
@@ -117,16 +113,20 @@ class Rig:
         end, first, at_once = self.now + limit_s, self.events, 0
         while not condition():
             if not self._heap or self._heap[0][0] > end:
-                self.clock.advance_to(end)
+                self._advance_to(end)
                 return False
             when, _, event = heapq.heappop(self._heap)
             at_once = at_once + 1 if when == self.now else 0
             assert at_once < MAX_TURNS_AT_ONCE, f"a deadline never passes\n{self.story()}"
             assert self.events - first < MAX_EVENTS, f"this does not end\n{self.story()}"
-            self.clock.advance_to(when)
+            self._advance_to(when)
             self.events += 1
             event()
         return True
+
+    def _advance_to(self, when: float) -> None:
+        self.clock.advance_to(when)
+        self.now = when
 
     def carried(self) -> None:
         """Something was put on the line: be there when it arrives."""

@@ -35,7 +35,7 @@ def processes_in(directory: Path) -> list[str]:
 
 @contextmanager
 def fleet(folder: Path, directory: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
-    """A fleet of three with frequent shots that leave the channel air for a read-out; killed in the end if it has not ended by then."""
+    """A fleet of three whose shots leave the channel air for a read-out; killed in the end if it has not ended."""
     arguments = ["sim", "--units", "3", "--plain", "--baud", "921600", "--interval", "5", "--folder", str(folder)]
     with subprocess.Popen(
         [*DANDELION, *arguments, "--dir", str(directory), *more],
