@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from firmware.catalogue_rows import Row, counter_of, signed
-from firmware.catalogue_schema import connect, connect_read_only, in_words, values_in_words
+from firmware.catalogue_schema import InWords, connect, connect_read_only, unlike
 
 MAX_FLAWS = 100  # sentences that a check of the file gives
 
@@ -26,7 +27,7 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """All of what is done inside is durable at the end, or nothing of it is done."""
         assert not self._connection.in_transaction
-        with in_words(self.path):
+        with InWords(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -38,12 +39,12 @@ class Database:
     def change(self, sql: str, *values: object) -> int:
         """Within a transaction: number of rows changed."""
         assert self._connection.in_transaction
-        with in_words(self.path):
+        with InWords(self.path):
             return self._connection.execute(sql, values).rowcount
 
     def all(self, sql: str, *values: object) -> list[Row]:
         """Every row; limits are in the question."""
-        with in_words(self.path):
+        with InWords(self.path):
             return self._connection.execute(sql, values).fetchall()
 
     def one(self, sql: str, *values: object) -> Row | None:
@@ -52,8 +53,10 @@ class Database:
 
     def made(self, make: Callable[..., _Made], *values: object) -> _Made:
         """What make gives for values that were read; raises CatalogueDamaged where they cannot be."""
-        with values_in_words(self.path):
+        try:
             return make(*values)
+        except (ValueError, TypeError, struct.error) as error:
+            raise unlike(self.path, error) from error
 
     def counter(self, key: str, default: int) -> int:
         """A durable number."""
@@ -70,5 +73,5 @@ class Database:
 
     def close(self) -> None:
         """Give the file back; safe to call twice."""
-        with in_words(self.path):
+        with InWords(self.path):
             self._connection.close()

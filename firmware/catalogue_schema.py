@@ -7,7 +7,6 @@ import functools
 import os
 import sqlite3
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 from hal.errors import CardError, CardFull, CardReadOnly
@@ -145,21 +144,29 @@ _KINDS: dict[int, type[CardError]] = {
 }
 
 
-@contextlib.contextmanager
-def in_words(path: str) -> Iterator[None]:
+class InWords:  # a class, not a generator: each question to the catalogue goes through it
     """Turn SQLite's errors into CardError and its kinds; leave a mark for the next start where the file is damaged.
 
     What only a bug of ours can cause (wrong use of the connection, broken constraints) passes through.
     """
-    try:
-        yield
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # Python decodes texts of the file, and SQLite's about it
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind_of: object, error: BaseException | None, _trace: object) -> None:
+        if not isinstance(error, (sqlite3.Error, UnicodeDecodeError)):  # Python decodes texts, and SQLite's about them
+            return
         kind = _kind(error)
         if kind is None:
-            raise
+            return
         if kind is CatalogueDamaged:
-            mark_damaged(path)
-        raise kind(f"the catalogue {path} cannot be used: {error}", can=_ADVICE[kind]) from error
+            mark_damaged(self._path)
+        raise kind(f"the catalogue {self._path} cannot be used: {error}", can=_ADVICE[kind]) from error
 
 
 def _kind(error: sqlite3.Error | UnicodeDecodeError) -> type[CardError] | None:
@@ -175,15 +182,11 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-@contextlib.contextmanager
-def values_in_words(path: str) -> Iterator[None]:
-    """For making ours of the values of rows: values that we never write are damage, as a broken page is."""
-    try:
-        yield
-    except (ValueError, TypeError, struct.error) as error:
-        mark_damaged(path)
-        text = f"the catalogue {path} has a value that cannot be: {error}"
-        raise CatalogueDamaged(text, can=_ADVICE[CatalogueDamaged]) from error
+def unlike(path: str, error: ValueError | TypeError | struct.error) -> CatalogueDamaged:
+    """A value in a row that we never write: damage, as a broken page is. To be raised from the error."""
+    mark_damaged(path)
+    text = f"the catalogue {path} has a value that cannot be: {error}"
+    return CatalogueDamaged(text, can=_ADVICE[CatalogueDamaged])
 
 
 _ADVICE: dict[type[CardError], str] = {
@@ -211,7 +214,7 @@ def connect(path: str) -> sqlite3.Connection:
     """
     if not _formats_of(path) <= _FORMATS:
         raise CatalogueDamaged(f"{path} is no database of a format that SQLite writes")
-    with in_words(path):
+    with InWords(path):
         try:
             return _connected(path, "NORMAL")
         except sqlite3.OperationalError as error:
@@ -248,7 +251,7 @@ def connect_read_only(path: str) -> sqlite3.Connection:
 
     Even to read, SQLite needs its -shm file written, but where nothing can change: a card mounted read-only.
     """
-    with in_words(path):
+    with InWords(path):
         if _is_fixed(path):
             return _connected_read_only(path, "ro&immutable=1", "NORMAL")
         try:

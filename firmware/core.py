@@ -246,7 +246,7 @@ class Core:
 
     def account(self, picture: Picture, old: Entry | None, new: Entry | None) -> None:
         """Keep the sums of room in step with a row that was committed."""
-        self.changed = True
+        self.changed = self.changed or _decisive(old) != _decisive(new)
         self.unkept = self.unkept or (new is not None and new.attempt is not None and not new.kept)
         self.owing = self.owing or (new is not None and any(copy.owed for copy in new.copies))
         size = picture.size_bytes
@@ -308,6 +308,14 @@ class Core:
         view = CardView(self.room.limit_bytes, self.room.fixed_bytes, self.room.recent_bytes, self.relieving)
         self.relieving = relieving(view, self.settings.rules)
         return CardView(view.capacity_bytes, view.fixed_bytes, view.recent_bytes, self.relieving)
+
+
+def _decisive(entry: Entry | None) -> object:
+    """What a decision looks at: another stamp on a proof changes nothing."""
+    if entry is None:
+        return None
+    copies = tuple((copy.unit, copy.open, copy.listed, copy.suspect) for copy in entry.copies)
+    return entry.file, entry.attempt is None, entry.deleted, copies
 
 
 def _has_file(entry: Entry | None) -> bool:

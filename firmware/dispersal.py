@@ -27,7 +27,10 @@ ACCEPT_WAIT_S = 20.0
 """REQUEST is repeated with back-off for so long; then the unit is left alone for UNANSWERED_S. Guess: four longest
 time-outs of the link."""
 UNANSWERED_S = 30.0
-"""A unit that did not answer a REQUEST is asked again after this long, or at its next sign of life. Guess."""
+"""A unit that did not answer a REQUEST is asked again after this long, and while nothing at all is heard of it each
+time after twice as long, MOST_DOUBLINGS times; or when it is heard. Guess."""
+MOST_DOUBLINGS = 5
+"""A quarter of an hour: a unit that is out of reach is asked for 2 % of the time, and beacons tell when it is back."""
 NO_PROGRESS_S = 60.0
 """A transfer in which nothing was confirmed for so long has failed (DESIGN §9: `copy` gives up on 60 s)."""
 NONCES_KEPT = 4
@@ -415,7 +418,10 @@ class Dispersals:
         self.core.log(
             "timed_out", f"unit {host} did not answer about picture {dispersal.id}; it stays here", dispersal.id, host
         )
-        self.deciding.leave_alone(host, UNANSWERED_S, "it did not answer")
+        neighbour = self.core.neighbours.heard_before(host)
+        times = 2 ** min(neighbour.unanswered, MOST_DOUBLINGS)
+        neighbour.unanswered += 1
+        self.deciding.leave_alone(host, times * UNANSWERED_S, "it did not answer")
         self._stop_sending(dispersal)
         states.dispersal.move(dispersal, "timed_out")
         self._look_again(dispersal)

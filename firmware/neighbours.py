@@ -35,6 +35,7 @@ class Neighbour:
     refused_why: str = ""
     refused_needing_bytes: int = 0
     refused_room_bytes: int = 0  # what it offered when it refused
+    unanswered: int = 0  # REQUESTs, each said for a while, that it did not answer since it was heard last
 
     def silent(self, now: float) -> bool:
         """Whether it is not asked for anything now."""
@@ -68,7 +69,8 @@ class Neighbours:
         return self._by_unit.get(unit) or Neighbour(unit, LinkEstimate(self.line_bytes_per_s))
 
     def heard(self, unit: int, now: float, *, new_boot: bool) -> Neighbour:
-        """An authentic packet of this unit came; a new boot ends what it refused before and what it was asked."""
+        """An authentic packet of this unit came; a new boot ends what it refused before and what it was asked. After more
+        than one REQUEST in vain any packet does: it was out of reach."""
         neighbour = self._by_unit.get(unit)
         if neighbour is None:
             if len(self._by_unit) >= MAX_NEIGHBOURS:
@@ -76,8 +78,9 @@ class Neighbours:
                 del self._by_unit[oldest.unit]
             neighbour = Neighbour(unit, LinkEstimate(self.line_bytes_per_s))
             self._by_unit[unit] = neighbour
-        if new_boot:
+        if new_boot or neighbour.unanswered > 1:
             neighbour.refused_until = 0.0
+        neighbour.unanswered = 0
         neighbour.last_heard = now
         return neighbour
 

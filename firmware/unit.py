@@ -270,6 +270,7 @@ class Unit:
         core = self.core
         known = core.neighbours.find(received.source)
         returned = known is not None and known.silent(core.now)
+        core.changed = core.changed or (known is not None and known.unanswered > 0)
         neighbour = core.neighbours.heard(received.source, core.now, new_boot=received.new_boot)
         if received.new_boot or known is None or returned:
             core.log("heard", f"unit {neighbour.unit} is heard", unit=neighbour.unit)

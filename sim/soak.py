@@ -20,7 +20,14 @@ from sim.world import Failed, Report, World
 from sim.world_options import ALL_FAULTS, WorldOptions, add_arguments, options_of
 
 MONTH = WorldOptions(
-    units=50, hours=720.0, loss=0.3, partitions=1.0, restart_every_s=6 * 3600.0, power_cuts=0.5, settle_hours=48.0
+    units=50,
+    hours=720.0,
+    loss=0.3,
+    partitions=1.0,
+    restart_every_s=6 * 3600.0,
+    power_cuts=0.5,
+    settle_hours=48.0,
+    sweep_hours=96.0,  # what no step has touched; each takes as long as there are pictures
 )
 """The goal of the network's issue: fifty units for thirty days, one 8 kB picture per unit and hour."""
 DAY = dataclasses.replace(ALL_FAULTS, units=8, hours=24.0)

@@ -1,5 +1,6 @@
 """Whole units: a picture gets its copy, whatever is lost on the line (HANDOVER O1 to O4, R5, R8)."""
 
+import itertools
 import random
 
 import pytest
@@ -373,3 +374,26 @@ def test_an_own_file_that_is_rotten_is_sent_once_and_then_put_aside():
     assert [entry.name for entry in origin.card.entries("quarantine")] == [picture.file_name]
     assert sum(len(said.message.data) for said in origin.said(m.Part)) < 2 * picture.size_bytes
     assert not held(host)
+
+
+# ---------------------------------------------------------------- a host out of reach
+
+
+def test_a_unit_out_of_reach_is_asked_ever_more_seldom_and_at_once_when_it_is_heard():
+    seldom = Options(beacon_s=600.0)  # not silent before half an hour has passed
+    rig, origin, host = a_pair(origin=seldom, host=seldom)
+    rig.run_for(1500)
+    lost_from = rig.now
+    rig.loses = lambda _: True
+    shoot(origin)
+    rig.run_for(900)
+    rounds = [at for before, at in itertools.pairwise([0.0, *times(origin, m.Request)]) if at - before > 25]
+    gaps = [after - before for before, after in itertools.pairwise(rounds)]
+    assert len(gaps) >= 3
+    assert all(after > 1.3 * before for before, after in itertools.pairwise(gaps)), gaps
+    neighbour = origin.on.core.neighbours.find(2)
+    rig.run_until(lambda: neighbour.refused_until > rig.now + 240, 300)
+    rig.loses = None
+    reached = host.on.beacons.deadline()
+    assert rig.now < reached < neighbour.refused_until < lost_from + 3 * 600 + 300, "nothing else would end the waiting"
+    rig.run_until(lambda: times(origin, m.Request)[-1] > reached, reached + 5 - rig.now)
