@@ -1,4 +1,5 @@
-"""Copies let go, at the origin: those that a host wants to be relieved of, and those beyond the number wanted (O8-10).
+"""Copies let go, at the origin: those that a host wants to be relieved of, suspect ones that it does not prove, and
+those beyond the number wanted (O8-10).
 
 A copy goes only when O7's last clause holds without it: as many other holders as are wanted have proved theirs lately,
 or the own file is here and whole. It leaves the list durably, and only then is DROP said (handover.LetGo).
@@ -98,6 +99,12 @@ class LettingGo:
         if not known and len(self._moves) < MAX_MOVES:
             self._moves.append(move)
             self._look(move)
+
+    def unproved(self, entry: Entry, unit: int) -> None:
+        """A suspect copy was asked for again and is not proved: it goes once the others are enough. Else it would be
+        asked for as long as the unit is there, of which the copy is gone for good where it has a new card."""
+        attempt = entry.copy_at(unit).listed
+        self._begin(Move(entry.picture.id, unit, attempt, self.core.now, self.core.now, relieve=False))
 
     def _surplus(self) -> Step:
         """One page of pictures with a holder that has been suspect."""

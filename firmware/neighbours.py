@@ -69,8 +69,8 @@ class Neighbours:
         return self._by_unit.get(unit) or Neighbour(unit, LinkEstimate(self.line_bytes_per_s))
 
     def heard(self, unit: int, now: float, *, new_boot: bool) -> Neighbour:
-        """An authentic packet of this unit came; a new boot ends what it refused before and what it was asked. After more
-        than one REQUEST in vain any packet does: it was out of reach."""
+        """An authentic packet of this unit came; a new boot ends what it refused before and what it was asked. After
+        more than one REQUEST in vain any packet does: it was out of reach."""
         neighbour = self._by_unit.get(unit)
         if neighbour is None:
             if len(self._by_unit) >= MAX_NEIGHBOURS:

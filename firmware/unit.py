@@ -123,6 +123,7 @@ class Unit:
         self.silence = Silence(core, self.operating_time)
         self.repairs = Repairs(core, self.dispersals, self.read_outs, self.hostings)
         self.letting_go = LettingGo(core, self.proofs, self.dispersals, self.repairs)
+        self.adoptions.unproved = self.letting_go.unproved
         self.relief = Relief(core, self.drops, self.hostings)
         self.scrub = Scrub(core, self.held, lambda: bool(self.shutter.waiting) or self._transfers())
         self.holding = Holding(core, self.held)

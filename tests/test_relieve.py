@@ -220,6 +220,28 @@ def test_of_three_copies_the_one_that_was_doubted_goes_and_no_other():
     assert len(held(other)) == len(pictures)
 
 
+@pytest.mark.parametrize("dropped", [False, True])
+def test_copies_that_a_lost_card_took_are_let_go_once_others_are_proved(dropped):
+    rig, origin, host = a_pair(origin=ORIGIN, host=OTHER)
+    pictures = [shoot(origin) for _ in range(6)]
+    rig.run_until(settled(origin, host), 200)
+    other = Machine(rig, 3, OTHER)
+    rig.run_until(lambda: origin.on.core.neighbours.find(3), 10)
+    for picture in pictures if dropped else ():
+        carry_out(origin, lambda ticket, p=picture: c.PlaceCopy(ticket, p.id, 3, 60.0))
+        assert carry_out(origin, lambda ticket, p=picture: c.DropOwn(ticket, p.id)) == c.Done(None)
+    host.power_cut()
+    host.lose_card()
+    host.restart()
+    rig.run_until(lambda: origin.logged("lost"), 25 * 3600)
+    rig.run_until(lambda: not any(e.copy_at(2).listed for e in own(origin)), 12 * 3600)
+    assert [copies(origin, picture) for picture in pictures] == [[3]] * len(pictures)
+    asked = sum(said.destination == 2 for said in origin.said(m.Prove))
+    rig.run_for(26 * 3600)
+    assert sum(said.destination == 2 for said in origin.said(m.Prove)) == asked
+    check(origin, host, other)
+
+
 def test_not_what_a_person_has_placed_besides():
     rig, origin, host = a_pair(origin=ORIGIN, host=OTHER)
     picture = shoot(origin)
