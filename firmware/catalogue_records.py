@@ -39,10 +39,11 @@ class Records(Pictures):
         found = self._database.all("SELECT unit FROM kept WHERE id = ? ORDER BY unit", picture.encode())
         return tuple(unit for (unit,) in found)
 
-    def stale_records(self, request: StaleRecords) -> list[Entry]:
-        """Own records of which that unit keeps an older version."""
+    def stale_records(self, request: StaleRecords) -> dict[int, list[Entry]]:
+        """Own records of which those units keep an older version."""
         select = "SELECT id FROM kept INDEXED BY kept_at WHERE unit = ? AND newest = 0 ORDER BY id LIMIT ?"
-        return self._entries(key for (key,) in self._database.all(select, request.unit, request.limit))
+        keys = {unit: self._database.all(select, unit, request.limit) for unit in request.units}
+        return {unit: self._entries(key for (key,) in found) for unit, found in keys.items() if found}
 
     def save_recorded(self, request: SaveRecorded) -> None:
         """What the unit has confirmed; under another card number it has lost all that it kept before."""

@@ -97,7 +97,6 @@ class Core:
         self.asked_for_bytes: dict[tuple[int, int], int] = {}  # unit, handle -> what may follow our report at once
         self._query = rng.randrange(2**16)
         self._page = rng.randrange(1, 2**16)
-        self.record_changes = 0  # of own records since the start
         self.records_due: dict[bool, float] = {}  # when own tombstones (True), other records, are looked for that lag
         self.relieving = False
         self.unlinking = 0  # files whose rows are gone and that are being removed
@@ -252,7 +251,6 @@ class Core:
         size = picture.size_bytes
         was, will = _has_file(old), _has_file(new)
         if picture.id.unit == self.unit and new is not None and (old is None or old.version != new.version):
-            self.record_changes += 1
             self.record_due(0.0 if new.deleted else RECORD_WAIT_S, deleted=new.deleted)
         if picture.id.unit == self.unit:
             self.room.own_bytes += size * (will - was)

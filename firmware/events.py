@@ -523,9 +523,10 @@ class Unkept:
 
 @dataclass(frozen=True, slots=True)
 class StaleRecords:
-    """Own records of which this unit keeps an older version. Result: list[Entry], ids ascending."""
+    """Own records of which these units keep an older version. Result: dict[int, list[Entry]], by those units that do;
+    of each at most limit, ids ascending."""
 
-    unit: int
+    units: tuple[int, ...]
     limit: int
 
 

@@ -55,7 +55,6 @@ class Records:
         self._pages: dict[int, Page] = {}  # by keeper
         self._quiet_until: dict[int, float] = {}  # units that did not answer; of neighbours only
         self._refused: set[tuple[PictureId, int, int]] = set()  # id, version, unit
-        self._has_newest: dict[int, int] = {}  # neighbours that keep no older version, as of so many changes
         self._more: set[bool] = set()  # kinds of records that wait until the pages under way are answered
         self._every_s = AGAIN_FIRST_S
         self._looking = False
@@ -70,21 +69,14 @@ class Records:
     def _look(self, due: list[bool]) -> Step:
         """Send what keepers have in an older version, then what nobody keeps. due: tombstones (True), other records."""
         now = self.core.now
-        known = self.core.neighbours.find
         self._quiet_until = {unit: until for unit, until in self._quiet_until.items() if now < until}
-        self._has_newest = {unit: changes for unit, changes in self._has_newest.items() if known(unit)}
-        for neighbour in self._heard():
-            changes = self.core.record_changes
-            if self._has_newest.get(neighbour.unit) == changes:
-                continue
-            stale = yield StaleRecords(neighbour.unit, self._rows)
-            if not stale:
-                self._has_newest[neighbour.unit] = changes
-            fit = [entry for entry in stale if self._would_keep(entry, neighbour.unit)]
-            if len(stale) == self._rows:
+        stale = yield StaleRecords(tuple(neighbour.unit for neighbour in self._heard()), self._rows)
+        for unit, entries in stale.items():
+            fit = [entry for entry in entries if self._would_keep(entry, unit)]
+            if len(entries) == self._rows:
                 self._more |= {True, False}
-            if fit and neighbour.unit not in self._pages and len(self._pages) < MAX_PAGES:
-                self._send(neighbour.unit, fit)
+            if fit and unit not in self._pages and len(self._pages) < MAX_PAGES:
+                self._send(unit, fit)
         lags = False
         for deleted in due:
             lags |= yield from self._look_for_keepers(deleted=deleted)
@@ -185,7 +177,6 @@ class Records:
 
     def _confirmed(self, unit: int, card: int, versions: tuple[tuple[PictureId, int], ...], page: Page) -> Step:
         yield SaveRecorded(unit, card, versions)
-        self._has_newest.pop(unit, None)  # what it has confirmed may be old by now
         self._every_s = AGAIN_FIRST_S
         for deleted in self._more:
             self.core.record_due(0.0, deleted=deleted)

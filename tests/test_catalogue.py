@@ -261,6 +261,13 @@ def unrecorded(catalogue: Catalogue, *, deleted: bool = False, after: PictureId 
     return sequences([unkept.entry for unkept in found])
 
 
+def stale(catalogue: Catalogue, limit: int) -> list[int]:
+    found = catalogue.carry_out(StaleRecords((4, 5), limit))
+    assert isinstance(found, dict)
+    assert list(found) == [5]
+    return sequences(found[5])
+
+
 def record(sequence: int, version: int = 1) -> Entry:
     return replace(known(sequence), version=version)
 
@@ -275,17 +282,17 @@ def test_own_records_lag_until_a_unit_has_confirmed_the_version_of_now(catalogue
     catalogue.carry_out(SaveRecorded(5, 77, ((one, 1), (two, 9))))
     assert unrecorded(catalogue) == [2]  # another version of it was confirmed
     assert catalogue.carry_out(Unrecorded(False, None, 1)) == [Unkept(record(2), (5,))]
-    assert sequences(catalogue.carry_out(StaleRecords(5, 10))) == [2]
+    assert stale(catalogue, 10) == [2]
     catalogue.save(Save(entries=(replace(record(1), file=File.GONE),)))
     assert unrecorded(catalogue) == [2]
     catalogue.save(Save(entries=(record(1, version=2),)))
     assert unrecorded(catalogue) == [1, 2]
     catalogue.carry_out(SaveRecorded(6, 3, ((one, 2),)))
     assert unrecorded(catalogue) == [2]
-    assert sequences(catalogue.carry_out(StaleRecords(5, 10))) == [1, 2]
-    assert sequences(catalogue.carry_out(StaleRecords(5, 1))) == [1]
+    assert stale(catalogue, 10) == [1, 2]
+    assert stale(catalogue, 1) == [1]
     catalogue.carry_out(SaveRecorded(5, 77, ((one, 2), (two, 1))))
-    assert catalogue.carry_out(StaleRecords(5, 10)) == []
+    assert catalogue.carry_out(StaleRecords((5, 6), 10)) == {}
 
 
 def test_versions_beyond_what_sqlite_counts_are_compared_right(catalogue: Catalogue) -> None:
@@ -438,7 +445,7 @@ def test_no_request_reads_a_whole_table(catalogue: Catalogue, monkeypatch: pytes
         LookUpPartial(after),
         Unrecorded(False, after, 20),
         Unrecorded(True, None, 20),
-        StaleRecords(5, 20),
+        StaleRecords((5,), 20),
         KeptRecords(3, after, 20),
         KeptRecords(3, None, 20),
         ThinRecords(900, 200),
