@@ -428,8 +428,9 @@ MONTH_S = 30 * 24 * 3600.0
 DAY_S = 24 * 3600.0
 
 
-def deleted_while_the_host_is_off(*, off_s=DAY_S / 12):
-    rig, origin, host, third = a_scene()
+def deleted_while_the_host_is_off(*, off_s=DAY_S / 12, beacon_s=60.0):
+    unit = Options(beacon_s=beacon_s)
+    rig, origin, host, third = a_scene(origin=unit, host=unit, keeper=replace(NO_ROOM, beacon_s=beacon_s))
     picture, other = shoot(origin), shoot(origin)
     rig.run_until(settled(origin, host), 60)
     rig.run_until(recorded(origin), 200)
@@ -441,12 +442,8 @@ def deleted_while_the_host_is_off(*, off_s=DAY_S / 12):
 
 
 def test_r6_a_picture_deleted_while_its_holder_was_off_for_a_month_does_not_come_back():
-    rig, origin, host, third, picture, other = deleted_while_the_host_is_off(off_s=DAY_S)
-    for machine in (origin, third):  # a day like the others is enough to look at
-        machine.power_cut()
-    rig.run_for(MONTH_S - DAY_S)
-    for machine in (origin, third, host):
-        machine.restart()
+    rig, origin, host, third, picture, other = deleted_while_the_host_is_off(off_s=MONTH_S, beacon_s=600.0)
+    host.restart()
     rig.run_until(nowhere(picture, origin, host, third), 60)
     rig.run_until(settled(origin, host), 200)
     assert on_card(host, other)
