@@ -19,7 +19,7 @@ run: setup
 	@exec $(BIN)/dandelion sim --half-duplex
 
 test: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup
 
 check: setup
 	$(BIN)/ruff check .

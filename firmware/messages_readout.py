@@ -44,7 +44,8 @@ class GetWhy(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Where(Message):
-    """Who has this picture? hops: how often it has been passed on. (asker, query) names the question."""
+    """Who has this picture? hops: how often it has been passed on. (asker, query) names the question. without: holders
+    that have failed the asker: they do not count, and a question that names more of them is asked anew."""
 
     KIND = 64
     BROADCAST = True
@@ -52,7 +53,8 @@ class Where(Message):
     query: int
     id: PictureId
     hops: int
-    LAYOUT = (("asker", UNIT), ("query", QUERY), ("id", ID), ("hops", HOPS))
+    without: tuple[int, ...] = ()
+    LAYOUT = (("asker", UNIT), ("query", QUERY), ("id", ID), ("hops", HOPS), ("without", HOLDERS))
 
 
 @dataclass(frozen=True, slots=True)

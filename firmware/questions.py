@@ -98,7 +98,7 @@ class Questions:
         """What the own catalogue says; whoever is named and not heard is looked for, so that a GET finds its way."""
         core, where = self._core, question.where
         entry = yield from core.look_up(where.id)
-        holders = tuple(unit for unit in holders_of(entry, core.unit) if unit != where.asker)
+        holders = tuple(unit for unit in holders_of(entry, core.unit) if unit not in (where.asker, *where.without))
         if entry is not None and holders:
             picture = entry.picture
             question.answer = m.At(where.asker, where.query, where.id, holders, picture.size_bytes, picture.sha256)
@@ -138,7 +138,8 @@ class Questions:
                 return
             known = None
             question.ways.clear()
-        new = [unit for unit in at.holders if unit not in question.ways and unit != self._core.unit]
+        known_by_now = {*question.ways, *question.where.without, self._core.unit}
+        new = [unit for unit in at.holders if unit not in known_by_now]
         question.ways.update(dict.fromkeys(new[: m.MAX_HOLDERS - len(question.ways)], source))
         holders = () if known is None else known.holders
         told = (*holders, *(unit for unit in new if unit not in holders))[: m.MAX_HOLDERS]
@@ -248,9 +249,11 @@ def holders_of(entry: Entry | None, unit: int) -> tuple[int, ...]:
 
 
 def _is_anew(question: Question, where: m.Where) -> bool:
-    """The number stands for another question now; or this one went no farther, and has come by a shorter way."""
+    """The number stands for another question now; or more holders have failed the asker; or this one went no farther,
+    and has come by a shorter way."""
     ended_here = question.where.hops >= m.MAX_HOPS > where.hops and question.answer is None
-    return question.where.id != where.id or ended_here
+    more_failed = not set(where.without) <= set(question.where.without)
+    return question.where.id != where.id or more_failed or ended_here
 
 
 def _is_final(entry: Entry | None, where: m.Where, core: Core) -> bool:

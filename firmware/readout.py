@@ -230,7 +230,7 @@ class ReadOuts:
             where = m.Where(self._core.unit, read_out.query, read_out.id, 0)
             read_out.search = Search(self._core, where, ANSWER_WITHIN_S)
         read_out.search.tick()
-        if read_out.search.over and read_out.tried and read_out.search.widen():
+        if read_out.search.over and read_out.tried and read_out.search.widen(read_out.failed):
             read_out.forget_ways()
             read_out.search.tick()
         return read_out.search.over

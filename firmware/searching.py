@@ -5,7 +5,8 @@ The asker does so, and whoever passes its question on: see questions.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from firmware import messages as m
 from firmware.core import Core
@@ -136,15 +137,16 @@ class Search:
         if self._tries == 0 and sum(asked.asking for asked in self._asked.values()) >= ENOUGH_PASSES:
             self._left_to_others = True
 
-    def widen(self) -> bool:
-        """Whoever was named has failed: ask everyone (again), for there may be others, or other ways. False: that was
-        done often enough, or nobody was named."""
+    def widen(self, failed: Iterable[int]) -> bool:
+        """Whoever was named has failed: ask everyone (again), for there may be others, or other ways. failed: those
+        that no other way would help. False: that was done often enough, or nobody was named."""
         if not self.known or self._widened >= MOST_WIDENINGS:
             return False
         self._widened += 1
         self._ends = self._core.now + min(SEARCH_S, self._within_s)
         self._asked = {}
         self.known = False
+        self._where = replace(self._where, without=tuple(sorted(failed))[: m.MAX_HOLDERS])
         self._ask_everyone(self._core.now)
         return bool(self._asked)
 

@@ -15,6 +15,13 @@ from hal.interfaces import Card
 from sim.card import SimCard
 
 
+def pytest_collection_modifyitems(items):
+    """Real units, each several processes in real time, run one test after the other beside all else (pytest-xdist)."""
+    for item in items:
+        if "e2e" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("e2e"))
+
+
 @pytest.fixture
 def public():
     """A directory that is nobody's, in the sense of the user of that name; pytest's own are closed to him."""

@@ -89,7 +89,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "offset": st.integers(0, MAX_PICTURE_BYTES - MAX_PART_BYTES),
     "sha256": st.binary(min_size=32, max_size=32),
     "digest4": st.binary(min_size=4, max_size=4),
-    **dict.fromkeys(("holders", "owed"), st.lists(_UNITS, max_size=8).map(tuple)),
+    **dict.fromkeys(("holders", "owed", "without"), st.lists(_UNITS, max_size=8).map(tuple)),
     "suspect": st.integers(0, 8),
     "unix_s": st.none() | st.integers(0, LATEST_UNIX_S).map(float),
     "taken_at": st.none() | st.integers(0, 1000 * LATEST_UNIX_S).map(lambda ms: ms / 1000),

@@ -226,6 +226,18 @@ def test_a_rotten_file_beyond_is_found_out_the_origin_told_and_the_next_holder_a
     assert field[5].entry(picture.id).copy_at(3).suspect or field[5].logged("suspect")
 
 
+def test_a_rotten_holder_that_answers_for_itself_does_not_hide_the_one_beyond():
+    """The asker hears nobody else, so the holder that failed it is asked who else there is."""
+    field = Field(*row(range(1, 5)), hosts=(2, 4), copies=2)
+    picture = shoot(field[3])
+    field.rig.run_until(settled(field[3], wanted=2), 60)
+    assert isinstance(field.wait(3, field[3].command(lambda ticket: c.DropOwn(ticket, picture.id))), c.Done)
+    rot(field[2], picture)
+    ticket = field.get(1, picture)
+    assert whole(field, 1, ticket, picture, 4)
+    assert field[1].said(m.Where)[-1].message.without == (2,)
+
+
 # ---------------------------------------------------------------- what a unit between takes
 
 
