@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from firmware import handover, own_copy
@@ -73,7 +72,6 @@ class Adoptions:
         self._readouts = readouts
         self._dispersals = dispersals
         dispersals.deciding.adopting = self._under_way
-        self.unproved: Callable[[Entry, int], None] = lambda *_: None  # told of suspect copies that are not proved
         self._inventoried = set(inventoried)
         self._all: list[Adoption] = []
         self._beginning: set[tuple[PictureId, int]] = set()  # whose number is being committed
@@ -380,7 +378,7 @@ class Adoptions:
     def _check(self, entry: Entry, unit: int) -> None:
         """A suspect copy: a proof where we have the bytes, else it is read out once without being stored (R4)."""
         if entry.file is not File.GONE:
-            self._proofs.ask(entry, unit, lambda right: None if right else self.unproved(entry, unit))
+            self._proofs.ask(entry, unit, lambda _right: None)
             return
         key = (entry.picture.id, unit)
         if key in self._checking:
@@ -397,8 +395,6 @@ class Adoptions:
             else:
                 self._checking.discard(key)
                 self._go_on_checking(entry)
-                if not right:
-                    self.unproved(entry, unit)
 
         def done(right: bool, why: str) -> None:
             self._checking.discard(key)
@@ -411,7 +407,6 @@ class Adoptions:
                 self.core.log(
                     "suspect", f"the copy of picture {pid} at unit {unit} could not be checked: {why}", pid, unit
                 )
-                self.unproved(entry, unit)
 
         self._audits.prove_suspect(entry, unit, proved)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from firmware.catalogue_rows import Row, counter_of, signed
-from firmware.catalogue_schema import InWords, connect, connect_read_only, unlike
+from firmware.catalogue_schema import InWords, connect, connect_read_only, value_damage
 
 MAX_FLAWS = 100  # sentences that a check of the file gives
 
@@ -56,7 +56,7 @@ class Database:
         try:
             return make(*values)
         except (ValueError, TypeError, struct.error) as error:
-            raise unlike(self.path, error) from error
+            raise value_damage(self.path, error) from error
 
     def counter(self, key: str, default: int) -> int:
         """A durable number."""

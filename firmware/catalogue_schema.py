@@ -182,8 +182,9 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def unlike(path: str, error: ValueError | TypeError | struct.error) -> CatalogueDamaged:
-    """A value in a row that we never write: damage, as a broken page is. To be raised from the error."""
+def value_damage(path: str, error: ValueError | TypeError | struct.error) -> CatalogueDamaged:
+    """For a value in a row that we never write: damage, as a broken page is. Marks the file for the next start; to be
+    raised from the error."""
     mark_damaged(path)
     text = f"the catalogue {path} has a value that cannot be: {error}"
     return CatalogueDamaged(text, can=_ADVICE[CatalogueDamaged])

@@ -63,6 +63,7 @@ class Copies:
         elif entry.file is File.GONE:
             self._read_outs.recall(entry, lambda right, why: self._recalled(command, right, why))
         else:
+            core.neighbours.ask_anew(unit)
             self._orders.append(Order(entry, ByHand(unit, command.ticket, command.timeout_s), core.now, core.now))
             self.tick()
 

@@ -309,11 +309,12 @@ class Core:
 
 
 def _decisive(entry: Entry | None) -> object:
-    """What a decision looks at: another stamp on a proof changes nothing."""
+    """Whatever the determining section, the look for pictures that lack copies and the sums of room read of it; the
+    stamp of a proof is none of it."""
     if entry is None:
         return None
     copies = tuple((copy.unit, copy.open, copy.listed, copy.suspect) for copy in entry.copies)
-    return entry.file, entry.attempt is None, entry.deleted, copies
+    return entry.file, entry.attempt is None, entry.deleted, entry.picture.priority, copies
 
 
 def _has_file(entry: Entry | None) -> bool:

@@ -24,7 +24,7 @@ from hal.errors import DandelionError
 MAX_DISPERSALS = 8
 """Pictures on their way out at once, each to another unit (one reservation per peer, R3)."""
 ACCEPT_WAIT_S = 20.0
-"""REQUEST is repeated with back-off for so long; then the unit is left alone for UNANSWERED_S. Guess: four longest
+"""REQUEST is repeated with back-off for so long; then the unit is left alone for a while. Guess: four longest
 time-outs of the link."""
 UNANSWERED_S = 30.0
 """A unit that did not answer a REQUEST is asked again after this long, and while nothing at all is heard of it each
@@ -418,9 +418,11 @@ class Dispersals:
         self.core.log(
             "timed_out", f"unit {host} did not answer about picture {dispersal.id}; it stays here", dispersal.id, host
         )
-        neighbour = self.core.neighbours.heard_before(host)
-        times = 2 ** min(neighbour.unanswered, MOST_DOUBLINGS)
-        neighbour.unanswered += 1
+        times = 1
+        if dispersal.state is State.AWAIT_ACCEPT:
+            neighbour = self.core.neighbours.heard_before(host)
+            times = 2 ** min(neighbour.unanswered, MOST_DOUBLINGS)
+            neighbour.unanswered += 1
         self.deciding.leave_alone(host, times * UNANSWERED_S, "it did not answer")
         self._stop_sending(dispersal)
         states.dispersal.move(dispersal, "timed_out")

@@ -1,5 +1,5 @@
-"""Copies let go, at the origin: those that a host wants to be relieved of, suspect ones that it does not prove, and
-those beyond the number wanted (O8-10).
+"""Copies let go, at the origin: those that a host wants to be relieved of, suspect ones of which it says or shows that
+they are gone, and those beyond the number wanted (O8-10).
 
 A copy goes only when O7's last clause holds without it: as many other holders as are wanted have proved theirs lately,
 or the own file is here and whole. It leaves the list durably, and only then is DROP said (handover.LetGo).
@@ -7,6 +7,7 @@ or the own file is here and whole. It leaves the list durably, and only then is 
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,8 @@ from hal.errors import DandelionError
 
 MAX_MOVES = 8
 """Copies that are being let go at once; more that hosts name come again."""
+MAX_DISPROVED = 4
+"""Of these, so many at most that a lost card has taken: hundreds of them leave places for what hosts name."""
 MAX_ASKED = 64
 """Copies remembered that a host has named before."""
 SAME_S = 300.0
@@ -40,17 +43,25 @@ PAGE = 8
 """Pictures looked at in one turn."""
 
 
+class Why(enum.Enum):
+    """What has begun a move: the end of the sentence that the log has of it."""
+
+    RELIEVE = "its host wants to be relieved of it"
+    SURPLUS = "there are more than wanted"
+    DISPROVED = "it is suspect, its host has it not, and others are enough"
+
+
 @dataclass(slots=True, eq=False)
 class Move:
-    """One copy on its way out. relieve: its host has asked; else it is one too many, and stays if it is not.
-    asked_before: not for the first time, so that the own file will do where nobody else takes it."""
+    """One copy on its way out; unless its host has asked it stays where others are not enough. asked_before: not for
+    the first time, so that the own file will do where nobody else takes it."""
 
     picture: PictureId
     unit: int
     attempt: int
+    why: Why
     since: float
     look_at: float
-    relieve: bool
     asked_before: bool = False
     busy: bool = False
 
@@ -74,7 +85,7 @@ class LettingGo:
 
     def _leaving(self, picture: PictureId) -> set[int]:
         """Units whose copies do not count when another one is decided about."""
-        return {move.unit for move in self._moves if move.picture == picture and move.relieve}
+        return {move.unit for move in self._moves if move.picture == picture and move.why is Why.RELIEVE}
 
     # ------------------------------------------------------------ what begins it
 
@@ -82,7 +93,7 @@ class LettingGo:
         """A host names a copy; where nothing can be done, nothing changes."""
         core = self.core
         if relieve.id.unit == core.unit and core.settings.rules.policy is not Policy.NEVER:
-            move = Move(relieve.id, source, relieve.attempt, core.now, core.now, relieve=True)
+            move = Move(relieve.id, source, relieve.attempt, Why.RELIEVE, core.now, core.now)
             move.asked_before = self._has_asked(move)
             self._begin(move)
 
@@ -100,11 +111,13 @@ class LettingGo:
             self._moves.append(move)
             self._look(move)
 
-    def unproved(self, entry: Entry, unit: int) -> None:
-        """A suspect copy was asked for again and is not proved: it goes once the others are enough. Else it would be
-        asked for as long as the unit is there, of which the copy is gone for good where it has a new card."""
-        attempt = entry.copy_at(unit).listed
-        self._begin(Move(entry.picture.id, unit, attempt, self.core.now, self.core.now, relieve=False))
+    def disproved(self, entry: Entry, unit: int) -> None:
+        """A suspect copy is gone, or was proved wrong once more: it goes once the others are enough. Else it would be
+        asked for as long as the unit is there."""
+        others = sum(1 for move in self._moves if move.why is Why.DISPROVED)
+        if self.core.settings.rules.policy is not Policy.NEVER and others < MAX_DISPROVED:
+            attempt, now = entry.copy_at(unit).listed, self.core.now
+            self._begin(Move(entry.picture.id, unit, attempt, Why.DISPROVED, now, now))
 
     def _surplus(self) -> Step:
         """One page of pictures with a holder that has been suspect."""
@@ -118,7 +131,7 @@ class LettingGo:
             spare = self._spare(entry)
             if spare is not None:
                 attempt = entry.copy_at(spare).listed
-                self._begin(Move(entry.picture.id, spare, attempt, core.now, core.now, relieve=False))
+                self._begin(Move(entry.picture.id, spare, attempt, Why.SURPLUS, core.now, core.now))
 
     def _spare(self, entry: Entry) -> int | None:
         """The holder that can be done without: one that has been suspect, of these the one with least room."""
@@ -161,14 +174,18 @@ class LettingGo:
         """What is to be done next for it, with the picture as it is now."""
         core, rules = self.core, self.core.settings.rules
         entry = yield from core.look_up(move.picture)
-        if entry is None or entry.deleted or not move.attempt or entry.copy_at(move.unit).listed != move.attempt:
+        copy = None if entry is None else entry.copy_at(move.unit)
+        if entry is None or copy is None or entry.deleted or not move.attempt or copy.listed != move.attempt:
             self._end(move)
+            return
+        if move.why is Why.DISPROVED and (copy.open or not copy.suspect):
+            self._end(move)  # it is being placed there anew, or was proved after all
             return
         others = {copy.unit for copy in entry.verified if copy.unit != move.unit}
         wanted = rules.wanted(entry.picture.priority)
         if len(others) >= wanted:
             yield from self._let_go_proved(move, entry, others, wanted)
-        elif not move.relieve or not self._may_move(move, entry):
+        elif move.why is not Why.RELIEVE or not self._may_move(move, entry):
             self._end(move)
         elif entry.file is File.GONE:
             self._repairs.recall(entry, lambda came: self._recalled(move, came))
@@ -224,7 +241,7 @@ class LettingGo:
         effects = handover.owner(Owner(entry, core.next_attempt), event)
         yield from core.carry_out(picture, entry, effects)
         if effects:
-            text = f"the copy of picture {picture.id} at unit {move.unit} is not needed there and was let go"
+            text = f"the copy of picture {picture.id} at unit {move.unit} was let go: {move.why.value}"
             core.log("dropped", text, picture.id, move.unit)
 
     # ------------------------------------------------------------ time

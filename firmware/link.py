@@ -121,11 +121,11 @@ class Link:
     overhears: whether decode() tells of packets between others; where all may send at once nobody needs that.
     """
 
-    def __init__(self, unit: int, seal: Seal, mtu_bytes: int) -> None:
+    def __init__(self, unit: int, seal: Seal, mtu_bytes: int, *, overhears: bool = True) -> None:
         if mtu_bytes < MIN_MTU_BYTES:
             raise ValueError(f"a radio with packets of {mtu_bytes} bytes; {MIN_MTU_BYTES} are needed")
         self.unit = unit
-        self.overhears = True
+        self._overhears = overhears
         self.seal = seal
         self._whole_room_bytes = mtu_bytes - _HEADER.size - seal.overhead_bytes
         self._piece_room_bytes = self._whole_room_bytes - _AIRTIME.size - _NUMBER_BYTES
@@ -218,7 +218,7 @@ class Link:
         header = _read_header(packet)
         source, destination = header.source, header.destination
         if source != self.unit and destination not in (self.unit, EVERYONE):
-            return Overheard(source, destination, header.kind, header.airtime_ms) if self.overhears else None
+            return Overheard(source, destination, header.kind, header.airtime_ms) if self._overhears else None
         if destination == EVERYONE and not kind_of(header.kind).BROADCAST:
             raise DamagedPacket(f"a message of kind {header.kind} to everyone, which is for one unit only")
         at = header.size_bytes

@@ -35,7 +35,13 @@ class Neighbour:
     refused_why: str = ""
     refused_needing_bytes: int = 0
     refused_room_bytes: int = 0  # what it offered when it refused
-    unanswered: int = 0  # REQUESTs, each said for a while, that it did not answer since it was heard last
+    unanswered: int = 0  # REQUESTs, each said for a while, since it was heard last
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether nothing was heard of it while it was asked more than once: whatever is heard of it ends the waiting.
+        Once may be an answer that was lost, and then the wait is short."""
+        return self.unanswered > 1
 
     def silent(self, now: float) -> bool:
         """Whether it is not asked for anything now."""
@@ -69,8 +75,8 @@ class Neighbours:
         return self._by_unit.get(unit) or Neighbour(unit, LinkEstimate(self.line_bytes_per_s))
 
     def heard(self, unit: int, now: float, *, new_boot: bool) -> Neighbour:
-        """An authentic packet of this unit came; a new boot ends what it refused before and what it was asked. After
-        more than one REQUEST in vain any packet does: it was out of reach."""
+        """An authentic packet of this unit came; a new boot ends what it refused before and what it was asked, and so
+        does any packet of one that was out of reach."""
         neighbour = self._by_unit.get(unit)
         if neighbour is None:
             if len(self._by_unit) >= MAX_NEIGHBOURS:
@@ -78,11 +84,18 @@ class Neighbours:
                 del self._by_unit[oldest.unit]
             neighbour = Neighbour(unit, LinkEstimate(self.line_bytes_per_s))
             self._by_unit[unit] = neighbour
-        if new_boot or neighbour.unanswered > 1:
+        if new_boot or neighbour.out_of_reach:
             neighbour.refused_until = 0.0
         neighbour.unanswered = 0
         neighbour.last_heard = now
         return neighbour
+
+    def ask_anew(self, unit: int) -> None:
+        """A person wants something of it: that it did not answer before is no reason to wait."""
+        neighbour = self._by_unit.get(unit)
+        if neighbour is not None and neighbour.unanswered:
+            neighbour.refused_until = 0.0
+            neighbour.unanswered = 0
 
     def beacon(self, neighbour: Neighbour, beacon: Beacon, now: float) -> bool:
         """Take in what a beacon says; True when it now offers something that it did not before. It ends the waiting

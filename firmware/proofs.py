@@ -92,6 +92,7 @@ class Proofs:
         self.core = core
         self.tally = Tally()
         self.failed: Callable[[int], None] = lambda _: None  # told of each unit that could not prove a copy
+        self.disproved: Callable[[Entry, int], None] = lambda *_: None  # a suspect copy: gone, or wrong once more
         self._all: list[Proving] = []
         self._unanswered: dict[int, float] = {}  # since when units answer nothing; as many as there are holders
 
@@ -179,12 +180,15 @@ class Proofs:
         yield from self.judge(proof.id, proving.unit, proving.attempt, right=right)
         proving.settle(right)
 
-    def judge(self, picture: PictureId, unit: int, attempt: int, *, right: bool) -> Step:
-        """Part of a step on its picture: what the list makes of a proof of this attempt that was compared (R2)."""
+    def judge(self, picture: PictureId, unit: int, attempt: int, *, right: bool, answered: bool = True) -> Step:
+        """Part of a step on its picture: what the list makes of a proof of this attempt that was compared (R2).
+        answered: else it has given none for long."""
         core = self.core
         entry = yield from core.look_up(picture)
         if entry is None:
             return
+        if answered and not right:
+            self._disproved(entry, unit, attempt)
         event = handover.Audited(unit, attempt, right, core.stamp())
         effects = handover.owner(Owner(entry, core.next_attempt), event)
         yield from core.carry_out(entry.picture, entry, effects)
@@ -193,6 +197,11 @@ class Proofs:
             self.failed(unit)
         text = f"unit {unit} {'has proved' if right else 'could not prove'} picture {picture}"
         core.log("verified" if right else "suspect", text, picture, unit)
+
+    def _disproved(self, entry: Entry, unit: int, attempt: int) -> None:
+        copy = entry.copy_at(unit)
+        if copy.listed == attempt and copy.suspect:
+            self.disproved(entry, unit)
 
     def on_lost(self, source: int, lost: m.Lost) -> None:
         """The holder says that it has no copy (any more); of which attempt, the question knows best."""
@@ -221,6 +230,7 @@ class Proofs:
         entry = yield from self.core.look_up(picture)
         if entry is None:
             return
+        self._disproved(entry, source, attempt)
         effects = handover.owner(Owner(entry, self.core.next_attempt), handover.Gone(source, attempt))
         yield from self.core.carry_out(entry.picture, entry, effects)
         if effects and entry.copy_at(source).listed:
@@ -255,7 +265,8 @@ class Proofs:
         if not core.neighbours.is_heard(unit, core.now):
             self._unanswered.pop(unit, None)  # silent altogether: firmware/silence.py
         elif core.now >= self._unanswered.setdefault(unit, core.now) + UNANSWERED_S:
-            core.run(self.judge(proving.picture.id, unit, proving.attempt, right=False), proving.picture.id)
+            step = self.judge(proving.picture.id, unit, proving.attempt, right=False, answered=False)
+            core.run(step, proving.picture.id)
 
     def deadline(self) -> float | None:
         """When tick has something to do."""

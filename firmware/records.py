@@ -70,7 +70,8 @@ class Records:
         """Send what keepers have in an older version, then what nobody keeps. due: tombstones (True), other records."""
         now = self.core.now
         self._quiet_until = {unit: until for unit, until in self._quiet_until.items() if now < until}
-        stale = yield StaleRecords(tuple(neighbour.unit for neighbour in self._heard()), self._rows)
+        heard = tuple(neighbour.unit for neighbour in self._heard())
+        stale = (yield StaleRecords(heard, self._rows)) if heard else {}
         for unit, entries in stale.items():
             fit = [entry for entry in entries if self._would_keep(entry, unit)]
             if len(entries) == self._rows:

@@ -124,7 +124,8 @@ class Service:
             config.camera.driver, folder=config.camera.folder, size=config.camera.size, quality=config.camera.quality
         )
         self.camera_problem: str | None = None
-        link = Link(config.unit.id, InsecureSeal(config.unit.id, memory.boot), self.radio.mtu_bytes)
+        seal, overhears = InsecureSeal(config.unit.id, memory.boot), self.radio.duplex is Duplex.HALF
+        link = Link(config.unit.id, seal, self.radio.mtu_bytes, overhears=overhears)
         now = self.clock.monotonic()
         self.unit = Unit(
             self._settings(rules),

@@ -123,7 +123,7 @@ class Unit:
         self.silence = Silence(core, self.operating_time)
         self.repairs = Repairs(core, self.dispersals, self.read_outs, self.hostings)
         self.letting_go = LettingGo(core, self.proofs, self.dispersals, self.repairs)
-        self.adoptions.unproved = self.letting_go.unproved
+        self.proofs.disproved = self.letting_go.disproved
         self.relief = Relief(core, self.drops, self.hostings)
         self.scrub = Scrub(core, self.held, lambda: bool(self.shutter.waiting) or self._transfers())
         self.holding = Holding(core, self.held)
@@ -200,7 +200,6 @@ class Unit:
 
     def _make_speaker(self, duplex: Duplex, link: Link) -> Speaker:
         core = self.core
-        link.overhears = duplex is Duplex.HALF
         if duplex is Duplex.FULL:
             return FullDuplex(core, link, self._outgoing, self._ask_for_beacons)
         channel = Channel(core.rng, core.line_bytes_per_s)
@@ -271,7 +270,7 @@ class Unit:
         core = self.core
         known = core.neighbours.find(received.source)
         returned = known is not None and known.silent(core.now)
-        core.changed = core.changed or (known is not None and known.unanswered > 0)
+        core.changed = core.changed or (known is not None and known.out_of_reach)
         neighbour = core.neighbours.heard(received.source, core.now, new_boot=received.new_boot)
         if received.new_boot or known is None or returned:
             core.log("heard", f"unit {neighbour.unit} is heard", unit=neighbour.unit)

@@ -34,7 +34,7 @@ from firmware.startup import start_up
 from firmware.store import Store
 from firmware.unit import Unit
 from hal.errors import DandelionError
-from hal.interfaces import Protection, TimeQuality
+from hal.interfaces import Duplex, Protection, TimeQuality
 from sim.camera import SimCamera
 from sim.card import CardOptions, PowerCut, SimCard
 from sim.radio import SimRadio
@@ -117,8 +117,8 @@ class _Home:
 class _TappedLink(Link):
     """Remembers what each packet says, in the order in which they go out."""
 
-    def __init__(self, unit: int, boot: int, mtu_bytes: int) -> None:
-        super().__init__(unit, InsecureSeal(unit, boot), mtu_bytes)
+    def __init__(self, unit: int, boot: int, radio: SimRadio) -> None:
+        super().__init__(unit, InsecureSeal(unit, boot), radio.mtu_bytes, overhears=radio.duplex is Duplex.HALF)
         self.tapped: deque[tuple[int, Message, bytes]] = deque()
 
     def encode(self, destination: int, message: Message, *, airtime_ms: int | None = None) -> list[bytes]:
@@ -174,7 +174,7 @@ class Machine:
             wall=lambda: self.wall()[0],
         )
         self.radio = SimRadio(rig.line, unit=self.unit)
-        self._link = _TappedLink(self.unit, memory.boot, self.radio.mtu_bytes)
+        self._link = _TappedLink(self.unit, memory.boot, self.radio)
         settings = Settings(
             unit=self.unit,
             name=f"unit-{self.unit}",

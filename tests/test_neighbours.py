@@ -50,3 +50,32 @@ def test_a_new_boot_ends_the_waiting():
     neighbours, _ = refused(needed_bytes=80_000)
     assert neighbours.heard(2, NOW, new_boot=False).refused_until == UNTIL
     assert neighbours.heard(2, NOW, new_boot=True).refused_until < NOW
+
+
+# ---------------------------------------------------------------- those that did not answer
+
+
+@pytest.mark.parametrize(("unanswered", "ends"), [(0, False), (1, False), (2, True), (7, True)])
+def test_whatever_is_heard_of_a_unit_out_of_reach_ends_the_waiting(unanswered, ends):
+    neighbours, neighbour = refused()
+    neighbour.unanswered = unanswered
+    assert neighbour.out_of_reach is ends
+    assert (neighbours.heard(2, NOW, new_boot=False).refused_until < NOW) is ends
+
+
+def test_once_it_was_heard_a_refusal_is_a_refusal():
+    neighbours, neighbour = refused()
+    neighbour.unanswered = 5
+    neighbours.heard(2, NOW, new_boot=False)
+    neighbour.refused_until = UNTIL
+    assert neighbours.heard(2, NOW, new_boot=False).refused_until == UNTIL
+
+
+def test_a_person_ends_the_waiting_of_one_that_did_not_answer_and_no_refusal():
+    neighbours, neighbour = refused()
+    neighbours.ask_anew(2)
+    assert neighbour.refused_until == UNTIL
+    neighbour.unanswered = 1
+    neighbours.ask_anew(2)
+    assert neighbour.refused_until < NOW
+    neighbours.ask_anew(3)  # one that was never heard

@@ -4,12 +4,26 @@ import itertools
 import random
 
 import pytest
-from rig_scene import a_pair, check, check_always, copies, held, on_card, own, part_bytes, press, settled, shoot
+from rig_scene import (
+    a_pair,
+    carry_out,
+    check,
+    check_always,
+    copies,
+    held,
+    on_card,
+    own,
+    part_bytes,
+    place,
+    press,
+    settled,
+    shoot,
+)
 
 from firmware import commands as c
 from firmware import messages as m
 from firmware.determine import Rules
-from firmware.events import SaveDecision, TakePicture
+from firmware.events import Lacking, SaveDecision, TakePicture
 from firmware.layout import picture_path
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import File
@@ -376,24 +390,54 @@ def test_an_own_file_that_is_rotten_is_sent_once_and_then_put_aside():
     assert not held(host)
 
 
+def test_another_proof_of_a_copy_is_no_reason_to_look_for_pictures_that_lack_one():
+    rig, origin, host = a_pair()
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 30)
+    rig.run_for(5)
+    asked = []
+    rig.watch = lambda who, request: asked.append(type(request)) if who is origin else None
+    (before,) = origin.entry(picture.id).copies
+    carry_out(origin, lambda ticket: c.Verify(ticket, picture.id))
+    rig.run_for(5)
+    (after,) = origin.entry(picture.id).copies
+    assert after.verified_monotonic > before.verified_monotonic
+    assert Lacking not in asked
+
+
 # ---------------------------------------------------------------- a host out of reach
 
 
-def test_a_unit_out_of_reach_is_asked_ever_more_seldom_and_at_once_when_it_is_heard():
-    seldom = Options(beacon_s=600.0)  # not silent before half an hour has passed
+def out_of_reach_for(seconds):
+    """The origin asks a host that it hears nothing of, and that its long beacon interval lets it count as heard."""
+    seldom = Options(beacon_s=900.0)
     rig, origin, host = a_pair(origin=seldom, host=seldom)
-    rig.run_for(1500)
-    lost_from = rig.now
+    rig.run_for(2000)
     rig.loses = lambda _: True
-    shoot(origin)
-    rig.run_for(900)
-    rounds = [at for before, at in itertools.pairwise([0.0, *times(origin, m.Request)]) if at - before > 25]
+    picture = shoot(origin)
+    rig.run_for(seconds)
+    return rig, origin, host, picture
+
+
+def test_a_unit_out_of_reach_is_asked_ever_more_seldom_and_at_once_when_it_is_heard():
+    rig, origin, host, _ = out_of_reach_for(900)
+    rounds = [at for before, at in itertools.pairwise([0.0, *times(origin, m.Request)]) if at - before > 20]
     gaps = [after - before for before, after in itertools.pairwise(rounds)]
-    assert len(gaps) >= 3
-    assert all(after > 1.3 * before for before, after in itertools.pairwise(gaps)), gaps
+    assert gaps[-1] > 4 * gaps[0]
     neighbour = origin.on.core.neighbours.find(2)
     rig.run_until(lambda: neighbour.refused_until > rig.now + 240, 300)
     rig.loses = None
-    reached = host.on.beacons.deadline()
-    assert rig.now < reached < neighbour.refused_until < lost_from + 3 * 600 + 300, "nothing else would end the waiting"
-    rig.run_until(lambda: times(origin, m.Request)[-1] > reached, reached + 5 - rig.now)
+    host.on.core.say(1, m.NameAsk())
+    host.turn()
+    assert neighbour.refused_until > rig.now + 200
+    assert not neighbour.silent(rig.now + 10), "nothing else would end the waiting"
+    asked_at = times(origin, m.Request)[-1]
+    rig.run_until(lambda: times(origin, m.Request)[-1] > asked_at, 5)
+
+
+def test_a_person_need_not_wait_for_a_unit_that_did_not_answer():
+    rig, origin, host, picture = out_of_reach_for(900)
+    rig.run_until(lambda: origin.on.core.neighbours.find(2).refused_until > rig.now + 120, 600)
+    rig.loses = None
+    assert place(origin, picture, 2) == c.Done(None)
+    assert on_card(host, picture)
