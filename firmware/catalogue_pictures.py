@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -197,6 +197,18 @@ class Pictures:
             self._database.made(_rising, key, [row[0] for row in found])
             yield from self._database.made(_files_here, found)
             key = last = found[-1][0]
+
+    def with_previews(self, pictures: Sequence[PictureId]) -> set[PictureId]:
+        """Which of these may have a preview on this card: own and held ones that are not deleted."""
+        found: set[PictureId] = set()
+        for start in range(0, len(pictures), FILES_PAGE):
+            keys = [picture.encode() for picture in pictures[start : start + FILES_PAGE]]
+            marks = ", ".join("?" * len(keys))
+            select = (
+                f"SELECT id FROM picture WHERE id IN ({marks}) AND deleted = 0 AND (own = 1 OR attempt IS NOT NULL)"
+            )
+            found |= {self._database.made(PictureId.decode, key) for (key,) in self._database.all(select, *keys)}
+        return found
 
     def first_here(self, low: PictureId) -> PictureId | None:
         """The lowest id, not below low, that should have a file on this card."""

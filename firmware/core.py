@@ -205,7 +205,8 @@ class Core:
                     yield from self.save(picture, entry, new, next_attempt)
                     entry = new
                 case Unlink():
-                    yield from self.unlink(picture, keep_preview=entry is not None and not entry.deleted)
+                    away = picture.id.unit == self.unit and entry is not None and not entry.deleted
+                    yield from self.unlink(picture, keep_preview=away)
                 case PutAside():
                     yield Quarantine(picture)
                     self.room.stranded.pop(picture.id, None)

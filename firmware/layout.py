@@ -52,6 +52,14 @@ def preview_path(picture: PictureId) -> str:
     return f"{PREVIEW}/{picture}.jpg"
 
 
+def preview_of(name: str) -> PictureId | None:
+    """The picture whose preview has this name; None where it is not one."""
+    try:
+        return PictureId.parse(name.removesuffix(".jpg")) if name.endswith(".jpg") else None
+    except WrongArgument:
+        return None
+
+
 def printable(text: str) -> str:
     """The same text where every character can be shown; names on a card are any bytes that somebody put there."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from firmware.catalogue import Catalogue
 from firmware.events import LookUp, OldestPartials, Partial, Save, SavePartial
-from firmware.layout import HELD, PART_SUFFIX, TMP, part_of, picture_of, printable
+from firmware.layout import HELD, PART_SUFFIX, PREVIEW, TMP, part_of, picture_of, preview_of, printable
 from firmware.pictures import UNKNOWN_ATTEMPT, Entry, File, Picture, PictureId
 from firmware.store import Store
 from firmware.survey import Directory, directories, measured, strangers, survey
@@ -278,6 +278,17 @@ def tidy_parts(store: Store, catalogue: Catalogue, now_unix_s: float, notices: N
     for row in rows.values():
         catalogue.save_partial(_partial_row(row, 0, 0))
     return kept_bytes
+
+
+def tidy_previews(store: Store, catalogue: Catalogue, notices: Notices) -> None:
+    """Unlink previews of pictures that are deleted, or not held here any more: the power may have gone between."""
+    if not catalogue.counter("complete", 0):
+        return
+    names = [file.name for file in store.card.entries(PREVIEW) if not file.is_directory]
+    known = {picture: name for name in names if (picture := preview_of(name)) is not None}
+    hands, wanted = _Hands(store, notices), catalogue.with_previews(sorted(known))
+    for picture in sorted(known.keys() - wanted):
+        hands.unlink(f"{PREVIEW}/{known[picture]}")
 
 
 def _can_resume(catalogue: Catalogue, row: Partial, file: CardEntry, now_unix_s: float) -> bool:

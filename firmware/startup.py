@@ -15,7 +15,7 @@ from firmware.catalogue_home import CatalogueHome
 from firmware.events import Memory
 from firmware.layout import HELD, IDENTITY, OWN, PART_SUFFIX, PREVIEW, QUARANTINE, TMP, own_directory_of
 from firmware.pictures import Entry
-from firmware.reconcile import Notices, Reconciliation, tidy_parts
+from firmware.reconcile import Notices, Reconciliation, tidy_parts, tidy_previews
 from firmware.store import Store
 from hal.errors import CardError, CardFull, CardReadOnly
 from hal.interfaces import Card
@@ -70,6 +70,7 @@ def start_up(
         try:
             lost = _fit(catalogue, store, identity, rng, notices)
             partial_bytes = tidy_parts(store, catalogue, wall(), notices)
+            tidy_previews(store, catalogue, notices)
             memory = _memory(catalogue, copies, priority_copies)
         except CardError:
             catalogue.close()

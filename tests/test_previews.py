@@ -38,9 +38,14 @@ def test_a_holder_has_the_preview_soon_after_its_copy_counts():
     assert len(previews_asked_for(host)) == 1
 
 
-def test_it_goes_with_the_copy():
+@pytest.mark.parametrize("recorded", [False, True])
+def test_it_goes_with_the_copy(recorded):
+    """Also where the host knows the picture by its record, too."""
     rig, origin, host, picture = with_copy()
     rig.run_until(lambda: preview_of(host, picture), 10)
+    if recorded:
+        rig.run_until(lambda: host.entry(picture.id).named, 200)
+        rig.loses = lambda said: isinstance(said.message, m.Records)  # the tombstone
     carry_out(origin, lambda ticket: c.DeletePicture(ticket, picture.id))
     rig.run_until(lambda: preview_of(host, picture) is None, 60)
 

@@ -29,10 +29,12 @@ from firmware.events import (
     SavePartial,
     Unchecked,
 )
+from firmware.layout import PREVIEW, preview_path
 from firmware.pictures import Copy, Entry, File, Picture, PictureId
 from firmware.reconcile import MAX_NOTICES, PART_KEPT_S
 from firmware.store import Store
 from hal.errors import CardError
+from sim.camera import GREY_JPEG
 from sim.card import Fault, SimCard
 
 # ------------------------------------------------------------ identity and counters
@@ -283,6 +285,24 @@ def test_other_parts_are_unlinked_and_rows_without_part_forgotten(unit: Unit) ->
     for sequence in (2, 3, 4):
         assert started.catalogue.look_up_partial(LookUpPartial(picture(sequence, unit=2).id)) is None
     assert unit.entry(done.picture.id) == done
+
+
+def test_previews_of_pictures_that_are_gone_from_here_go_too(unit: Unit) -> None:
+    unit.save(
+        own(1),
+        own(2, file=File.GONE),
+        replace(own(3, file=File.GONE), deleted=True),
+        held(4),
+        replace(held(5), attempt=None, file=File.GONE, named=(3,)),
+    )
+    put_picture(unit.card, picture(1))
+    put_picture(unit.card, picture(4, unit=2))
+    kept = [preview_path(entry.picture.id) for entry in (own(1), own(2), held(4))]
+    gone = [preview_path(entry.picture.id) for entry in (own(3), held(5), held(6))]
+    for path in (*kept, *gone, f"{PREVIEW}/notes.txt"):
+        put(unit.card, path, GREY_JPEG)
+    unit.again()
+    assert sorted(files(unit.card, PREVIEW)) == sorted([*kept, f"{PREVIEW}/notes.txt"])
 
 
 def test_anything_unexplained_goes_to_quarantine_and_nothing_is_overwritten_there(unit: Unit) -> None:
