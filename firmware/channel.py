@@ -9,8 +9,9 @@ window they are drawn from is doubled while an expected answer has not come, whi
 A turn is some short messages, or the parts of one burst. A burst among others that contend begins with a question, one
 short part: the REPORT that answers it shows that the other side hears us, gives us the channel for the burst, and
 silences those that only the other side reaches (hidden stations), before the long one is risked. Short messages draw
-from earlier slots. A back-off that was interrupted goes on where it stood, so that who has waited longest comes first:
-that is what makes shares equal.
+from earlier slots, and so do bursts of read-outs, for which somebody waits (classes of access, as 802.11e has them):
+while one goes on, copies get few turns. A back-off that was interrupted goes on where it stood, so that who has waited
+longest comes first: that is what makes shares equal.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ URGENT_SLOTS = 8
 SLOTS_PER_UNIT = 5
 """The window for a burst, for each unit that contends. A collision of questions costs about 12 slots; the best window
 for n units is then near 2 n sqrt(12 / 2) (Bianchi 2000)."""
+READ_OUT_UNITS = 2
+"""Where others contend, a read-out's burst draws from a window for so many units: seldom is more than one read out."""
 MOST_DOUBLINGS = 1
 """Both windows are doubled where an answer did not come, so often at most (802.11: 6 times): the number of units is
 known from what is heard, and whoever doubles without end is starved by those who do not."""
@@ -58,6 +61,14 @@ class Turn(enum.Enum):
     NONE = "nothing"
     SHORT = "short messages"
     ANY = "bursts too"
+
+
+class Wish(enum.IntEnum):
+    """What the channel is wanted for, the most urgent first."""
+
+    SHORT = 0
+    READ_OUT = 1
+    COPY = 2
 
 
 class Said(enum.Enum):
@@ -104,8 +115,8 @@ class Channel:
         self._failures = 0  # answers in a row that did not come
         self._bursting: dict[int, float] = {}  # other units -> when a part of a burst of theirs was heard
         self._left_s: float | None = None  # of the back-off; None: not drawn
-        self._left_urgent = False
-        self._burst_left_s: float | None = None  # of a burst's back-off, while a short message goes first
+        self._left_for = Wish.COPY  # what it was drawn for
+        self._copy_left_s: float | None = None  # of a copy's back-off, while something more urgent goes first
         self._answering = False  # this turn was given to us: it uses up no back-off
         self._idle_from = float("-inf")  # the back-off runs from here on
         self._ran_from: float | None = None  # it ran from here on, until a time that is not known yet
@@ -123,16 +134,16 @@ class Channel:
 
     # ------------------------------------------------------------ whose turn is it
 
-    def turn(self, now: float, heard_at: float, *, urgent: bool) -> Turn:
-        """What may be said now. urgent: a short message waits, or what a grant is for; else only a burst."""
-        if self._turn is Turn.NONE and urgent and self._is_granted(now):
+    def turn(self, now: float, heard_at: float, wish: Wish) -> Turn:
+        """What may be said now. wish: SHORT where a short message waits, or what a grant is for; else a burst."""
+        if self._turn is Turn.NONE and wish is Wish.SHORT and self._is_granted(now):
             self._turn, self._answering = Turn.SHORT, True
         if self._turn is Turn.NONE:
             self._answering = False
             self._look(now, heard_at)
-            left_s = self._left(now, urgent=urgent)
+            left_s = self._left(now, wish)
             if now >= self._idle_from + left_s:
-                self._turn = Turn.SHORT if self._left_urgent else Turn.ANY
+                self._turn = Turn.SHORT if wish is Wish.SHORT else Turn.ANY
         return self._turn
 
     def _is_granted(self, now: float) -> bool:
@@ -166,24 +177,33 @@ class Channel:
         grant = self._grant
         return backed_off_at if grant is None or grant.begins <= self._looked_at else min(backed_off_at, grant.begins)
 
-    def _left(self, now: float, *, urgent: bool) -> float:
-        """The back-off, drawn where nothing was to be said before, or something of the other kind."""
+    def _left(self, now: float, wish: Wish) -> float:
+        """The back-off, drawn where nothing was to be said before, or something of another kind."""
         if self._left_s is None:
-            self._left_s, self._idle_from = self._draw(urgent=urgent), max(self._idle_from, now)  # others woke, too
-        elif urgent and not self._left_urgent:
-            self._burst_left_s = self._left_s
-            self._left_s = min(self._left_s, self._draw(urgent=urgent))
-        elif self._left_urgent and not urgent:  # the short message has lapsed
-            self._left_s = self._draw(urgent=urgent) if self._burst_left_s is None else self._burst_left_s
-            self._burst_left_s = None
-        self._left_urgent = urgent
+            self._left_s, self._idle_from = self._draw(wish), max(self._idle_from, now)  # others woke, too
+        elif wish < self._left_for:
+            if self._left_for is Wish.COPY:
+                self._copy_left_s = self._left_s
+            self._left_s = min(self._left_s, self._draw(wish))
+        elif wish > self._left_for:  # what was more urgent has lapsed
+            kept_s = self._copy_left_s if wish is Wish.COPY else None
+            self._left_s = self._draw(wish) if kept_s is None else kept_s
+            if wish is Wish.COPY:
+                self._copy_left_s = None
+        self._left_for = wish
         return self._left_s
 
-    def _draw(self, *, urgent: bool) -> float:
+    def _draw(self, wish: Wish) -> float:
         others = self._contending(self._looked_at)
-        window = URGENT_SLOTS if urgent else SLOTS_PER_UNIT * (1 + others)
+        if wish is Wish.SHORT:
+            window = URGENT_SLOTS
+        elif wish is Wish.READ_OUT:
+            window = SLOTS_PER_UNIT * min(READ_OUT_UNITS, 1 + others)
+        else:
+            window = SLOTS_PER_UNIT * (1 + others)
         window <<= min(self._failures, MOST_DOUBLINGS)
-        return SLOT_S * (self._rng.randrange(window) + (URGENT_SLOTS if others and not urgent else 0))
+        behind = URGENT_SLOTS if others and wish is Wish.COPY else 0
+        return SLOT_S * (self._rng.randrange(window) + behind)
 
     def _look(self, now: float, heard_at: float) -> None:
         """Since when the channel is idle. Where it was busy since the last look, the back-off stood still."""
@@ -217,8 +237,8 @@ class Channel:
         if self._ran_from is not None and self._left_s is not None:
             ran_s = max(0.0, busy_from - self._ran_from)
             self._left_s = max(0.0, self._left_s - ran_s)
-            if self._burst_left_s is not None:
-                self._burst_left_s = max(0.0, self._burst_left_s - ran_s)
+            if self._copy_left_s is not None:
+                self._copy_left_s = max(0.0, self._copy_left_s - ran_s)
         self._ran_from = None
 
     # ------------------------------------------------------------ what was said
@@ -234,14 +254,14 @@ class Channel:
         self._idle_from, self._ran_from = max(self._idle_from, self._sent_until + GAP_S), None
 
     def _take_up(self, now: float) -> None:
-        """The back-off is used up; that of a burst goes on behind the short messages that went first."""
-        kept_s, self._burst_left_s = self._burst_left_s, None
+        """The back-off is used up; that of a copy goes on behind what was more urgent."""
+        kept_s, self._copy_left_s = self._copy_left_s, None
         self._left_s = None if kept_s is None else max(0.0, kept_s - max(0.0, now - self._idle_from))
-        self._left_urgent = False
+        self._left_for = Wish.COPY
 
     def nothing_to_say(self) -> None:
         """What was to be said has lapsed."""
-        self._left_s = self._burst_left_s = None
+        self._left_s = self._copy_left_s = None
 
     def over(self) -> None:
         """Nothing is left to be said in this turn."""

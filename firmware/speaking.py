@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from firmware import messages as m
-from firmware.channel import Channel, Said, Turn
+from firmware.channel import Channel, Said, Turn, Wish
 from firmware.core import Core
 from firmware.link import Link, Overheard, Received
 from firmware.onward import Onward
@@ -29,6 +29,38 @@ _QUESTIONS = (
 OnItsWay = Outgoing | Onward
 """A picture on its way out, from the own card or passed on."""
 Outgoings = Callable[[], list[OnItsWay]]
+READ_OUTS_BEFORE_COPY = 3
+"""So many parts or bursts of read-outs go before one of a copy: somebody waits for them, but copies go on. Guess."""
+
+
+class Precedence:
+    """Whose part or burst is next: read-outs before copies, most of the time; those of one kind in turn."""
+
+    def __init__(self) -> None:
+        self._last: dict[bool, OnItsWay] = {}  # of read-outs, of copies: whose turn it was last
+        self._in_a_row = 0  # read-outs
+
+    def ordered(self, on_their_way: list[OnItsWay]) -> list[OnItsWay]:
+        """The first that has something to say is next."""
+        read_outs = self._in_turn([one for one in on_their_way if is_read_out(one)], self._last.get(True))
+        copies = self._in_turn([one for one in on_their_way if not is_read_out(one)], self._last.get(False))
+        return copies + read_outs if self._in_a_row >= READ_OUTS_BEFORE_COPY else read_outs + copies
+
+    def took(self, outgoing: OnItsWay) -> None:
+        """It was its turn."""
+        read_out = is_read_out(outgoing)
+        self._last[read_out] = outgoing
+        self._in_a_row = self._in_a_row + 1 if read_out else 0
+
+    @staticmethod
+    def _in_turn(waiting: list[OnItsWay], last: OnItsWay | None) -> list[OnItsWay]:
+        behind = waiting.index(last) + 1 if last in waiting else 0
+        return waiting[behind:] + waiting[:behind]
+
+
+def is_read_out(outgoing: OnItsWay) -> bool:
+    """Whether somebody has asked for it; else it is a copy on its way to a host."""
+    return outgoing.handle >= m.FIRST_COPY_HANDLE
 
 
 class Speaker(Protocol):
@@ -48,13 +80,13 @@ class FullDuplex:
     """Speaks whenever there is something to be said."""
 
     def __init__(self, core: Core, link: Link, outgoings: Outgoings, unknown: Callable[[], None]) -> None:
-        """outgoings: pictures on their way, the most urgent first. unknown: a peer's session is not known."""
+        """outgoings: pictures on their way. unknown: a peer's session is not known."""
         self._core = core
         self._link = link
         self._outgoings = outgoings
         self._unknown = unknown
         self._packets: deque[bytes] = deque()
-        self._turn = 0
+        self._precedence = Precedence()
 
     def next_packet(self, heard_at: float) -> bytes | None:  # noqa: ARG002 - both may send at once
         while not self._packets and self._core.outbox:
@@ -62,11 +94,10 @@ class FullDuplex:
         if self._packets:
             return self._packets.popleft()
         sending = self._outgoings()
-        for i in range(len(sending)):
-            outgoing = sending[(self._turn + i) % len(sending)]
+        for outgoing in self._precedence.ordered(sending) if len(sending) > 1 else sending:
             part = outgoing.next_message(self._link.part_room_bytes, self._link.part_overhead_bytes)
             if part is not None:
-                self._turn = (self._turn + i + 1) % len(sending)
+                self._precedence.took(outgoing)
                 self._encode(outgoing.unit, part)
                 return self._packets.popleft() if self._packets else None
         return None
@@ -108,7 +139,8 @@ class HalfDuplex:
         self._unknown = unknown
         self._packets: deque[_Ready] = deque()
         self._bursting: OnItsWay | None = None  # whose burst this turn is
-        self._last: OnItsWay | None = None  # whose the last burst was
+        self._asked: OnItsWay | None = None  # whose the last burst or question was: the answer grants it the channel
+        self._precedence = Precedence()
 
     def next_packet(self, heard_at: float) -> bytes | None:
         while not self._packets:
@@ -153,7 +185,7 @@ class HalfDuplex:
             channel.nothing_to_say()
             return False
         granted = outgoing is not None and channel.is_granted_by(outgoing.unit, now)
-        turn = channel.turn(now, heard_at, urgent=bool(core.outbox) or granted)
+        turn = channel.turn(now, heard_at, self._wish(outgoing, granted=granted))
         if turn is Turn.NONE:
             return False
         if core.outbox:
@@ -163,6 +195,11 @@ class HalfDuplex:
             return True
         assert outgoing is not None
         return (self._bursting is outgoing or turn is Turn.ANY or granted) and self._burst(outgoing, granted)
+
+    def _wish(self, outgoing: OnItsWay | None, *, granted: bool) -> Wish:
+        if self._core.outbox or granted or outgoing is None:
+            return Wish.SHORT
+        return Wish.READ_OUT if is_read_out(outgoing) else Wish.COPY
 
     def _next_message(self, now: float) -> tuple[int, m.Message]:
         """The oldest; before it one for whoever has given us the channel."""
@@ -174,17 +211,16 @@ class HalfDuplex:
         return outbox.popleft()
 
     def _next_outgoing(self) -> OnItsWay | None:
-        """Who has something to say, in turn; one that the channel is granted for goes first."""
+        """Who has something to say; first the one that the channel is granted for, or another to the same unit."""
         on_their_way = self._outgoings()
         if not on_their_way:
             return None
         room_bytes, overhead_bytes, now = self._link.part_room_bytes, self._link.part_overhead_bytes, self._core.now
         ready = [o for o in on_their_way if o.is_ready(room_bytes, overhead_bytes)]
-        granted = next((o for o in ready if self._channel.is_granted_by(o.unit, now)), None)
-        if granted is not None or not ready:
-            return granted
-        behind = ready.index(self._last) + 1 if self._last in ready else 0
-        return ready[behind % len(ready)]
+        granted = [o for o in ready if self._channel.is_granted_by(o.unit, now)]
+        if self._asked in granted:
+            return self._asked
+        return next(iter(self._precedence.ordered(granted or ready)), None)
 
     def _burst(self, outgoing: OnItsWay, granted: bool) -> bool:
         """The next part of the burst, or END, which is a turn of its own."""
@@ -194,7 +230,9 @@ class HalfDuplex:
         message = outgoing.next_message(room_bytes, overhead_bytes, question=careful)
         if message is None:
             return False
-        self._bursting = self._last = outgoing
+        if begins:
+            self._precedence.took(outgoing)
+        self._bursting = self._asked = outgoing
         rest_bytes = outgoing.rest_of_burst_bytes(room_bytes, overhead_bytes)
         airtime_s = channel.answer_s + rest_bytes / self._core.line_bytes_per_s
         self._encode(outgoing.unit, message, airtime_s, ends_turn=not rest_bytes)

@@ -409,7 +409,7 @@ class Unit:
         return packet
 
     def _outgoing(self) -> list[OnItsWay]:
-        """Pictures on their way, the most urgent first."""
+        """Pictures on their way."""
         return [*self.dispersals.outgoing(), *self.serving.outgoing(), *self.relays.outgoing()]
 
 

@@ -16,6 +16,7 @@ from firmware.channel import (
     Channel,
     Said,
     Turn,
+    Wish,
 )
 
 NEVER = float("-inf")
@@ -28,14 +29,14 @@ US = 1
 class Station:
     """A channel that always has something to say, and what its radio hears."""
 
-    def __init__(self, seed=1, *, urgent=False):
+    def __init__(self, seed=1, *, wish=Wish.COPY):
         self.channel = Channel(random.Random(seed), RATE)
-        self.urgent = urgent
+        self.wish = wish
         self.heard_at = NEVER
         self.now = 100.0
 
     def turn(self):
-        return self.channel.turn(self.now, self.heard_at, urgent=self.urgent)
+        return self.channel.turn(self.now, self.heard_at, self.wish)
 
     def waits(self, *, carrier_for_s=0.0, limit_s=10.0):
         """How long until it is our turn. carrier_for_s: so long something is heard first."""
@@ -61,11 +62,11 @@ def most_s(slots):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_on_an_idle_channel_a_short_message_waits_at_most_its_window(seed):
-    assert Station(seed, urgent=True).waits() <= most_s(URGENT_SLOTS)
+    assert Station(seed, wish=Wish.SHORT).waits() <= most_s(URGENT_SLOTS)
 
 
 def test_two_that_are_woken_at_once_on_an_idle_channel_do_not_go_at_once():
-    waits = {round(Station(seed, urgent=True).waits() / SLOT_S) for seed in range(20)}
+    waits = {round(Station(seed, wish=Wish.SHORT).waits() / SLOT_S) for seed in range(20)}
     assert len(waits) >= URGENT_SLOTS // 2
 
 
@@ -93,20 +94,23 @@ def test_a_back_off_that_was_interrupted_goes_on_where_it_stood(seed):
     assert rest_s == pytest.approx(alone - half_s + GAP_S, abs=2 * STEP_S)
 
 
-def test_where_others_contend_bursts_draw_from_later_slots_than_short_messages():
-    def waits(*, urgent):
+def test_where_others_contend_copies_draw_from_later_slots_than_short_messages_and_read_outs():
+    def waits(wish):
         for seed in range(50):
-            station = Station(seed, urgent=urgent)
+            station = Station(seed, wish=wish)
             station.hears(airtime_s=0.05, said=Said.PART)
             station.now += 1.0
             yield station.waits()
 
-    assert min(waits(urgent=False)) >= URGENT_SLOTS * SLOT_S - STEP_S
-    assert max(waits(urgent=True)) <= most_s(URGENT_SLOTS)
+    assert min(waits(Wish.COPY)) >= URGENT_SLOTS * SLOT_S - STEP_S
+    assert max(waits(Wish.SHORT)) <= most_s(URGENT_SLOTS)
+    read_outs, copies = list(waits(Wish.READ_OUT)), list(waits(Wish.COPY))
+    assert max(read_outs) <= most_s(2 * SLOTS_PER_UNIT)
+    assert sum(copy < read_out for copy in copies for read_out in read_outs) < len(copies) * len(read_outs) / 20
 
 
 def test_a_turn_won_for_a_short_message_is_none_for_a_burst():
-    station = Station(urgent=True)
+    station = Station(wish=Wish.SHORT)
     station.waits()
     assert station.turn() is Turn.SHORT
     burst = Station()
@@ -173,17 +177,17 @@ def test_an_announcement_is_believed_only_so_long():
 
 
 def test_whoever_is_asked_has_the_channel_at_once_and_only_until_then():
-    station = Station(urgent=True)
+    station = Station(wish=Wish.SHORT)
     assert station.hears(to_us=True, airtime_s=station.channel.answer_s) == station.now
     assert station.turn() is Turn.SHORT
-    late = Station(urgent=True)
+    late = Station(wish=Wish.SHORT)
     late.hears(to_us=True, airtime_s=late.channel.answer_s)
     late.now += late.channel.answer_s
     assert late.turn() is Turn.NONE
 
 
 def test_whoever_a_burst_is_for_answers_when_it_is_over_and_not_before():
-    station = Station(urgent=True)
+    station = Station(wish=Wish.SHORT)
     answer_at = station.hears(to_us=True, airtime_s=1.0 + station.channel.answer_s)
     assert answer_at == pytest.approx(station.now + 1.0)
     station.heard_at = station.now = answer_at - STEP_S
@@ -194,14 +198,14 @@ def test_whoever_a_burst_is_for_answers_when_it_is_over_and_not_before():
 
 @pytest.mark.parametrize("seed", range(10))
 def test_whoever_a_burst_is_for_does_not_speak_into_it_when_it_hears_nothing_for_a_moment(seed):
-    station = Station(seed, urgent=True)
+    station = Station(seed, wish=Wish.SHORT)
     answer_at = station.hears(to_us=True, airtime_s=1.0 + station.channel.answer_s, said=Said.PART)
     assert station.waits(limit_s=SILENCE_S + 0.2) >= SILENCE_S
     assert station.now < answer_at
 
 
 def test_an_answer_grants_a_burst_to_whoever_gave_it_and_to_nobody_else():
-    station = Station(urgent=True)
+    station = Station(wish=Wish.SHORT)
     station.hears(7, to_us=True, airtime_s=1.3, said=Said.ANSWER)
     assert station.channel.is_granted_by(7, station.now)
     assert not station.channel.is_granted_by(8, station.now)
@@ -268,10 +272,10 @@ def test_what_has_lapsed_before_its_turn_sets_no_timer():
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_short_message_that_has_lapsed_wins_no_turn_for_a_burst(seed):
-    station = Station(seed, urgent=True)
+    station = Station(seed, wish=Wish.SHORT)
     station.turn()
     station.channel.over()  # where it had won at once
-    station.urgent = False
+    station.wish = Wish.COPY
     station.waits()
     assert station.turn() is Turn.ANY
 
@@ -301,11 +305,11 @@ def test_the_back_off_of_a_burst_goes_on_behind_an_answer(seed):
     station = Station(seed)
     left_s = burst_left_s(station)
     station.hears(to_us=True, airtime_s=0.1, said=Said.ANSWER)
-    station.urgent = True
+    station.wish = Wish.SHORT
     assert station.turn() is Turn.SHORT
     station.channel.sent(2, WIRE_BYTES, 0.0, station.now)
     station.channel.over()
-    station.urgent = False
+    station.wish = Wish.COPY
     station.now += WIRE_BYTES / RATE
     station.heard_at = station.now
     assert station.waits() <= GAP_S + left_s + 2 * STEP_S
@@ -315,11 +319,11 @@ def test_the_back_off_of_a_burst_goes_on_behind_an_answer(seed):
 def test_the_back_off_of_a_burst_goes_on_behind_a_short_message_that_went_first(seed):
     station = Station(seed)
     left_s = burst_left_s(station)
-    station.urgent = True
+    station.wish = Wish.SHORT
     waited_s = station.waits()
     station.channel.sent(2, WIRE_BYTES, 0.0, station.now)
     station.channel.over()
-    station.urgent = False
+    station.wish = Wish.COPY
     station.now += WIRE_BYTES / RATE
     station.heard_at = station.now
     assert station.waits() == pytest.approx(GAP_S + max(0.0, left_s - waited_s), abs=4 * STEP_S)

@@ -136,9 +136,9 @@ def test_a_read_out_goes_on_beside_a_dispersal():
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_read_out_has_its_turns_among_six_units_that_disperse(seed):
-    """The holder's bursts come as seldom as everybody's: nobody gives it up, nor asks again and again for what waits
-    for its turn, for a GET goes before the burst that it asks for, and may meet it."""
+def test_a_read_out_goes_before_six_units_that_disperse_and_they_go_on(seed):
+    """Somebody waits for it. Nobody asks again and again for what waits for its turn: a GET goes before the burst that
+    it asks for, and may meet it."""
     rig, machines = on_air(everyone(8), seed=seed, rules=Rules(policy=Policy.NEVER), size_bytes=300_000)
     pictures = [shoot(machine) for machine in machines]
     for machine, picture, host in zip(machines[2:], pictures[2:], [*range(4, 9), 3], strict=True):
@@ -147,8 +147,31 @@ def test_a_read_out_has_its_turns_among_six_units_that_disperse(seed):
     ticket = machines[0].command(lambda ticket: c.Get(ticket, pictures[1].id, False, 60.0))
     rig.run_until(lambda: taken(machines[0], ticket), 300)
     assert isinstance(machines[0].outcome(ticket), c.Done)
-    assert rig.now - began < 250
+    assert rig.now - began < 4 * 300_000 / RATE
+    shares = [sent / (rig.now - began) / RATE for unit, sent in sent_bytes(rig, began).items() if unit != 2]
+    assert len(shares) == 6
+    assert min(shares) > 0.02
     assert len(machines[0].said(m.Get)) < 20
+
+
+@pytest.mark.parametrize(("contending", "most"), [(False, 1.6), (True, 3.0)])
+def test_a_read_out_goes_before_a_copy_to_the_same_unit(contending, most):
+    """Each has its own answers, which grant the channel to it and not to the other."""
+    rig, machines = on_air(everyone(4), rules=Rules(policy=Policy.NEVER), size_bytes=200_000)
+    first, second = shoot(machines[0]), shoot(machines[0])
+    placing = machines[0].command(lambda ticket: c.PlaceCopy(ticket, first.id, 2, 60.0))
+    if contending:
+        other = shoot(machines[2])
+        machines[2].command(lambda ticket: c.PlaceCopy(ticket, other.id, 4, 60.0))
+    rig.run_for(2)
+    began = rig.now
+    ticket = machines[1].command(lambda ticket: c.Get(ticket, second.id, False, 60.0))
+    rig.run_until(lambda: taken(machines[1], ticket), 100)
+    assert rig.now - began < most * 200_000 / RATE
+    parts = [said.message for said in machines[0].said(m.Part) if said.at >= began]
+    assert sum(len(part.data) for part in parts if part.handle < m.FIRST_COPY_HANDLE) > 20_000  # it goes on
+    assert machines[0].outcome(placing) is None
+    rig.run_until(lambda: machines[0].outcome(placing), 60)
 
 
 def test_each_burst_is_reported_on_once_and_is_short_enough():
