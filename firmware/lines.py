@@ -130,8 +130,8 @@ def status(row: Fields) -> str:
     if row.get("why"):
         lines.append(f"{'full' if row.get('full') else 'waiting':<10}{row['why']}")
     lines += [f"transfer  {_transfer(transfer)}" for transfer in row.get("transfers") or ()]
-    told = (radio.get("problem"), f"the card is full: {row.get('why')}")  # stand above
-    lines += [f"problem   {problem}" for problem in row.get("problems") or () if problem not in told]
+    full = f"the card is full: {row.get('why')}"  # stands above
+    lines += [f"problem   {problem}" for problem in row.get("problems") or () if problem != full]
     return "\n".join(lines)
 
 
@@ -176,8 +176,6 @@ def _card(row: Fields) -> str:
 
 def _radio(radio: Fields) -> str:
     head = f"{_text(radio.get('driver'))} {_text(radio.get('port'))}"
-    if radio.get("problem"):
-        return f"{head}: {radio['problem']}"
     damaged = f"{_text(radio.get('frames_damaged'))} frames damaged"
     return f"{head}, {size(radio.get('bytes_in'))} in, {size(radio.get('bytes_out'))} out, {damaged}"
 

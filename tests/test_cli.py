@@ -166,18 +166,19 @@ PLAIN = [
             "waiting_shots": 1,
             "deletes_pending": 3,
             "camera": "ready",
-            "radio": {"driver": "serial", "port": "/dev/x", "problem": "no such port"},
+            "radio": {"driver": "serial", "port": "/dev/x", "bytes_in": 0, "bytes_out": 9, "frames_damaged": 0},
             "transfers": [{"picture": ID, "unit": 2, "direction": "out", "done_bytes": 5, "total_bytes": 10}],
-            "problems": ["the card is full"],
+            "problems": ["no such port", "the card is hot"],
         },
         f"""unit      1 north, boot 3
 card      3fa7: 0 B free of 500.0 kB; own 400.0 kB, cache 0 B, held 0 B, reserved 100.0 kB
 pictures  2 own, 0 held, 2 lacking; 1 shots waiting, 3 deletes pending
 camera    ready
-radio     serial /dev/x: no such port
+radio     serial /dev/x, 0 B in, 9 B out, 0 frames damaged
 full      every known host has refused
 transfer  {ID} to unit 2, 5 B of 10 B
-problem   the card is full
+problem   no such port
+problem   the card is hot
 """,
     ),
 ]
