@@ -11,6 +11,7 @@ from typing import Any
 Fields = Mapping[str, Any]
 
 _PREFIXES = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
+_TIMES = ((86_400, "days"), (3_600, "h"), (60, "min"))
 
 
 def size(size_bytes: int | None) -> str:
@@ -25,6 +26,11 @@ def size(size_bytes: int | None) -> str:
 
 def _text(value: object) -> str:
     return "-" if value is None or value == "" else str(value)
+
+
+def so_many(count: object, one: str, many: str = "") -> str:
+    """So many of something: "1 picture", "2 pictures". many: where it is not `one` with an s."""
+    return f"{_text(count)} {one if count == 1 else many or f'{one}s'}"
 
 
 def picture(row: Fields) -> str:
@@ -118,8 +124,8 @@ def status(row: Fields) -> str:
         f"unit      {_text(row.get('unit'))} {_text(row.get('name'))}, boot {_text(row.get('boot'))}"
         + (", up for the time of a command" if row.get("temporary") else ""),
         f"card      {_card(row)}",
-        f"pictures  {known}; {_text(row.get('waiting_shots'))} shots waiting"
-        + (f", {_text(unsure)} deletes pending" if unsure else ""),
+        f"pictures  {known}; {so_many(row.get('waiting_shots'), 'shot')} waiting"
+        + (f", {so_many(unsure, 'delete')} pending" if unsure else ""),
         f"camera    {_text(row.get('camera'))}",
         f"radio     {_radio(radio)}",
     ]
@@ -137,7 +143,7 @@ def status(row: Fields) -> str:
 
 def _exposure(told: Fields) -> str:
     """Own pictures that only this card has, and how long the others were so."""
-    text = f"{_text(told.get('pictures'))} pictures are on this card only"
+    text = f"{so_many(told.get('pictures'), 'picture is', 'pictures are')} on this card only"
     if told.get("oldest"):
         text += f", the oldest is {told['oldest']}"
         if told.get("oldest_s") is not None:
@@ -145,7 +151,8 @@ def _exposure(told: Fields) -> str:
     if told.get("why"):
         text += f" ({told['why']})"
     if told.get("of"):
-        half, most = duration(told.get("p50_s")), duration(told.get("p99_s"))
+        half_s, most_s = told.get("p50_s"), told.get("p99_s")
+        half, most = duration(half_s), duration(most_s, beside=half_s)
         text += f"; of the last {told['of']} that got a copy half had it within {half}, 99 % within {most}"
     return text
 
@@ -153,19 +160,27 @@ def _exposure(told: Fields) -> str:
 def _checks(row: Fields) -> str:
     """What was proved and read again, and what is in doubt."""
     audits, scrub, pictures = row.get("audits") or {}, row.get("scrub") or {}, row.get("pictures") or {}
-    asked = f"{_text(audits.get('asked'))} proofs asked for within a day, {_text(audits.get('right'))} right"
-    failed = f"{_text(audits.get('failed'))} failed; {_text(pictures.get('suspect_copies'))} copies suspect"
-    return f"{asked}, {failed}; {_text(scrub.get('checked'))} files read again, {_text(scrub.get('damaged'))} damaged"
+    asked = f"{so_many(audits.get('asked'), 'proof')} asked for within a day, {_text(audits.get('right'))} right"
+    failed = (
+        f"{_text(audits.get('failed'))} failed; {so_many(pictures.get('suspect_copies'), 'copy', 'copies')} suspect"
+    )
+    again = f"{so_many(scrub.get('checked'), 'file')} read again, {_text(scrub.get('damaged'))} damaged"
+    return f"{asked}, {failed}; {again}"
 
 
-def duration(seconds: object) -> str:
-    """How long, roughly, in the largest unit that gives at least two."""
+def duration(seconds: object, *, beside: object = None) -> str:
+    """How long, roughly, in the largest unit that gives at least two; in that of a shorter time that stands beside it
+    where that gives three digits at most."""
     if not isinstance(seconds, int | float):
         return "?"
-    for unit_s, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * unit_s:
-            return f"{seconds / unit_s:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    unit_s, unit = _unit_of_time(seconds)
+    if isinstance(beside, int | float) and seconds < 1000 * _unit_of_time(beside)[0]:
+        unit_s, unit = _unit_of_time(beside)
+    return f"{seconds / unit_s:.0f} {unit}"
+
+
+def _unit_of_time(seconds: float) -> tuple[int, str]:
+    return next((unit for unit in _TIMES if seconds >= 2 * unit[0]), (1, "s"))
 
 
 def _card(row: Fields) -> str:
@@ -176,7 +191,7 @@ def _card(row: Fields) -> str:
 
 def _radio(radio: Fields) -> str:
     head = f"{_text(radio.get('driver'))} {_text(radio.get('port'))}"
-    damaged = f"{_text(radio.get('frames_damaged'))} frames damaged"
+    damaged = f"{so_many(radio.get('frames_damaged'), 'frame')} damaged"
     return f"{head}, {size(radio.get('bytes_in'))} in, {size(radio.get('bytes_out'))} out, {damaged}"
 
 

@@ -172,7 +172,7 @@ PLAIN = [
         },
         f"""unit      1 north, boot 3
 card      3fa7: 0 B free of 500.0 kB; own 400.0 kB, cache 0 B, held 0 B, reserved 100.0 kB
-pictures  2 own, 0 held, 2 lacking; 1 shots waiting, 3 deletes pending
+pictures  2 own, 0 held, 2 lacking; 1 shot waiting, 3 deletes pending
 camera    ready
 radio     serial /dev/x, 0 B in, 9 B out, 0 frames damaged
 full      every known host has refused
