@@ -64,9 +64,11 @@ def shot(row: Fields) -> str:
 
 
 def got(row: Fields) -> str:
-    """A picture just written."""
-    head = f"{_text(row.get('path'))}  {size(row.get('size_bytes'))} from unit {_text(row.get('from_unit'))}"
-    return f"{head} in {_text(row.get('seconds'))} s"
+    """A picture just written, or found to be there."""
+    head = f"{_text(row.get('path'))}  {size(row.get('size_bytes'))}"
+    if row.get("already_there"):
+        return f"{head}, already there"
+    return f"{head} from unit {_text(row.get('from_unit'))} in {_text(row.get('seconds'))} s"
 
 
 def neighbour(row: Fields) -> str:
