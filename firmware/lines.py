@@ -6,6 +6,7 @@ A field that is missing or null shows as "-": the unit may be older or newer tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 Fields = Mapping[str, Any]
@@ -33,17 +34,27 @@ def so_many(count: object, one: str, many: str = "") -> str:
     return f"{_text(count)} {one if count == 1 else many or f'{one}s'}"
 
 
-def picture(row: Fields) -> str:
-    """A picture of list and whereis, with its holders."""
+_NOT_KNOWN = "holders not known here"
+
+
+def picture(row: Fields, *, unit: int) -> str:
+    """A picture of list with its holders; unit: the one that tells. A time with "?" is of a clock nobody had set."""
     place = "here" if row.get("local") else "away"
     taken_at = _text(row.get("taken_at"))
-    columns = f"{_text(row.get('picture')):<20}  {taken_at:<20}  {size(row.get('size_bytes')):>8}  {place}"
-    copies = ", ".join(map(_copy, row.get("copies") or ()))
+    if row.get("taken_at") and row.get("taken_at_quality") == "unset":
+        taken_at += "?"
+    columns = f"{_text(row.get('picture')):<20}  {taken_at:<21} {size(row.get('size_bytes')):>8}  {place}"
+    copies = ", ".join(map(_copy, row.get("copies") or ())) or (_NOT_KNOWN if _is_hearsay(row, unit) else "")
     return f"{columns}  {copies}".rstrip()
 
 
-def holders(row: Fields) -> str:
-    """A picture of whereis, a line per holder."""
+def _is_hearsay(row: Fields, unit: int) -> bool:
+    """Another unit's picture that this one has no file of and nobody told it who has: that need not be nobody."""
+    return row.get("origin") not in (None, unit) and not row.get("local") and not row.get("copies")
+
+
+def holders(row: Fields, *, unit: int) -> str:
+    """A picture of whereis, a line per holder; unit: the one that tells."""
     place = "has its file" if row.get("local") else "has no file of it"
     head = f"{_text(row.get('picture'))} of unit {_text(row.get('origin'))}, {size(row.get('size_bytes'))}"
     lines = [f"{head}; this unit {place}"]
@@ -51,6 +62,8 @@ def holders(row: Fields) -> str:
         verified_at = copy.get("verified_at")
         when = f", last proved {verified_at}" if verified_at else ""
         lines.append(f"  unit {_copy(copy)}{when}")
+    if _is_hearsay(row, unit):
+        lines.append(f"  {_NOT_KNOWN}: ask unit {row['origin']}, which took it")
     return "\n".join(lines)
 
 
@@ -203,14 +216,16 @@ def _transfer(transfer: Fields) -> str:
     return f"{_text(transfer.get('picture'))} {arrow} unit {_text(transfer.get('unit'))}, {done}"
 
 
-BY_VERB: Mapping[str, Callable[[Fields], str]] = {
+def of_verb(verb: str, unit: int) -> Callable[[Fields], str]:
+    """How rows of this verb read at this unit."""
+    at_unit = _AT_UNIT.get(verb)
+    return _BY_VERB.get(verb, change) if at_unit is None else partial(at_unit, unit=unit)
+
+
+_AT_UNIT = {"list": picture, "whereis": holders, "copy": holders}
+_BY_VERB: Mapping[str, Callable[[Fields], str]] = {
     "shoot": shot,
-    "list": picture,
-    "whereis": holders,
     "get": got,
-    "copy": holders,
-    "drop": change,
-    "delete": change,
     "units": neighbour,
     "status": status,
     "explain": decision,

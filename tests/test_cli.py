@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import COMMAND, ID, SHA256, Recorder, sends, unit
+from commands import COMMAND, ID, OTHER, SHA256, Recorder, sends, unit
 from control_server import WAIT_S
 
 from firmware import cli, verbs
@@ -116,12 +116,37 @@ PLAIN = [
         ["list"],
         {
             "picture": ID,
+            "origin": 1,
             "taken_at": "2026-07-14T10:00:30Z",
+            "taken_at_quality": "synced",
             "size_bytes": 200_000,
             "local": False,
             "copies": [{"unit": 2, "state": "verified"}, {"unit": 3, "state": "suspect"}],
         },
         f"{ID}   2026-07-14T10:00:30Z  200.0 kB  away  2 verified, 3 suspect\n",
+    ),
+    (  # this unit is 1
+        ["list"],
+        {"picture": OTHER, "origin": 2, "taken_at": None, "size_bytes": 200_000, "local": False, "copies": []},
+        f"{OTHER}   -                     200.0 kB  away  holders not known here\n",
+    ),
+    (
+        ["list"],
+        {
+            "picture": ID,
+            "origin": 1,
+            "taken_at": "1970-01-01T00:03:20Z",
+            "taken_at_quality": "unset",
+            "size_bytes": 200_000,
+            "local": False,
+            "copies": [],
+        },
+        f"{ID}   1970-01-01T00:03:20Z? 200.0 kB  away\n",
+    ),
+    (
+        ["whereis", OTHER],
+        {"picture": OTHER, "origin": 2, "size_bytes": 5, "local": False, "copies": []},
+        f"{OTHER} of unit 2, 5 B; this unit has no file of it\n  holders not known here: ask unit 2, which took it\n",
     ),
     (
         ["whereis", ID],
