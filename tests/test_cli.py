@@ -63,7 +63,9 @@ def test_a_wrong_config_is_2_and_names_the_key(place, capsys, verb):
     assert cli.main([verb]) == 2
     assert "card.capacity = 'x'" in capsys.readouterr().err
     assert cli.main([verb, "--config", str(place / "none.toml")]) == 2
-    assert "none.toml: the config file cannot be read" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "none.toml: there is no such config file" in told
+    assert "those of a simulated fleet are gone once it has ended, unless it was started with --dir" in told
 
 
 def test_without_a_name_the_config_is_the_one_in_etc(place, monkeypatch, capsys):
