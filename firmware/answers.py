@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -100,8 +101,8 @@ class Answers:
         picture = _picture(arguments)
         preview = bool(arguments.get("preview"))
         timeout_s = _seconds(arguments)
-        have_bytes = _have_bytes(arguments)
-        collected = await self._told(lambda ticket: c.Get(ticket, picture, preview, timeout_s, have_bytes), reply)
+        have = _have_bytes(arguments), _have_sha256(arguments)
+        collected = await self._told(lambda ticket: c.Get(ticket, picture, preview, timeout_s, *have), reply)
         assert isinstance(collected, c.Collected)
         await reply.row(
             {
@@ -300,6 +301,15 @@ def _have_bytes(arguments: Arguments) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PICTURE_BYTES:
         raise WrongArgument(f"have_bytes = {value!r}", can=f"bytes, 0 to {MAX_PICTURE_BYTES}")
     return value
+
+
+def _have_sha256(arguments: Arguments) -> bytes | None:
+    value = arguments.get("have_sha256")
+    if value is None:
+        return None
+    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
+        raise WrongArgument(f"have_sha256 = {value!r}", can="64 hex digits, or null")
+    return bytes.fromhex(value)
 
 
 def _unit_in_range(value: object) -> int:

@@ -30,7 +30,8 @@ class ReadOut:
     failed: holders that no other way would help; busy_until: ways that are to be tried again then. known: the own
     catalogue has it; others_may_know: more than it says; one_only: nobody is asked but the holder it was begun with.
     looking: the own catalogue and card are being asked. progress_at: when bytes came last. have_bytes: of the
-    beginning, with the sink before this began. incoming: what has come, kept from one holder to the next.
+    beginning, with the sink before this began; have_sha256: of a whole file that is where the sink leads. incoming:
+    what has come, kept from one holder to the next.
     """
 
     id: PictureId
@@ -40,6 +41,7 @@ class ReadOut:
     progress_at: float
     preview: bool = False
     have_bytes: int = 0
+    have_sha256: bytes | None = None
     state: State = State.IDLE
     looking: bool = False
     known: bool = False

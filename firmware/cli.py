@@ -88,7 +88,7 @@ def _do(arguments: list[str]) -> int:
     loaded = config.load(options.config or Path(os.environ.get("DANDELION_CONFIG") or DEFAULT_CONFIG))
     if options.verb == "run" or not Client(loaded.unit.socket_path).runs():  # a unit that runs has its port open
         config.check_port(loaded)
-    with Output(as_json=options.json, human=lines.BY_VERB.get(options.verb, lines.change)) as output:
+    with Output(as_json=options.json, human=lines.of_verb(options.verb, loaded.unit.id)) as output:
         return VERBS[options.verb](options, loaded, output)
 
 

@@ -26,6 +26,7 @@ class Get:
 
     Say Took for each Data: what is not taken is not read, from the own card or from the radio. have_bytes: of its
     beginning that the person has from an earlier try; they are not read again, and not checked by the unit.
+    have_sha256: of a whole file that the person has; if it is the picture's, no Data comes, and nothing is read.
     """
 
     ticket: int
@@ -33,6 +34,7 @@ class Get:
     preview: bool
     timeout_s: float
     have_bytes: int = 0
+    have_sha256: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

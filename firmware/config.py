@@ -201,6 +201,12 @@ def _parse(path: Path) -> dict[str, object]:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_CONFIG_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "there is no such config file",
+            can="name one with --config FILE or in $DANDELION_CONFIG; "
+            "those of a simulated fleet are gone once it has ended, unless it was started with --dir",
+        ) from error
     except OSError as error:
         raise ConfigError(
             f"the config file cannot be read: {error.strerror or error}",

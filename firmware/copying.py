@@ -59,7 +59,7 @@ class Copies:
         elif len(self._orders) + len(self._unheard) >= MAX_ORDERS:
             core.failed(command.ticket, Refused("too many copies are asked for at once", can="try again later"))
         elif not core.neighbours.is_heard(unit, core.now):
-            self._unheard.append((command, core.now + min(command.timeout_s, FIRST_NEIGHBOUR_S)))
+            self._unheard.append((command, core.now + _listen_s(command)))
         elif entry.file is File.GONE:
             self._read_outs.recall(entry, lambda right, why: self._recalled(command, right, why))
         else:
@@ -91,7 +91,8 @@ class Copies:
             elif self.core.now < until:
                 self._unheard.append((command, until))
             else:
-                self._not_copied(command.picture, command.ticket, f"unit {command.unit} is not heard")
+                why = f"unit {command.unit} is not heard, though this unit listened for it for {_listen_s(command):g} s"
+                self._not_copied(command.picture, command.ticket, why)
         for order in list(self._orders):
             self._go_on(order)
 
@@ -131,3 +132,8 @@ class Copies:
             return None
         times = [order.again_at for order in self._orders] + [until for _, until in self._unheard]
         return min(times, default=None)
+
+
+def _listen_s(command: PlaceCopy) -> float:
+    """How long a unit that is not heard is waited for."""
+    return min(command.timeout_s, FIRST_NEIGHBOUR_S)

@@ -6,6 +6,7 @@ from firmware.commands import DropOwn
 from firmware.core import Core
 from firmware.errors import Refused
 from firmware.evictions import Evictions
+from firmware.lines import so_many
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.proofs import Proofs
 from firmware.steps import Step
@@ -41,7 +42,11 @@ class DropByHand:
             return
         holders = {c.unit for c in entry.listed}
         if len(holders) < needed:
-            self._refuse(ticket, picture, f"{len(holders)} other units hold it and {needed} are needed")
+            self._refuse(
+                ticket,
+                picture,
+                f"{so_many(len(holders), 'other unit holds', 'other units hold')} it, of {needed} needed",
+            )
             return
         self._ask_then_drop(ticket, entry, needed, holders)
 
@@ -52,7 +57,8 @@ class DropByHand:
             if len(proved) >= needed:
                 self._evict(ticket, picture, needed)
             else:
-                self._refuse(ticket, picture.id, f"{len(proved)} units have proved it now and {needed} are needed")
+                have = so_many(len(proved), "unit has", "units have")
+                self._refuse(ticket, picture.id, f"{have} proved it now, of {needed} needed")
 
         self._proofs.ask_all(entry, holders, done, enough=needed)
 

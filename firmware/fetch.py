@@ -25,10 +25,11 @@ Ask = Callable[..., Generator[Answer, None, None]]
 def fetch(ask: Ask, picture: str, target: Path, output: Output) -> dict[str, object]:
     """Write what the unit sends to target and return the row to print. The directory is made if missing.
 
-    ask(have_bytes=…) asks the unit for what a .part from an earlier try lacks; where that beginning is found to be
-    wrong in the end, all of it is fetched once more. Where target is there already with the same bytes, nothing is
-    transferred. Raises Refused when it is there with other bytes, when what came is not what was announced, and for
-    what the unit or the file system say; what is not known to be wrong stays in the .part.
+    ask(have_bytes=…, have_sha256=…) asks the unit for what a .part from an earlier try lacks; where that beginning is
+    found to be wrong in the end, all of it is fetched once more. Where target is there already with the same bytes,
+    nothing is transferred; the unit is told its digest, so that it asks no other one for it. Raises Refused when it is
+    there with other bytes, when what came is not what was announced, and for what the unit or the file system say;
+    what is not known to be wrong stays in the .part.
     """
     began = time.monotonic()
     with PartFile(target) as part:
@@ -48,13 +49,15 @@ def fetch(ask: Ask, picture: str, target: Path, output: Output) -> dict[str, obj
         "from_unit": coming.from_unit,
         "seconds": round(time.monotonic() - began, 3),
         "air_bytes": 0 if part.is_needless else told.get("air_bytes"),
+        "already_there": part.is_needless,
     }
 
 
 def _receive(ask: Ask, picture: str, part: PartFile, output: Output) -> tuple[Coming, dict[str, object]]:
     """Write the data as they come; what was announced last, and the unit's own row about it."""
     coming, told = None, {}
-    with contextlib.closing(ask(have_bytes=part.came_bytes)) as answers, part.kept_words():
+    asked = ask(have_bytes=part.came_bytes, have_sha256=part.sha256_there())
+    with contextlib.closing(asked) as answers, part.kept_words():
         for answer in answers:
             match answer:
                 case Coming():
@@ -147,6 +150,14 @@ class PartFile:
         self.came_bytes = 0
         self.is_resumed = self._begun = False
 
+    def sha256_there(self) -> str | None:
+        """Of the bytes at target; None where there are none."""
+        with _plainly(self._target):
+            try:
+                return _digest(self._target)
+            except FileNotFoundError:
+                return None
+
     def begin(self, coming: Coming) -> None:
         """Make room for what is coming from its offset on, or find that the file is there already: is_needless."""
         if not 0 < coming.size_bytes <= MAX_PICTURE_BYTES:
@@ -210,12 +221,11 @@ class PartFile:
 
     def _is_there(self, sha256: str) -> bool:
         """Whether target has these bytes; Refused if it has others."""
-        with _plainly(self._target):
-            try:
-                self.sha256 = _digest(self._target)
-            except FileNotFoundError:
-                return False
-        if self.sha256 != sha256:
+        found = self.sha256_there()
+        if found is None:
+            return False
+        self.sha256 = found
+        if found != sha256:
             self._is_useless = True
             raise Refused(
                 f"{self._target} is there already, with other bytes",

@@ -258,7 +258,8 @@ class _Check:
             elif picture in rows:
                 rows.remove(picture)
             else:
-                yield Finding(Kind.LEFTOVER, picture, path, "cannot be resumed; the next start removes it")
+                text = "is being received, or was left over: then the next start removes it"
+                yield Finding(Kind.LEFTOVER, picture, path, text)
         for picture in sorted(rows):
             text = "is remembered in the catalogue, but gone; the next start forgets it"
             yield Finding(Kind.LEFTOVER, picture, part_path(picture), text)

@@ -6,11 +6,13 @@ A field that is missing or null shows as "-": the unit may be older or newer tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 Fields = Mapping[str, Any]
 
 _PREFIXES = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
+_TIMES = ((86_400, "days"), (3_600, "h"), (60, "min"))
 
 
 def size(size_bytes: int | None) -> str:
@@ -27,17 +29,32 @@ def _text(value: object) -> str:
     return "-" if value is None or value == "" else str(value)
 
 
-def picture(row: Fields) -> str:
-    """A picture of list and whereis, with its holders."""
+def so_many(count: object, one: str, many: str = "") -> str:
+    """So many of something: "1 picture", "2 pictures". many: where it is not `one` with an s."""
+    return f"{_text(count)} {one if count == 1 else many or f'{one}s'}"
+
+
+_NOT_KNOWN = "holders not known here"
+
+
+def picture(row: Fields, *, unit: int) -> str:
+    """A picture of list with its holders; unit: the one that tells. A time with "?" is of a clock nobody had set."""
     place = "here" if row.get("local") else "away"
     taken_at = _text(row.get("taken_at"))
-    columns = f"{_text(row.get('picture')):<20}  {taken_at:<20}  {size(row.get('size_bytes')):>8}  {place}"
-    copies = ", ".join(map(_copy, row.get("copies") or ()))
+    if row.get("taken_at") and row.get("taken_at_quality") == "unset":
+        taken_at += "?"
+    columns = f"{_text(row.get('picture')):<20}  {taken_at:<21} {size(row.get('size_bytes')):>8}  {place}"
+    copies = ", ".join(map(_copy, row.get("copies") or ())) or (_NOT_KNOWN if _is_hearsay(row, unit) else "")
     return f"{columns}  {copies}".rstrip()
 
 
-def holders(row: Fields) -> str:
-    """A picture of whereis, a line per holder."""
+def _is_hearsay(row: Fields, unit: int) -> bool:
+    """Another unit's picture that this one has no file of and nobody told it who has: that need not be nobody."""
+    return row.get("origin") not in (None, unit) and not row.get("local") and not row.get("copies")
+
+
+def holders(row: Fields, *, unit: int) -> str:
+    """A picture of whereis, a line per holder; unit: the one that tells."""
     place = "has its file" if row.get("local") else "has no file of it"
     head = f"{_text(row.get('picture'))} of unit {_text(row.get('origin'))}, {size(row.get('size_bytes'))}"
     lines = [f"{head}; this unit {place}"]
@@ -45,6 +62,8 @@ def holders(row: Fields) -> str:
         verified_at = copy.get("verified_at")
         when = f", last proved {verified_at}" if verified_at else ""
         lines.append(f"  unit {_copy(copy)}{when}")
+    if _is_hearsay(row, unit):
+        lines.append(f"  {_NOT_KNOWN}: ask unit {row['origin']}, which took it")
     return "\n".join(lines)
 
 
@@ -58,9 +77,11 @@ def shot(row: Fields) -> str:
 
 
 def got(row: Fields) -> str:
-    """A picture just written."""
-    head = f"{_text(row.get('path'))}  {size(row.get('size_bytes'))} from unit {_text(row.get('from_unit'))}"
-    return f"{head} in {_text(row.get('seconds'))} s"
+    """A picture just written, or found to be there."""
+    head = f"{_text(row.get('path'))}  {size(row.get('size_bytes'))}"
+    if row.get("already_there"):
+        return f"{head}, already there"
+    return f"{head} from unit {_text(row.get('from_unit'))} in {_text(row.get('seconds'))} s"
 
 
 def neighbour(row: Fields) -> str:
@@ -118,8 +139,8 @@ def status(row: Fields) -> str:
         f"unit      {_text(row.get('unit'))} {_text(row.get('name'))}, boot {_text(row.get('boot'))}"
         + (", up for the time of a command" if row.get("temporary") else ""),
         f"card      {_card(row)}",
-        f"pictures  {known}; {_text(row.get('waiting_shots'))} shots waiting"
-        + (f", {_text(unsure)} deletes pending" if unsure else ""),
+        f"pictures  {known}; {so_many(row.get('waiting_shots'), 'shot')} waiting"
+        + (f", {so_many(unsure, 'delete')} pending" if unsure else ""),
         f"camera    {_text(row.get('camera'))}",
         f"radio     {_radio(radio)}",
     ]
@@ -130,14 +151,14 @@ def status(row: Fields) -> str:
     if row.get("why"):
         lines.append(f"{'full' if row.get('full') else 'waiting':<10}{row['why']}")
     lines += [f"transfer  {_transfer(transfer)}" for transfer in row.get("transfers") or ()]
-    told = (radio.get("problem"), f"the card is full: {row.get('why')}")  # stand above
-    lines += [f"problem   {problem}" for problem in row.get("problems") or () if problem not in told]
+    full = f"the card is full: {row.get('why')}"  # stands above
+    lines += [f"problem   {problem}" for problem in row.get("problems") or () if problem != full]
     return "\n".join(lines)
 
 
 def _exposure(told: Fields) -> str:
     """Own pictures that only this card has, and how long the others were so."""
-    text = f"{_text(told.get('pictures'))} pictures are on this card only"
+    text = f"{so_many(told.get('pictures'), 'picture is', 'pictures are')} on this card only"
     if told.get("oldest"):
         text += f", the oldest is {told['oldest']}"
         if told.get("oldest_s") is not None:
@@ -145,7 +166,8 @@ def _exposure(told: Fields) -> str:
     if told.get("why"):
         text += f" ({told['why']})"
     if told.get("of"):
-        half, most = duration(told.get("p50_s")), duration(told.get("p99_s"))
+        half_s, most_s = told.get("p50_s"), told.get("p99_s")
+        half, most = duration(half_s), duration(most_s, beside=half_s)
         text += f"; of the last {told['of']} that got a copy half had it within {half}, 99 % within {most}"
     return text
 
@@ -153,19 +175,27 @@ def _exposure(told: Fields) -> str:
 def _checks(row: Fields) -> str:
     """What was proved and read again, and what is in doubt."""
     audits, scrub, pictures = row.get("audits") or {}, row.get("scrub") or {}, row.get("pictures") or {}
-    asked = f"{_text(audits.get('asked'))} proofs asked for within a day, {_text(audits.get('right'))} right"
-    failed = f"{_text(audits.get('failed'))} failed; {_text(pictures.get('suspect_copies'))} copies suspect"
-    return f"{asked}, {failed}; {_text(scrub.get('checked'))} files read again, {_text(scrub.get('damaged'))} damaged"
+    asked = f"{so_many(audits.get('asked'), 'proof')} asked for within a day, {_text(audits.get('right'))} right"
+    failed = (
+        f"{_text(audits.get('failed'))} failed; {so_many(pictures.get('suspect_copies'), 'copy', 'copies')} suspect"
+    )
+    again = f"{so_many(scrub.get('checked'), 'file')} read again, {_text(scrub.get('damaged'))} damaged"
+    return f"{asked}, {failed}; {again}"
 
 
-def duration(seconds: object) -> str:
-    """How long, roughly, in the largest unit that gives at least two."""
+def duration(seconds: object, *, beside: object = None) -> str:
+    """How long, roughly, in the largest unit that gives at least two; in that of a shorter time that stands beside it
+    where that gives three digits at most."""
     if not isinstance(seconds, int | float):
         return "?"
-    for unit_s, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * unit_s:
-            return f"{seconds / unit_s:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    unit_s, unit = _unit_of_time(seconds)
+    if isinstance(beside, int | float) and seconds < 1000 * _unit_of_time(beside)[0]:
+        unit_s, unit = _unit_of_time(beside)
+    return f"{seconds / unit_s:.0f} {unit}"
+
+
+def _unit_of_time(seconds: float) -> tuple[int, str]:
+    return next((unit for unit in _TIMES if seconds >= 2 * unit[0]), (1, "s"))
 
 
 def _card(row: Fields) -> str:
@@ -176,9 +206,7 @@ def _card(row: Fields) -> str:
 
 def _radio(radio: Fields) -> str:
     head = f"{_text(radio.get('driver'))} {_text(radio.get('port'))}"
-    if radio.get("problem"):
-        return f"{head}: {radio['problem']}"
-    damaged = f"{_text(radio.get('frames_damaged'))} frames damaged"
+    damaged = f"{so_many(radio.get('frames_damaged'), 'frame')} damaged"
     return f"{head}, {size(radio.get('bytes_in'))} in, {size(radio.get('bytes_out'))} out, {damaged}"
 
 
@@ -188,14 +216,16 @@ def _transfer(transfer: Fields) -> str:
     return f"{_text(transfer.get('picture'))} {arrow} unit {_text(transfer.get('unit'))}, {done}"
 
 
-BY_VERB: Mapping[str, Callable[[Fields], str]] = {
+def of_verb(verb: str, unit: int) -> Callable[[Fields], str]:
+    """How rows of this verb read at this unit."""
+    at_unit = _AT_UNIT.get(verb)
+    return _BY_VERB.get(verb, change) if at_unit is None else partial(at_unit, unit=unit)
+
+
+_AT_UNIT = {"list": picture, "whereis": holders, "copy": holders}
+_BY_VERB: Mapping[str, Callable[[Fields], str]] = {
     "shoot": shot,
-    "list": picture,
-    "whereis": holders,
     "get": got,
-    "copy": holders,
-    "drop": change,
-    "delete": change,
     "units": neighbour,
     "status": status,
     "explain": decision,

@@ -6,6 +6,8 @@ import queue
 import threading
 from typing import TextIO
 
+from firmware.lines import so_many
+
 MAX_WAITING = 1000
 """Lines that wait for a reader; beyond it they are counted and left out: `log` has them still."""
 
@@ -24,7 +26,9 @@ class LogPrinter:
         """Print it soon."""
         try:
             if self._left_out:
-                self._lines.put_nowait(f"log: {self._left_out} lines were left out, nobody read them")
+                self._lines.put_nowait(
+                    f"log: {so_many(self._left_out, 'line was', 'lines were')} left out: nobody was reading"
+                )
                 self._left_out = 0
             self._lines.put_nowait(line)
         except queue.Full:

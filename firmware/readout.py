@@ -59,14 +59,16 @@ class ReadOuts:
         sink = ToPerson(self._core, command.ticket)
         read_out = self._new(command.picture, sink, command.timeout_s)
         read_out.preview = command.preview
-        read_out.have_bytes = 0 if command.preview else command.have_bytes
+        if not command.preview:
+            read_out.have_bytes, read_out.have_sha256 = command.have_bytes, command.have_sha256
         self._begin(read_out)
 
     def cancel(self, ticket: int) -> None:
         """The person has gone; fine if nothing was under way."""
         for read_out in list(self._all):
             if isinstance(read_out.sink, ToPerson) and read_out.sink.ticket == ticket:
-                self._give_up(read_out, Refused("the command was cancelled"))
+                self._forget(read_out)
+                read_out.sink.fail(Refused("the command was cancelled"))
 
     def recall(self, entry: Entry, done: Done) -> None:
         """Bring an own picture back onto the own card (O8, O9); done(whether it is here, why not)."""
@@ -128,6 +130,8 @@ class ReadOuts:
         if entry is not None and not read_out.preview:
             read_out.content = entry.picture
         read_out.known = entry is not None
+        if self._is_needless(read_out):
+            return
         if isinstance(read_out.sink, ToPerson):
             yield from self._deliver_here(read_out, entry)
             if read_out.state is not State.LOOK_UP:
@@ -135,6 +139,15 @@ class ReadOuts:
         read_out.looking = False
         self._name_holders(read_out, entry)
         self._go_on(read_out)
+
+    def _is_needless(self, read_out: ReadOut) -> bool:
+        """Whether the person has it already, by the digest that is known by now: then the command is done."""
+        content = read_out.content
+        if content is None or content.sha256 != read_out.have_sha256 or read_out.state is not State.LOOK_UP:
+            return False
+        read_out.sink.begin(Found(content, content.size_bytes, self._core.unit))
+        read_out.sink.finish(Collected(content, self._core.unit, 0), lambda _: self._forget(read_out))
+        return True
 
     def _deliver_here(self, read_out: ReadOut, entry: Entry | None) -> Generator[Request, Any, None]:
         """`here` and DELIVER, if the own card has it whole; else nothing."""
@@ -349,10 +362,14 @@ class ReadOuts:
             self._give_up(read_out, error)
 
     def _give_up(self, read_out: ReadOut, error: DandelionError) -> None:
-        """From any state to IDLE: no more time, no more interest, or no way to take the bytes."""
-        while read_out.state is not State.IDLE:
-            states.read_out.move(read_out, "timed_out")
+        """From any state to IDLE: no more time, deleted, or no way to take the bytes."""
+        _leave(read_out)
         self._end(read_out, error)
+
+    def _forget(self, read_out: ReadOut) -> None:
+        """From any state to IDLE, without a word: nobody wants more of it."""
+        _leave(read_out)
+        self._all.remove(read_out)
 
     def _end(self, read_out: ReadOut, error: DandelionError) -> None:
         """In IDLE, without the picture."""
@@ -377,7 +394,8 @@ class ReadOuts:
                 return
         for unit in (at.id.unit, *at.holders) if read_out.preview else at.holders:  # the origin keeps all previews
             read_out.is_named(unit, source)
-        self._go_on(read_out)
+        if not self._is_needless(read_out):
+            self._go_on(read_out)
 
     def on_unknown(self, source: int, unknown: m.Unknown) -> None:
         """It does not know; or it knows that a person deleted the picture, which counts whatever others have (R6)."""
@@ -479,6 +497,12 @@ class ReadOuts:
                 if at is not None:
                     times.append(at)
         return min(times, default=None)
+
+
+def _leave(read_out: ReadOut) -> None:
+    """From any state to IDLE."""
+    while read_out.state is not State.IDLE:
+        states.read_out.move(read_out, "timed_out")
 
 
 def _usable(have_bytes: int, content: Picture) -> int:

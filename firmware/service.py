@@ -211,6 +211,7 @@ class Service:
             if self._pause is None:
                 self._watch(self.radio.fileno())
             self._arm()
+            self.unit.radio_is(self.radio.problem, self.clock.monotonic())
             self._print_log()
         except Exception as error:  # noqa: BLE001 - a bug of ours: crash, restart, recover (STYLE 18)
             self._break(error)

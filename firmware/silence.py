@@ -6,6 +6,7 @@ from firmware import handover
 from firmware.core import Core
 from firmware.events import ListedAt
 from firmware.handover import Owner
+from firmware.lines import so_many
 from firmware.operating_time import OperatingTime
 from firmware.pictures import PictureId
 from firmware.steps import Step
@@ -83,7 +84,8 @@ class Silence:
         self._judged.add(unit)
         self._unit = None
         if self._marked:
-            text = f"unit {unit} was not heard for {SUSPECT_AFTER_S // 3600} h: its {self._marked} copies are suspect"
+            suspect = so_many(self._marked, "copy there is", "copies there are")
+            text = f"unit {unit} was not heard for {SUSPECT_AFTER_S // 3600} h: {suspect} suspect"
             self.core.log("suspect", text, unit=unit)
 
     def _failed(self, error: DandelionError) -> None:

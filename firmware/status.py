@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from firmware.determine import Rules
 from firmware.events import Counted
 from firmware.exposure import exposure_row
+from firmware.lines import so_many
 from firmware.pictures import PictureId
 from firmware.states import State
 
@@ -107,7 +108,7 @@ def _too_few_units(service: Service, counted: Counted) -> str | None:
     core = service.unit.core
     others = sum(1 for n in core.neighbours if n.hosting and not n.silent(core.now))
     rules = core.settings.rules
-    heard = f"and {others} other units that host are heard"
+    heard = f"and {so_many(others, 'other unit that hosts is', 'other units that host are')} heard"
     if 0 < others < rules.copies:
         return f"{rules.copies} copies are asked for (dispersal.copies) {heard}"
     if counted.urgent and 0 < others < rules.wanted(True):
@@ -118,7 +119,7 @@ def _too_few_units(service: Service, counted: Counted) -> str | None:
 def _promise(rules: Rules) -> str:
     """What HANDOVER R14 promises under these rules, in words."""
     deaths = rules.copies_min - 1
-    after = f"{deaths} card deaths" if deaths != 1 else "one card death"
+    after = so_many(deaths, "card death")
     return (
         "while a copied picture's own file is here, any one card may die; once it is dropped, the picture survives "
         f"{after if deaths else 'no further card death'} (dispersal.copies_min = {rules.copies_min})"

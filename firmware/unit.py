@@ -1,7 +1,8 @@
 """The unit: takes events and the time in, gives requests, packets and answers to people out (DESIGN §3).
 
 Owns no file, port, thread or clock. The shell calls `handle`, `packet`, `command` and `tick`, carries out what
-`requests()` gives, sends what `next_packet()` gives while the radio has room, and tells people what `told()` gives.
+`requests()` gives, sends what `next_packet()` gives while the radio has room, says by `radio_is` what is wrong with
+it, and tells people what `told()` gives.
 """
 
 from __future__ import annotations
@@ -137,6 +138,7 @@ class Unit:
         self.beacons = Beacons(core, self.hostings)
         self._touched = True  # something has happened since the last tick
         self._due, self._due_known = now, False  # when a part wants the next one
+        self._radio_problem: str | None = None
         self.peer_errors: Counter[str] = Counter()
         self._peer_error_logged: dict[str, float] = {}
         parts = self._parts_in_order()
@@ -231,6 +233,12 @@ class Unit:
             case WallClock(unix_s, quality):
                 self.core.wall_offset_s = unix_s - now
                 self.core.wall_quality = quality
+
+    def radio_is(self, problem: str | None, now: float) -> None:
+        """What is wrong with the radio, None where nothing is; say it as often as you like: a change is logged once."""
+        if problem != self._radio_problem:
+            self.core.now, self._radio_problem = now, problem
+            self.core.log("radio", "the radio works again" if problem is None else problem)
 
     def packet(self, packet: bytes, now: float) -> bool:
         """A whole packet from the radio. False: it brought nothing for this unit, so that no tick is wanted."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from firmware.client import Client
 from firmware.control import hold
 from firmware.errors import Refused, UnitRuns, WrongArgument
+from firmware.lines import so_many
 from sim.children import DANDELION, Child, Ending, end_all
 from sim.fleet_config import Place, config_text, read_options
 from sim.line import LineProcess
@@ -101,7 +102,8 @@ class Fleet:
         if self._options.svg is not None:
             save_svg(state, self._options.svg)
         elsewhere = sum("verified" in shown.holders.values() for shown in state.pictures)
-        print(f"The fleet ends: {len(state.pictures)} pictures, {elsewhere} of them with a verified copy elsewhere.")
+        pictures = so_many(len(state.pictures), "picture")
+        print(f"The fleet ends: {pictures}, {elsewhere} of them with a verified copy elsewhere.")
 
     def _state(self, events: list[FleetEvent]) -> FleetState:
         self._recent.extend(events)

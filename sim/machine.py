@@ -301,6 +301,7 @@ class Machine:
         self.running.tick(self.rig.now)
         while self._hand_out(self.running, self.radio):
             pass
+        self.running.radio_is(self.radio.problem, self.rig.now)
         self._in_turn = False
         self._arm(self.running, self.radio)
 

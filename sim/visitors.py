@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from firmware.lines import so_many
 from sim.children import DANDELION, Child
 from sim.fleet_config import Place
 from sim.watch import FleetState
@@ -94,9 +95,8 @@ class Visitors:
     def _visit(self, unit: int, pictures: tuple[str, ...]) -> Errand:
         """Nothing is deleted unless all of it was read out."""
         place = self._places[unit]
-        said = (
-            f"no room is left for {place.name}: somebody comes by, reads {len(pictures)} pictures out and deletes them"
-        )
+        many = so_many(len(pictures), "picture")
+        said = f"no room is left for {place.name}: somebody comes by, reads {many} out and deletes what was read"
         return Errand(place, said, deque([self._get(*pictures), *(["delete", picture] for picture in pictures)]))
 
     def _get(self, *pictures: str) -> list[str]:

@@ -107,8 +107,8 @@ class Board:
         for unit in units:
             self.core.neighbours.heard(unit, self.core.now, new_boot=True)
 
-    def get(self, picture, ticket=1, *, preview=False, timeout_s=60.0, have_bytes=0):
-        self.read_outs.get(c.Get(ticket, picture.id, preview, timeout_s, have_bytes))
+    def get(self, picture, ticket=1, *, preview=False, timeout_s=60.0, have_bytes=0, have_sha256=None):
+        self.read_outs.get(c.Get(ticket, picture.id, preview, timeout_s, have_bytes, have_sha256))
 
     def work(self, now):
         """Time has passed, or something was handled."""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import COMMAND, ID, SHA256, Recorder, sends, unit
+from commands import COMMAND, ID, OTHER, SHA256, Recorder, sends, unit
 from control_server import WAIT_S
 
 from firmware import cli, verbs
@@ -63,7 +63,9 @@ def test_a_wrong_config_is_2_and_names_the_key(place, capsys, verb):
     assert cli.main([verb]) == 2
     assert "card.capacity = 'x'" in capsys.readouterr().err
     assert cli.main([verb, "--config", str(place / "none.toml")]) == 2
-    assert "none.toml: the config file cannot be read" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "none.toml: there is no such config file" in told
+    assert "those of a simulated fleet are gone once it has ended, unless it was started with --dir" in told
 
 
 def test_without_a_name_the_config_is_the_one_in_etc(place, monkeypatch, capsys):
@@ -116,12 +118,37 @@ PLAIN = [
         ["list"],
         {
             "picture": ID,
+            "origin": 1,
             "taken_at": "2026-07-14T10:00:30Z",
+            "taken_at_quality": "synced",
             "size_bytes": 200_000,
             "local": False,
             "copies": [{"unit": 2, "state": "verified"}, {"unit": 3, "state": "suspect"}],
         },
         f"{ID}   2026-07-14T10:00:30Z  200.0 kB  away  2 verified, 3 suspect\n",
+    ),
+    (  # this unit is 1
+        ["list"],
+        {"picture": OTHER, "origin": 2, "taken_at": None, "size_bytes": 200_000, "local": False, "copies": []},
+        f"{OTHER}   -                     200.0 kB  away  holders not known here\n",
+    ),
+    (
+        ["list"],
+        {
+            "picture": ID,
+            "origin": 1,
+            "taken_at": "1970-01-01T00:03:20Z",
+            "taken_at_quality": "unset",
+            "size_bytes": 200_000,
+            "local": False,
+            "copies": [],
+        },
+        f"{ID}   1970-01-01T00:03:20Z? 200.0 kB  away\n",
+    ),
+    (
+        ["whereis", OTHER],
+        {"picture": OTHER, "origin": 2, "size_bytes": 5, "local": False, "copies": []},
+        f"{OTHER} of unit 2, 5 B; this unit has no file of it\n  holders not known here: ask unit 2, which took it\n",
     ),
     (
         ["whereis", ID],
@@ -166,18 +193,19 @@ PLAIN = [
             "waiting_shots": 1,
             "deletes_pending": 3,
             "camera": "ready",
-            "radio": {"driver": "serial", "port": "/dev/x", "problem": "no such port"},
+            "radio": {"driver": "serial", "port": "/dev/x", "bytes_in": 0, "bytes_out": 9, "frames_damaged": 0},
             "transfers": [{"picture": ID, "unit": 2, "direction": "out", "done_bytes": 5, "total_bytes": 10}],
-            "problems": ["the card is full"],
+            "problems": ["no such port", "the card is hot"],
         },
         f"""unit      1 north, boot 3
 card      3fa7: 0 B free of 500.0 kB; own 400.0 kB, cache 0 B, held 0 B, reserved 100.0 kB
-pictures  2 own, 0 held, 2 lacking; 1 shots waiting, 3 deletes pending
+pictures  2 own, 0 held, 2 lacking; 1 shot waiting, 3 deletes pending
 camera    ready
-radio     serial /dev/x: no such port
+radio     serial /dev/x, 0 B in, 9 B out, 0 frames damaged
 full      every known host has refused
 transfer  {ID} to unit 2, 5 B of 10 B
-problem   the card is full
+problem   no such port
+problem   the card is hot
 """,
     ),
 ]

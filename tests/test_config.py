@@ -174,8 +174,8 @@ def test_what_is_no_config_file_is_said_to_be_none(tmp_path, raw):
 
 
 def test_a_missing_or_unreadable_file_is_named(tmp_path):
-    for path in (tmp_path / "none.toml", tmp_path):
-        with pytest.raises(ConfigError, match="cannot be read") as caught:
+    for path, says in ((tmp_path / "none.toml", "there is no such config file"), (tmp_path, "cannot be read")):
+        with pytest.raises(ConfigError, match=says) as caught:
             load(path)
         assert str(path) in str(caught.value)
 

@@ -96,6 +96,31 @@ def test_status_says_what_is_exposed_why_and_how_long_it_took():
     ) in lines
 
 
+@pytest.mark.parametrize(
+    ("half_s", "most_s", "text"),
+    [(117, 125, "117 s, 99 % within 125 s"), (125, 7300, "2 min, 99 % within 122 min"), (0, 0, "0 s, 99 % within 0 s")],
+)
+def test_two_times_in_one_sentence_have_one_unit_where_that_can_be_read(half_s, most_s, text):
+    told = status({"exposure": {"pictures": 1, "p50_s": half_s, "p99_s": most_s, "of": 9}})
+    assert f"1 picture is on this card only; of the last 9 that got a copy half had it within {text}" in told
+
+
+def test_one_of_something_is_no_plural():
+    row = {"waiting_shots": 1, "deletes_pending": 1, "radio": {"frames_damaged": 1}, "exposure": {"pictures": 1}}
+    row |= {"audits": {"asked": 1}, "scrub": {"checked": 1}, "pictures": {"suspect_copies": 1}}
+    told = status(row)
+    for words in (
+        "1 shot waiting",
+        "1 delete pending",
+        "1 frame damaged",
+        "1 picture is",
+        "1 proof asked",
+        "1 copy susp",
+    ):
+        assert words in told
+    assert "1 file read again" in told
+
+
 def test_status_says_what_was_checked():
     row = {"exposure": {"pictures": 0}, "audits": {"asked": 20, "right": 18, "failed": 1}}
     row |= {"scrub": {"checked": 7, "damaged": 1}, "pictures": {"suspect_copies": 5}}

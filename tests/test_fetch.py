@@ -27,20 +27,24 @@ def test_get_writes_the_file_and_tells_where(place, capsys):
         "sha256": SHA256.hex(),
         "from_unit": 2,
         "air_bytes": 99_000,
+        "already_there": False,
     }
     assert target.read_bytes() == FILE
     assert os.listdir(target.parent) == [target.name]
 
 
 def test_get_asks_with_preview_and_timeout_and_names_the_file_so(place, capsys):
+    target = place / "out" / f"{ID}.preview.jpg"
+
     async def handler(request, reply):
-        assert request == {"verb": "get", "picture": ID, "preview": True, "timeout_s": 7.0, "have_bytes": 0}
+        asked = {"verb": "get", "picture": ID, "preview": True, "timeout_s": 7.0, "have_bytes": 0}
+        assert request == {**asked, "have_sha256": SHA256.hex() if target.exists() else None}
         await sends(sha256=None)(request, reply)
 
     with unit(place, handler):
         assert cli.main(["get", ID, "-o", str(place / "out"), "--preview", "--timeout", "7", "--json"]) == 0
         assert cli.main(["get", ID, "-o", str(place / "out"), "--preview", "--timeout", "7", "--json"]) == 0
-    assert (place / "out" / f"{ID}.preview.jpg").read_bytes() == FILE
+    assert target.read_bytes() == FILE
     assert {json.loads(line)["sha256"] for line in capsys.readouterr().out.splitlines()} == {SHA256.hex()}
 
 
@@ -57,7 +61,10 @@ def test_get_of_bytes_that_are_there_transfers_nothing(place, capsys):
     with unit(place, handler):
         assert cli.main(["get", ID, "-o", str(place / "out"), "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
-    assert (row["sha256"], row["from_unit"], row["air_bytes"]) == (SHA256.hex(), 2, 0)
+    assert (row["sha256"], row["already_there"], row["air_bytes"]) == (SHA256.hex(), True, 0)
+    with unit(place, handler):
+        assert cli.main(["get", ID, "-o", str(place / "out")]) == 0
+    assert capsys.readouterr().out == f"{place / 'out' / ID}.jpg  76.8 kB, already there\n"
     assert delivered == []
     assert os.listdir(place / "out") == [f"{ID}.jpg"]
 

@@ -146,6 +146,8 @@ def test_what_only_the_start_may_unlink_is_left_and_harmless(card: SimCard, cata
     assert [f.kind for f in findings] == [Kind.LEFTOVER] * 4
     assert all(f.harmless for f in findings)
     assert files(card) == before
+    (part,) = (f for f in findings if f.path == f"tmp/{picture(3, unit=2).id}.part")
+    assert part.text == "is being received, or was left over: then the next start removes it"
 
 
 def test_strange_files_are_put_aside_without_overwriting(card: SimCard, catalogue: Catalogue) -> None:

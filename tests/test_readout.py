@@ -47,6 +47,47 @@ def test_a_picture_on_the_own_card_is_delivered_whether_own_or_held(unit, pictur
     assert board.said == []
 
 
+# ---------------------------------------------------------------- for whom has it already
+
+
+@pytest.mark.parametrize("place", ["here", "listed", "known to another"])
+def test_what_the_person_has_already_is_neither_read_nor_asked_of_its_holder(place):
+    world = World(1, 2)
+    board, other = world.boards[1], world.boards[2]
+    picture, data = (PICTURE, DATA) if place != "known to another" else a_picture(unit=2)
+    if place == "here":
+        board.put(picture, data)
+    else:
+        other.put(picture, data)
+    if place == "listed":
+        board.put(picture, None, copies=(2,))
+    world.get(1, picture, have_sha256=picture.sha256)
+    assert isinstance(board.ended(), c.Done)
+    assert [(found.picture.sha256, found.size_bytes) for found in board.founds()] == [(picture.sha256, len(data))]
+    assert board.data() == b""
+    assert board.sent(m.Get) == []
+    assert board.logged("delivered") == board.logged("refused") == []
+    assert list(board.read_outs) == []
+
+
+def test_other_bytes_at_the_person_are_no_reason_to_send_nothing():
+    world = World(1, 2)
+    world.boards[2].put(PICTURE, DATA)
+    world.boards[1].put(PICTURE, None, copies=(2,))
+    assert whole(world.get(1, PICTURE, have_sha256=bytes(32)), 2)
+
+
+def test_a_command_that_ends_early_is_no_refusal():
+    world, board, picture, data = slow_reader()
+    board.put(picture, data)
+    board.get(picture)
+    world.run_for(1)
+    board.read_outs.cancel(1)
+    world.run_for(1)
+    assert list(board.read_outs) == []
+    assert board.logged("refused") == []
+
+
 def slow_reader(*others):
     """Unit 1, whose command takes nothing by itself, and a picture of 1 MB."""
     world = World(1, *others)

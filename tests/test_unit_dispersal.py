@@ -165,7 +165,7 @@ def test_a_copy_by_hand_to_a_unit_that_is_not_there_fails_in_time():
     started = rig.now
     ticket = origin.command(lambda ticket: c.PlaceCopy(ticket, picture.id, 9, 60.0))
     rig.run_until(lambda: origin.outcome(ticket) is not None, 90)
-    assert "unit 9 is not heard" in str(origin.outcome(ticket).error)
+    assert "unit 9 is not heard, though this unit listened for it for 15 s" in str(origin.outcome(ticket).error)
     assert FIRST_NEIGHBOUR_S <= rig.now - started <= FIRST_NEIGHBOUR_S + 1
 
 

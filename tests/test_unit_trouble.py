@@ -51,6 +51,20 @@ def fails(machine, kind, *, after=0.0, seconds=1.0):
     catalogue._methods[kind] = carry_out
 
 
+# ---------------------------------------------------------------- the radio
+
+
+def test_a_radio_that_goes_away_is_told_once_and_so_is_its_return():
+    rig, unit, _ = a_pair()
+    unit.radio.unplug()
+    rig.run_for(120)  # it is tried again a dozen times
+    (lost,) = unit.logged("radio")
+    assert lost == unit.radio.problem
+    unit.radio.plug()
+    rig.run_for(20)
+    assert unit.logged("radio") == [lost, "the radio works again"]
+
+
 # ---------------------------------------------------------------- the own card and catalogue
 
 

@@ -120,6 +120,7 @@ def test_list_can_be_narrowed(pair: Pair, arguments: list[str], some: bool) -> N
         ("copy", {"picture": "00001-3fa7-00000001", "to": "0"}),
         ("copy", {"picture": "00001-3fa7-00000001", "to": 10**14}),
         ("get", {"picture": 7}),
+        ("get", {"picture": "00001-3fa7-00000001", "have_sha256": "abc"}),
         ("whereis", {}),
         ("nonsense", {}),
     ],
@@ -167,7 +168,10 @@ def test_get_of_what_is_there_is_done_and_other_bytes_are_left_alone(pair: Pair,
     (row,) = pair.one.rows("get", picture, "-o", tmp_path)
     target = Path(row["path"])
     inode = target.stat().st_ino
-    assert pair.one.rows("get", picture, "-o", tmp_path)[0]["sha256"] == row["sha256"]
+    mark = pair.one.mark()
+    (again,) = pair.one.rows("get", picture, "-o", tmp_path)
+    assert (again["sha256"], again["already_there"]) == (row["sha256"], True)
+    assert [event for event in pair.one.events[mark:] if event["event"] in ("refused", "delivered")] == []
     assert target.stat().st_ino == inode
     target.write_bytes(b"mine")
     refused = pair.one.command("get", picture, "-o", tmp_path)

@@ -127,14 +127,17 @@ def test_a_port_may_be_missing_at_the_start_and_vanish_later(
     (status,) = one.rows("status")
     assert ports[0] in status["radio"]["problem"]
     assert status["radio"]["problem"] in status["problems"]
+    assert f"radio: {status['radio']['problem']}" in one.said
+    assert f"problem   {status['radio']['problem']}" in one.command("status").out
     shots = [one.shoot()]
     for _ in range(2):
+        mark = one.mark()
         with linked_line(tmp_path):
-            mark = one.mark()
             shots.append(one.shoot())
             one.wait_event("stored", picture=shots[-1]["picture"], after=mark)
             wait_settled(one, two, [shot["picture"] for shot in shots])
             assert one.status()["radio"]["problem"] is None
+            one.wait_event("radio", text="works again", after=mark)
         one.wait_until(lambda: one.status()["radio"]["problem"], "word that the port went away")
         assert "port-1" in one.status()["radio"]["problem"]
     remote = one.command("get", shots[0]["picture"], "-o", tmp_path / "out")
