@@ -177,16 +177,18 @@ class Proofs:
             proving.settle(False)
             return
         right = proof.whole and proof.proof == digests.proofs[0]
-        yield from self.judge(proof.id, proving.unit, proving.attempt, right=right)
+        yield from self._judged(entry, proving.unit, proving.attempt, right=right, answered=True)
         proving.settle(right)
 
     def judge(self, picture: PictureId, unit: int, attempt: int, *, right: bool, answered: bool = True) -> Step:
         """Part of a step on its picture: what the list makes of a proof of this attempt that was compared (R2).
         answered: else it has given none for long."""
-        core = self.core
-        entry = yield from core.look_up(picture)
-        if entry is None:
-            return
+        entry = yield from self.core.look_up(picture)
+        if entry is not None:
+            yield from self._judged(entry, unit, attempt, right=right, answered=answered)
+
+    def _judged(self, entry: Entry, unit: int, attempt: int, *, right: bool, answered: bool) -> Step:
+        core, picture = self.core, entry.picture.id
         if answered and not right:
             self._disproved(entry, unit, attempt)
         event = handover.Audited(unit, attempt, right, core.stamp())
