@@ -15,6 +15,11 @@ from hal.interfaces import Card
 from sim.card import SimCard
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "cut the power at every call of tests/test_power_cuts.py, and tear by more chances: half an hour"
+    parser.addoption("--every-cut", action="store_true", help=text)
+
+
 @pytest.fixture
 def public():
     """A directory that is nobody's, in the sense of the user of that name; pytest's own are closed to him."""

@@ -1,4 +1,4 @@
-"""A card that fails while the catalogue is opened: either it cannot be used, or what it commits survives a power cut."""
+"""A card that fails while the catalogue is opened: it cannot be used, or what it commits survives a power cut."""
 
 from __future__ import annotations
 
