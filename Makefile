@@ -29,7 +29,7 @@ check: setup
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 power: setup
-	$(BIN)/python -m pytest -q tests/test_power_cuts.py --every-cut --timeout 7200
+	$(BIN)/python -m pytest -q tests/test_power_cuts.py tests/e2e/test_stops.py --every-cut --timeout 7200
 
 soak: setup
 	$(BIN)/python -m sim.soak $(SOAK)

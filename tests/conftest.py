@@ -16,7 +16,7 @@ from sim.card import SimCard
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    text = "cut the power at every call of tests/test_power_cuts.py, and tear by more chances: half an hour"
+    text = "what takes long in tests/test_power_cuts.py and tests/e2e/test_stops.py too: every call, more chances"
     parser.addoption("--every-cut", action="store_true", help=text)
 
 

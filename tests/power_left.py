@@ -38,6 +38,7 @@ class Promised:
     pictures: dict[bytes, bytes] = field(default_factory=dict)  # bytes by sha256
     rows: dict[int, Rows] = field(default_factory=lambda: defaultdict(dict))
     saving: dict[int, Rows] = field(default_factory=lambda: defaultdict(dict))
+    parts: dict[PictureId, e.SavePartial] = field(default_factory=dict)  # of unit 1, to be resumed (R8)
     next_attempt: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     going: set[int] = field(default_factory=set)
     adopted: set[int] = field(default_factory=set)
@@ -56,6 +57,12 @@ class Promised:
                 for picture in _rows(request):
                     del self.saving[unit][picture]
                 self.next_attempt[unit] = max(self.next_attempt[unit], request.next_attempt or 0)
+            case ("part", e.SavePartial() as partial):
+                self.parts[partial.picture] = partial
+            case ("part given up", e.SavePartial() as partial):
+                self.parts.pop(partial.picture, None)
+            case ("finishing", Picture() as picture):  # it has its place, but no row: it was never stored
+                self.parts.pop(picture.id, None)
             case ("catalogue goes", int(unit)):
                 self.going.add(unit)
             case ("catalogue is gone", int(unit)):
@@ -164,6 +171,10 @@ def _check_rows(one: Left, promised: Promised) -> None:
             assert None in promised.may_be(one.unit, picture), f"unit {one.unit}: the row of {picture} is gone"
     for row in one.catalogue.page(e.Page(None, None, None, MOST_ROWS)):
         _check_row(one, row, promised)
+    for picture in promised.parts if one.unit == 1 else ():
+        assert one.catalogue.look_up_partial(e.LookUpPartial(picture)) is not None, (
+            f"the part of {picture} is forgotten"
+        )
     for partial in one.catalogue.oldest_partials(e.OldestPartials(MOST_ROWS)):
         found, whole = one.card.durable(part_path(partial.picture)), promised.pictures[partial.sha256]
         assert found is not None

@@ -221,7 +221,17 @@ class Short:
         store.sync_part(e.SyncPart(picture.id))
         partial = e.SavePartial(picture.id, 7, picture.sha256, SYNCED_BYTES, picture.size_bytes)
         self._catalogue.save_partial(partial)
+        self._tell("part", partial)
+        try:
+            self._finish(picture, data)
+        except CardError:
+            self._tell("part given up", partial)
+            raise
+
+    def _finish(self, picture: Picture, data: bytes) -> None:
+        store = self._store
         store.write_part(e.WritePart(picture.id, SYNCED_BYTES, data[SYNCED_BYTES:]))
+        self._tell("finishing", picture)
         assert store.finish_part(e.FinishPart(picture, bytes(16))) is not None
         self._save(e.Save(entries=(Entry(picture, File.WHOLE, attempt=7),)))
 
