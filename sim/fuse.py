@@ -24,6 +24,7 @@ MAX_WRITE_BYTES = 128 * 1024
 _VERSION = (7, 31)
 _BIG_WRITES = 1 << 5  # FUSE_BIG_WRITES: more than a page at a time
 _KEEP_CACHE = 1 << 1  # FOPEN_KEEP_CACHE: nobody changes files behind the kernel's back
+_DIRECT = 1 << 0  # FOPEN_DIRECT_IO
 _SIZE_GIVEN = 1 << 3  # FATTR_SIZE
 _NO_REPLACE = 1  # RENAME_NOREPLACE
 _VALID_S = 3600  # names and attributes: as above
@@ -67,11 +68,13 @@ class PowerGone(Exception):
 class Faults:
     """What goes wrong. at: errno by number of the counted call (the first is 1); ENOSPC passes by calls that take no
     room, EROFS those that change nothing. lasting: the errno is the answer to all later ones, too. cut_after: number
-    of the last call that is done."""
+    of the last call that is done. unmapped: files cannot be mapped into shared memory, and nothing of them is kept by
+    the kernel, as on some FUSE file systems."""
 
     at: dict[int, int] = field(default_factory=dict)
     lasting: bool = False
     cut_after: int | None = None
+    unmapped: bool = False
 
 
 class Kernel:
@@ -81,6 +84,7 @@ class Kernel:
         self.calls = 0
         self._files = files
         self._faults = faults
+        self._opened = _DIRECT if faults.unmapped else _KEEP_CACHE
         self._methods: dict[int, Callable[[int, bytes], bytes]] = {
             INIT: self._init,
             LOOKUP: lambda node, body: self._entry(files.find(node, _text(body))),
@@ -92,7 +96,7 @@ class Kernel:
             RMDIR: lambda node, body: self._remove(node, body, is_directory=True),
             RENAME: lambda node, body: self._move(node, body[:8], 0, body[8:]),
             RENAME2: lambda node, body: self._move(node, body[:8], int.from_bytes(body[8:12], "little"), body[16:]),
-            OPEN: lambda node, _body: _OPENED.pack(node, _KEEP_CACHE, 0),
+            OPEN: lambda node, _body: _OPENED.pack(node, self._opened, 0),
             OPENDIR: lambda node, _body: _OPENED.pack(node, 0, 0),
             READ: self._read,
             READDIR: self._list,
@@ -182,7 +186,7 @@ class Kernel:
 
     def _create(self, node: int, body: bytes) -> bytes:
         made = self._files.make(node, _text(body[16:]), is_directory=False)
-        return self._entry(made) + _OPENED.pack(made, _KEEP_CACHE, 0)
+        return self._entry(made) + _OPENED.pack(made, self._opened, 0)
 
     def _move(self, node: int, to: bytes, flags: int, names: bytes) -> bytes:
         old, new = (name.decode() for name in names.split(b"\0")[:2])
