@@ -286,6 +286,8 @@ def test_r4_an_unknown_attempt_of_a_deleted_picture_is_asked_for_to_learn_its_nu
 def test_r4_another_number_than_the_listed_one_is_asked_for_anew():
     *_, request = named(7, listed(attempt=5))
     assert request == Say(Word.REQUEST, HOST, NEXT)
+    *_, request = named(7, listed(attempt=5), listed(OTHER))
+    assert request == Say(Word.REQUEST, HOST, NEXT)
 
 
 def test_r4_an_open_attempt_is_asked_for_again():
