@@ -1,11 +1,13 @@
 # setup: .venv with the project in it.  run: a simulated fleet, until Ctrl-C.  test: all tests.  check: what CI checks first.
+# power: the power cut at every call that a unit makes of its card, half an hour; `make test` tries some of them.
+# mutants: changes the rules of the hand-over in one place after the other and sees whether a test fails; half an hour.
 # soak: simulated worlds with every fault for half an hour; with SOAK="--days 30", fifty units for a month.
 PYTHON ?= python3
 BIN := .venv/bin
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check soak clean
+.PHONY: setup run test check power mutants soak clean
 
 setup: $(STAMP)
 
@@ -26,6 +28,13 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+power: setup
+	$(BIN)/python -m pytest -q tests/test_power_cuts.py tests/e2e/test_stops.py --every-cut --timeout 7200
+
+mutants: setup
+	$(BIN)/python tests/mutants.py firmware.handover \
+		tests/test_handover.py tests/test_let_go.py tests/test_handover_walk.py tests/test_let_go_walk.py
 
 soak: setup
 	$(BIN)/python -m sim.soak $(SOAK)

@@ -235,12 +235,16 @@ def _connected(path: str, locking: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     with contextlib.ExitStack() as unless_done:
         unless_done.callback(connection.close)
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        connection.execute(f"PRAGMA locking_mode = {locking}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        for pragma in (
+            f"busy_timeout = {BUSY_TIMEOUT_MS}",
+            f"locking_mode = {locking}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            f"cache_size = -{CACHE_KB}",
+            f"wal_autocheckpoint = {WAL_PAGES}",
+        ):
+            # To the end: the file becomes one with a WAL behind the first row, and an error there would go unseen.
+            connection.execute(f"PRAGMA {pragma}").fetchall()
         assert_pragmas(connection, path)
         _do_steps(connection, path)
         unless_done.pop_all()

@@ -15,6 +15,11 @@ from hal.interfaces import Card
 from sim.card import SimCard
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "what takes long in tests/test_power_cuts.py and tests/e2e/test_stops.py too: every call, more chances"
+    parser.addoption("--every-cut", action="store_true", help=text)
+
+
 def pytest_collection_modifyitems(items):
     """Real units, each several processes in real time, run one test after the other beside all else (pytest-xdist)."""
     for item in items:

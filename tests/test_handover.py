@@ -35,6 +35,10 @@ def listed(unit=HOST, attempt=5, **fields):
 # ---------------------------------------------------------------- O1, O6
 
 
+def test_the_farthest_jump_is_that_of_the_rules():
+    assert h.FARTHEST_JUMP == 2**32
+
+
 def test_o1_a_new_number_is_durable_before_it_is_said():
     effects = owner(at_origin(), h.Place(HOST))
     assert effects == (
@@ -132,6 +136,13 @@ def test_o4_the_list_is_durable_before_keep():
 )
 def test_o4_only_the_open_attempt_with_a_right_proof_counts(copy, event):
     assert owner(at_origin(copy), event) == ()
+
+
+def test_o4_a_copy_that_was_let_go_and_is_proved_anew_counts_like_any_other():
+    entry = committed(owner(at_origin(Copy(HOST, open=4, owed=True, doubted=True)), receipt()))
+    assert entry.copy_at(HOST) == Copy(
+        HOST, listed=4, proof=PROOF, verified_at=1e9, verified_boot=7, verified_monotonic=50.0
+    )
 
 
 def test_o4_a_receipt_for_a_deleted_picture_changes_nothing():
@@ -275,6 +286,8 @@ def test_r4_an_unknown_attempt_of_a_deleted_picture_is_asked_for_to_learn_its_nu
 def test_r4_another_number_than_the_listed_one_is_asked_for_anew():
     *_, request = named(7, listed(attempt=5))
     assert request == Say(Word.REQUEST, HOST, NEXT)
+    *_, request = named(7, listed(attempt=5), listed(OTHER))
+    assert request == Say(Word.REQUEST, HOST, NEXT)
 
 
 def test_r4_an_open_attempt_is_asked_for_again():
@@ -333,6 +346,12 @@ def test_r2_a_failed_audit_makes_suspect_and_a_right_one_renews():
     (copy,) = committed(owner(at_origin(listed(attempt=5, suspect=True)), h.Audited(HOST, 5, True, NOW))).copies
     assert (copy.suspect, copy.verified_boot) == (False, 7)
     assert owner(state, h.Audited(HOST, 4, right=False, stamp=NOW)) == ()
+
+
+def test_r2_a_suspect_that_fails_again_or_is_lost_is_no_news():
+    state = at_origin(listed(suspect=True))
+    assert owner(state, h.Audited(HOST, 5, False, NOW)) == ()
+    assert owner(state, h.Gone(HOST, 5)) == ()
 
 
 def test_o9_a_recalled_file_counts_once_it_is_durable_unless_the_picture_was_deleted():
