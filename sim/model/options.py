@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,42 @@ class Configuration:
     settles: bool = False
 
 
-MILLION = 1_000_000
+def _configurations() -> Iterator[tuple[str, Configuration]]:
+    """Those of the table. Where it is not looked at I6, whatever is old may come, also what handles keep out."""
+    million = 1_000_000
+    yield "1 host, 3 attempts", Configuration(Options(attempts=3), million)
+    yield "1 host, 3 attempts, with handles", Configuration(Options(attempts=3, handles=True), million, settles=True)
+    yield "2 hosts, 2 attempts", Configuration(Options(hosts=2, attempts=2), million)
+    yield "2 hosts, 2 attempts, with handles", Configuration(Options(hosts=2, handles=True, attempts=2), million, True)
+    yield "2 hosts, 3 attempts", Configuration(Options(hosts=2, attempts=3), 3 * million)
+    one = Options(attempts=2, handles=True)
+    alone = {
+        "a delete": replace(one, deletes=1),
+        "rot of the own file": replace(one, own_rots=1),
+        "rot of a copy": replace(one, held_rots=1),
+        "the origin's card lost": replace(one, sessions=True, origin_cards=1),
+        "the origin's catalogue lost": replace(one, sessions=True, origin_catalogues=1),
+        "a host's card lost": replace(one, sessions=True, host_cards=1),
+        "a host's catalogue lost": replace(one, sessions=True, host_catalogues=1),
+        "both catalogues lost": replace(one, sessions=True, origin_catalogues=1, host_catalogues=1),
+        "a third unit with records": replace(one, sessions=True, keeper="third", versions=3),
+        "other content under the id": replace(one, hosts=2, conflict=True),
+    }
+    for name, options in alone.items():
+        yield f"1 host, 2 attempts, {name}", Configuration(options, million, settles=True)
+    yield "1 host, 2 attempts, a lie", Configuration(Options(attempts=2, lies=1), million)
+    forgotten = replace(one, attempts=1, sessions=True, versions=2, deletes=1, origin_cards=1)
+    yield "1 attempt, delete, card lost, third unit", Configuration(replace(forgotten, keeper="third"), million, True)
+    yield "1 attempt, delete, card lost, host keeps", Configuration(replace(forgotten, keeper="host"), million, True)
+    two = Options(hosts=2, attempts=2, handles=True, sessions=True)
+    together = {
+        "the origin's card lost": replace(two, origin_cards=1),
+        "a host's card lost": replace(two, host_cards=1),
+        "a host's catalogue lost": replace(two, host_catalogues=1),
+        "rot of a copy": replace(two, held_rots=1),
+    }
+    for name, options in together.items():
+        yield f"2 hosts, 2 attempts, {name}", Configuration(options, million, settles=True)
 
-CONFIGURATIONS: dict[str, Configuration] = {
-    "1 host, 3 attempts": Configuration(Options(attempts=3), MILLION),
-    "1 host, 3 attempts, settling": Configuration(Options(attempts=3, handles=True), MILLION, settles=True),
-    "2 hosts, 2 attempts": Configuration(Options(hosts=2, attempts=2), MILLION),
-    "2 hosts, 2 attempts, settling": Configuration(Options(hosts=2, attempts=2, handles=True), MILLION, settles=True),
-}
+
+CONFIGURATIONS = dict(_configurations())

@@ -195,7 +195,7 @@ def settle_all(search: Search, result: Result) -> Result:
         try:
             rounds = max(rounds, settling.run(history, at, units).rounds)
         except Broken as broken:
-            return replace(result, broken=str(broken), trace=tuple(search.way_to(history, at, units)))
+            return replace(result, broken=str(broken), trace=search.way_to(history, at, units))
     return replace(result, rounds=rounds)
 
 
@@ -230,7 +230,7 @@ def flaws(options: Options, history: History, ended: Ended) -> list[str]:
             found.append(f"unit {copy.unit} is owed a DROP")
     if entry.deleted:
         found += [f"unit {host.unit} holds what was deleted" for host in holders]
-    else:
+    elif holders or at.disk is Disk.WHOLE or not history.unsure:
         found += _living(options, entry, at, ended.hosts)
     if history.deleted and not history.unsure and not entry.deleted:
         found.append("what was deleted is there")

@@ -27,19 +27,21 @@ KINDS = (
     "lies",
     "deletes",
 )
+DELETES = KINDS.index("deletes")
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """What has happened so far, as far as it decides what must hold. left: of each of KINDS how often it may come.
 
-    deleted: a person has ordered it. unsure: its origin has forgotten that since, so that it may come back. forgot:
-    the origin's list was lost while it had no file, so that its list names nobody until hosts are heard. began_anew:
-    its list was lost, and every unit that is heard is asked.
+    deleted: a person has ordered it. sure: another unit has had the tombstone. unsure: the origin has forgotten it
+    while that was not so: it may come back. forgot: the origin's list was lost while it had no file, so that it names
+    nobody until hosts are heard. began_anew: its list was lost, and every unit that is heard is asked.
     """
 
     left: tuple[int, ...]
     deleted: bool = False
+    sure: bool = False
     unsure: bool = False
     forgot: bool = False
     began_anew: bool = False
@@ -115,7 +117,7 @@ def _of_the_origin(may: set[str], history: History, at: Origin, units: tuple[Hos
     assert at.entry is not None
     somewhere = any(is_there(unit) for unit in units)
     proved = any(is_there(unit) and lists(at, unit.unit) for unit in units)
-    unsure = history.deleted
+    unsure = history.deleted and not history.sure
     if "origin_cards" in may and (somewhere or history.deleted):
         history_now = history.less("origin_cards", unsure=unsure or history.unsure, forgot=True, began_anew=True)
         yield Hurt(history_now, Origin(None, 1, Disk.NONE), units, "origin: its card is lost", restarted=1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from firmware.handover import Stamp
+from firmware.messages import Record, Tombstone
 from firmware.pictures import Entry, Picture, PictureId
 
 Local = TypeVar("Local")
@@ -61,6 +62,10 @@ class Message(NamedTuple):
     more: object = None
 
     def __str__(self) -> str:
+        if isinstance(self.more, Tombstone):
+            return f"the tombstone, owed to {self.more.owed}"
+        if isinstance(self.more, Record):
+            return f"record {self.more.version} of holders {self.more.holders}, {self.more.suspect} suspect"
         more = "" if self.more is None else f" ({self.more})"
         return f"{self.says.value} {self.number}{more}"
 
