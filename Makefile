@@ -1,11 +1,12 @@
 # setup: .venv with the project in it.  run: a simulated fleet, until Ctrl-C.  test: all tests.  check: what CI checks first.
+# model: every state of the hand-over's models, in the order of the table in docs/reliability.md.
 # soak: simulated worlds with every fault for half an hour; with SOAK="--days 30", fifty units for a month.
 PYTHON ?= python3
 BIN := .venv/bin
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check soak clean
+.PHONY: setup run test check model soak clean
 
 setup: $(STAMP)
 
@@ -26,6 +27,9 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+model: setup
+	$(BIN)/python -m sim.model --all
 
 soak: setup
 	$(BIN)/python -m sim.soak $(SOAK)

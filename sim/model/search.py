@@ -59,7 +59,7 @@ class Search:
         self._net_shift = FIELD_BITS * (2 + options.units)
         self._order: list[int] = []  # states as they were found
         self._parents = array("I")  # by which of them each was found first
-        self._step = ""  # the one that is being looked at
+        self._broken_by = "a step that the rule's own text names"
 
     # ------------------------------------------------------------ states
 
@@ -104,8 +104,7 @@ class Search:
     def _origin_moves(self, moves: Iterable[Move], history: int, units: tuple[int, ...], net: int) -> Iterator[Step]:
         for move in moves:
             if move.passing:
-                self._step = move.label
-                self._check(history, move.local, units)
+                self._check(history, move.local, units, move.label)
                 continue
             kept = 0 if move.restarted and self.options.sessions else net
             alive = self._moves.alive(move.local)
@@ -116,8 +115,7 @@ class Search:
         for move in self._moves.of_host(units[number], net & self._moves.to_host(unit)):
             now = (*units[:number], move.local, *units[number + 1 :])
             if move.passing:
-                self._step = move.label
-                self._check(history, at, now)
+                self._check(history, at, now, move.label)
                 continue
             kept = net
             if move.restarted and self.options.sessions:
@@ -155,13 +153,17 @@ class Search:
 
     # ------------------------------------------------------------ the search
 
-    def _check(self, history: int, at: int, units: tuple[int, ...]) -> None:
-        """What must hold, once for each combination of local states."""
+    def _check(self, history: int, at: int, units: tuple[int, ...], label: str) -> None:
+        """What must hold, once for each combination of local states; label: the step that led to it."""
         key = (history, at, units)
-        if key not in self._checked:
-            origin = self._moves.origins.values[at]
-            check(self.options, self._histories.values[history], origin, self._hosts(units))
-            self._checked.add(key)
+        if key in self._checked:
+            return
+        self._checked.add(key)
+        try:
+            check(self.options, self._histories.values[history], self._moves.origins.values[at], self._hosts(units))
+        except Broken:
+            self._broken_by = label
+            raise
 
     def run(self) -> Result:
         """Through all states, those that the fewest steps lead to first, or up to the limit."""
@@ -177,13 +179,12 @@ class Search:
             try:
                 for after, label in self._after(order[number]):
                     if after not in seen:
-                        self._step = label
-                        self._check(*self._unpacked(after)[:3])
+                        self._check(*self._unpacked(after)[:3], label)
                         seen.add(after)
                         order.append(after)
                         parents.append(number)
             except Broken as broken:
-                trace = (*self._way(number), self._step)
+                trace = (*self._way(number), self._broken_by)
                 return Result(len(order), False, depth + 1, len(self._checked), str(broken), trace)
             number += 1
         return Result(len(order), True, depth, len(self._checked))
@@ -198,6 +199,11 @@ class Search:
         return labels[::-1]
 
     # ------------------------------------------------------------ after a search
+
+    @property
+    def said(self) -> frozenset[Says]:
+        """Every kind of message that was ever sent."""
+        return frozenset(message.says for message in self._moves.network.messages)
 
     def reached(self) -> Iterator[tuple[History, Origin, tuple[Host, ...]]]:
         """The local states that were reached together, whatever was on the way."""
