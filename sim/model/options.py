@@ -71,24 +71,25 @@ def _configurations() -> Iterator[tuple[str, Configuration]]:
         "a host's catalogue lost": replace(one, sessions=True, host_catalogues=1),
         "both catalogues lost": replace(one, sessions=True, origin_catalogues=1, host_catalogues=1),
         "a third unit with records": replace(one, sessions=True, keeper="third", versions=3),
-        "other content under the id": replace(one, hosts=2, conflict=True),
     }
     for name, options in alone.items():
         yield f"1 host, 2 attempts, {name}", Configuration(options, million, settles=True)
+    other = replace(one, hosts=2, conflict=True)
+    yield "2 hosts, 2 attempts, one with other content", Configuration(other, million, settles=True)
     yield "1 host, 2 attempts, a lie", Configuration(Options(attempts=2, lies=1), million)
     forgotten = replace(one, attempts=1, sessions=True, versions=2, deletes=1, origin_cards=1)
     yield "1 attempt, delete, card lost, third unit", Configuration(replace(forgotten, keeper="third"), million, True)
     yield "1 attempt, delete, card lost, host keeps", Configuration(replace(forgotten, keeper="host"), million, True)
     two = Options(hosts=2, attempts=2, handles=True, sessions=True)
     together = {
-        "the origin's card lost": replace(two, origin_cards=1),
-        "a host's card lost": replace(two, host_cards=1),
-        "a host's catalogue lost": replace(two, host_catalogues=1),
-        "rot of a copy": replace(two, held_rots=1),
+        "the origin's card lost": Configuration(replace(two, origin_cards=1), million, settles=True),
+        "a host's card lost": Configuration(replace(two, host_cards=1), million // 4, settles=True),
+        "a host's catalogue lost": Configuration(replace(two, host_catalogues=1), million // 4, settles=True),
+        "rot of a copy": Configuration(replace(two, held_rots=1), million // 4, settles=True),
     }
-    for name, options in together.items():
-        yield f"2 hosts, 2 attempts, {name}", Configuration(options, million, settles=True)
-    yield "2 hosts, 3 attempts", Configuration(Options(hosts=2, attempts=3), 3 * million)
+    for name, configuration in together.items():
+        yield f"2 hosts, 2 attempts, {name}", configuration
+    yield "2 hosts, 3 attempts", Configuration(Options(hosts=2, attempts=3), million)
 
 
 CONFIGURATIONS = dict(_configurations())
