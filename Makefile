@@ -1,13 +1,14 @@
 # setup: .venv with the project in it.  run: a simulated fleet, until Ctrl-C.  test: all tests.  check: what CI checks first.
 # power: the power cut at every call that a unit makes of its card, half an hour; `make test` tries some of them.
 # mutants: changes the rules of the hand-over in one place after the other and sees whether a test fails; half an hour.
+# model: every state of the hand-over's models, in the order of the table in docs/reliability.md.
 # soak: simulated worlds with every fault for half an hour; with SOAK="--days 30", fifty units for a month.
 PYTHON ?= python3
 BIN := .venv/bin
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check power mutants soak clean
+.PHONY: setup run test check model power mutants soak clean
 
 setup: $(STAMP)
 
@@ -34,7 +35,10 @@ power: setup
 
 mutants: setup
 	$(BIN)/python tests/mutants.py firmware.handover \
-		tests/test_handover.py tests/test_let_go.py tests/test_handover_walk.py tests/test_let_go_walk.py
+		tests/test_handover.py tests/test_let_go.py tests/test_model.py
+
+model: setup
+	$(BIN)/python -m sim.model --all
 
 soak: setup
 	$(BIN)/python -m sim.soak $(SOAK)

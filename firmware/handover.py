@@ -408,10 +408,12 @@ def _placed(state: Owner, unit: int, raised: Effects) -> Effects:
 
 
 def _gone(state: Owner, unit: int, attempt: int) -> Effects:
+    """LOST. Only the answer to a DROP that reaches every attempt there was settles what is owed: an older one may come
+    after the copy that the DROP is for was stored, and that copy would then stay for ever."""
     copy = state.entry.copy_at(unit)
     if copy.listed and copy.listed == attempt:
         return () if copy.suspect else (Commit(_with_copy(state.entry, _suspect(copy))),)
-    if copy.owed:
+    if copy.owed and attempt >= drop_number(state, unit):
         return (Commit(_with_copy(state.entry, replace(copy, owed=False))),)
     return ()
 

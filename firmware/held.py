@@ -10,7 +10,7 @@ from firmware import handover
 from firmware import messages as m
 from firmware.core import Core
 from firmware.events import DigestFile, Digests, Request
-from firmware.pictures import PROOF_BYTES, Entry, File, PictureId
+from firmware.pictures import PROOF_BYTES, UNKNOWN_ATTEMPT, Entry, File, PictureId
 from firmware.steps import Step
 from hal.errors import CardError
 
@@ -34,7 +34,8 @@ class HeldCopies:
             yield from self.core.carry_out(row.picture, row, effects)
 
     def on_prove(self, source: int, prove: m.Prove) -> None:
-        """R9: read the copy back now."""
+        """R9: read the copy back now. One of an older attempt than is asked about is not what the list names: an old
+        DROP would reach it."""
         question = (prove.id, prove.nonce)
         if prove.id.unit == source and question not in self._proving:  # the same once more while the card is slow
             self._proving.add(question)
@@ -48,7 +49,7 @@ class HeldCopies:
 
     def _read_back(self, source: int, prove: m.Prove) -> Step:
         row = yield from self.core.look_up(prove.id)
-        if row is None or row.attempt is None:
+        if row is None or row.attempt is None or UNKNOWN_ATTEMPT < row.attempt < prove.attempt:
             self.core.say(source, m.Lost(prove.id, prove.attempt))
             return
         try:

@@ -338,6 +338,16 @@ def test_lost_settles_what_a_deleted_picture_owes():
     assert committed(owner(state, h.Gone(HOST, 9))).copies == ()
 
 
+@pytest.mark.parametrize("deleted", [True, False])
+def test_lost_that_answers_an_older_drop_settles_nothing(deleted):
+    """It may be older than the copy that is owed a DROP, which then nobody would ask to go any more."""
+    state = at_origin(Copy(HOST, owed=True), deleted=deleted, file=File.GONE if deleted else File.WHOLE)
+    assert owner(state, h.Gone(HOST, h.drop_number(state, HOST) - 1)) == ()
+    again = at_origin(Copy(HOST, open=8, owed=True))
+    assert owner(again, h.Gone(HOST, 6)) == ()
+    assert committed(owner(again, h.Gone(HOST, 7))).copies == (Copy(HOST, open=8),)
+
+
 def test_r2_a_failed_audit_makes_suspect_and_a_right_one_renews():
     state = at_origin(listed(attempt=5))
     assert committed(owner(state, h.Audited(HOST, 5, right=False, stamp=NOW))).copies == (
@@ -489,7 +499,7 @@ def test_r6_losses_of_a_suspect_and_answers_to_drops_tell_nothing_new():
     suspect = at_origin(Copy(HOST, listed=4, suspect=True))
     assert owner(suspect, h.Gone(HOST, 4)) == ()
     tombstone = at_origin(Copy(HOST, owed=True), file=File.GONE, deleted=True)
-    assert committed(owner(tombstone, h.Gone(HOST, 4))).version == 1
+    assert committed(owner(tombstone, h.Gone(HOST, NEXT - 1))).version == 1
 
 
 @pytest.mark.parametrize("version", [1, 2, 70])

@@ -12,7 +12,7 @@ from firmware import messages as m
 from firmware.events import FinishPart, OldestPartials, Save
 from firmware.hosting import KNOWN_TTL_S, RESERVATIONS, SHORTEST_TTL_S
 from firmware.layout import picture_path
-from firmware.pictures import File, Picture, PictureId
+from firmware.pictures import UNKNOWN_ATTEMPT, File, Picture, PictureId
 from firmware.states import State
 from sim.card import Fault
 from sim.machine import Machine, Options
@@ -429,6 +429,22 @@ def test_a_held_file_that_rots_is_told_and_another_copy_is_made():
     assert origin.entry(picture.id).copy_at(unit).suspect
     assert holder.entry(picture.id) is None
     assert copies(origin, picture) == [5 - unit]
+
+
+def test_r9_a_copy_of_an_older_attempt_is_no_proof_of_the_one_asked_about():
+    """As after rot, and a REQUEST of long ago that came then: a DROP on its way may still reach that copy."""
+    rig, origin, host = a_pair()
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    attempt = host.entry(picture.id).attempt
+    say(origin, m.Prove(picture.id, attempt + 1, bytes(16)))
+    rig.run_for(2)
+    assert [said.message for said in host.said(m.Lost)] == [m.Lost(picture.id, attempt + 1)]
+    assert not host.said(m.Proof)
+    host.catalogue.save(Save(entries=(replace(host.entry(picture.id), attempt=UNKNOWN_ATTEMPT),)))
+    say(origin, m.Prove(picture.id, attempt + 1, bytes(16)))
+    rig.run_for(2)
+    assert len(host.said(m.Proof)) == 1
 
 
 def say_to(machine, unit, message):

@@ -1,0 +1,60 @@
+"""`python -m sim.model`: search one configuration, or --all; ends with 1 at the first rule that does not hold."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+
+from sim.model.options import CONFIGURATIONS, Options
+from sim.model.search import Search
+from sim.model.settle import settle_all
+
+LIMIT = 10_000_000
+"""States at most: 2 GB."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the options, search, print."""
+    parser = argparse.ArgumentParser(prog="python -m sim.model", description=__doc__)
+    parser.add_argument("--all", action="store_true", help="each configuration of docs/reliability.md, one a line")
+    parser.add_argument("--limit", type=int, default=LIMIT, help="states to visit at most")
+    parser.add_argument("--settle", action="store_true", help="I6, too, from every state that was visited")
+    for option in dataclasses.fields(Options):
+        flag = "--" + option.name.replace("_", "-")
+        if option.type == "bool":
+            parser.add_argument(flag, action="store_true")
+        else:
+            parser.add_argument(flag, type=int if option.type == "int" else str, default=option.default)
+    told = vars(parser.parse_args(arguments))
+    every, limit, settles = told.pop("all"), told.pop("limit"), told.pop("settle")
+    if not every:
+        return _one("", Options(**told), limit, settles=settles)
+    for name, configuration in CONFIGURATIONS.items():
+        most = min(limit, configuration.limit)
+        if _one(f"{name}: ", configuration.options, most, settles=configuration.settles):
+            return 1
+    return 0
+
+
+def _one(name: str, options: Options, limit: int, *, settles: bool) -> int:
+    began = time.monotonic()
+    search = Search(options, limit)
+    result = search.run()
+    if settles and not result.broken:
+        result = settle_all(search, result)
+    spent_s = time.monotonic() - began
+    whole = "complete" if result.complete else "not complete"
+    rounds = f", settles within {result.rounds} rounds" if settles and not result.broken else ""
+    print(f"{name}{result.states} states, {whole}, {result.depth} steps deep{rounds}, {spent_s:.0f} s", flush=True)
+    if not result.broken:
+        return 0
+    print(result.broken)
+    for number, step in enumerate(result.trace, 1):
+        print(f"{number:4}  {step}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

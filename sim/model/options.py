@@ -1,0 +1,95 @@
+"""What may happen in a model, and how often: one frozen object, so that each configuration says its bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Power cuts and process kills may come at any time, and as often; of the other troubles so many in one history.
+
+    sessions: nothing from before a restart of either side is obeyed (HANDOVER §5); without, every old message may come.
+    keeper: who keeps the origin's records: "" nobody, "host" the first host, "third" a unit that holds no copy.
+    handles: parts under a handle of an earlier reservation do nothing (HANDOVER §2); without, they are taken as any.
+    versions: the record's version goes up to this and no higher (0: records are not modelled).
+    """
+
+    hosts: int = 1
+    attempts: int = 3
+    wanted: int = 1
+    sessions: bool = False
+    handles: bool = False
+    keeper: str = ""
+    versions: int = 0
+    conflict: bool = False  # the first host holds another content under the id
+    deletes: int = 0
+    origin_cards: int = 0  # the origin's card is lost, and with it file and catalogue
+    origin_catalogues: int = 0
+    host_cards: int = 0
+    host_catalogues: int = 0
+    own_rots: int = 0
+    held_rots: int = 0
+    lies: int = 0  # a host throws its copy away, says nothing, and goes on answering as if it had it
+
+    @property
+    def units(self) -> int:
+        """Units beside the origin."""
+        return self.hosts + (self.keeper == "third")
+
+    @property
+    def origin_forgets(self) -> bool:
+        """Whether it asks for inventories."""
+        return bool(self.origin_cards or self.origin_catalogues)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One row of the table in docs/reliability.md. limit: states visited at most; settles: I6 is looked at, too."""
+
+    options: Options
+    limit: int
+    settles: bool = False
+
+
+def _configurations() -> Iterator[tuple[str, Configuration]]:
+    """Those of the table. Where it is not looked at I6, whatever is old may come, also what handles keep out."""
+    million = 1_000_000
+    yield "1 host, 3 attempts", Configuration(Options(attempts=3), million)
+    yield "1 host, 3 attempts, with handles", Configuration(Options(attempts=3, handles=True), million, settles=True)
+    yield "2 hosts, 2 attempts", Configuration(Options(hosts=2, attempts=2), million)
+    yield "2 hosts, 2 attempts, with handles", Configuration(Options(hosts=2, handles=True, attempts=2), million, True)
+    one = Options(attempts=2, handles=True)
+    alone = {
+        "a delete": replace(one, deletes=1),
+        "rot of the own file": replace(one, own_rots=1),
+        "rot of a copy": replace(one, held_rots=1),
+        "the origin's card lost": replace(one, sessions=True, origin_cards=1),
+        "the origin's catalogue lost": replace(one, sessions=True, origin_catalogues=1),
+        "a host's card lost": replace(one, sessions=True, host_cards=1),
+        "a host's catalogue lost": replace(one, sessions=True, host_catalogues=1),
+        "both catalogues lost": replace(one, sessions=True, origin_catalogues=1, host_catalogues=1),
+        "a third unit with records": replace(one, sessions=True, keeper="third", versions=3),
+    }
+    for name, options in alone.items():
+        yield f"1 host, 2 attempts, {name}", Configuration(options, million, settles=True)
+    other = replace(one, hosts=2, conflict=True)
+    yield "2 hosts, 2 attempts, one with other content", Configuration(other, million, settles=True)
+    yield "1 host, 2 attempts, a lie", Configuration(Options(attempts=2, lies=1), million)
+    forgotten = replace(one, attempts=1, sessions=True, versions=2, deletes=1, origin_cards=1)
+    yield "1 attempt, delete, card lost, third unit", Configuration(replace(forgotten, keeper="third"), million, True)
+    yield "1 attempt, delete, card lost, host keeps", Configuration(replace(forgotten, keeper="host"), million, True)
+    two = Options(hosts=2, attempts=2, handles=True, sessions=True)
+    together = {
+        "the origin's card lost": Configuration(replace(two, origin_cards=1), million, settles=True),
+        "a host's card lost": Configuration(replace(two, host_cards=1), million // 4, settles=True),
+        "a host's catalogue lost": Configuration(replace(two, host_catalogues=1), million // 4, settles=True),
+        "rot of a copy": Configuration(replace(two, held_rots=1), million // 4),  # I6: see there
+    }
+    for name, configuration in together.items():
+        yield f"2 hosts, 2 attempts, {name}", configuration
+    yield "2 hosts, 3 attempts", Configuration(Options(hosts=2, attempts=3), million)
+
+
+CONFIGURATIONS = dict(_configurations())
