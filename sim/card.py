@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hal.errors import CardError, CardFull, CardReadOnly
@@ -139,10 +140,15 @@ class SimFile:
 
 
 class SimCard:
-    """Card in memory. calls counts every step that touches the medium or its names; make_directory is several."""
+    """Card in memory. calls counts every step that touches the medium or its names; make_directory is several.
+
+    before: called before each of them with its path and the faults that may hit it; it may raise PowerCut, or return
+    one of these faults, which then happens.
+    """
 
     def __init__(self, options: CardOptions | None = None) -> None:
         self.options = options or CardOptions()
+        self.before: Callable[[str, tuple[Fault, ...]], Fault | None] | None = None
         self.calls = 0
         self.power_cuts = 0
         self._top = _Directory()
@@ -258,8 +264,9 @@ class SimCard:
         """Count a call and let happen what the options say, of the faults that may hit this kind of call."""
         if self.options.cut_after is not None and self.calls >= self.options.cut_after:
             raise PowerCut(f"the power went after call {self.calls}")
+        ordered = None if self.before is None else self.before(path, may)
         self.calls += 1
-        fault = Fault.IO if path in self.options.unreadable else self.options.at.get(self.calls)
+        fault = Fault.IO if path in self.options.unreadable else ordered or self.options.at.get(self.calls)
         if fault is None:
             fault = next((f for start, f in self.options.below.items() if path.startswith(start)), None)
         if self.options.read_only and Fault.READ_ONLY in may:
@@ -267,7 +274,7 @@ class SimCard:
         if fault is None or fault not in may:
             return None
         if fault is not Fault.ROT:
-            raise _ERRORS[fault](f"call {self.calls} on {path or 'the top directory'}: {fault.value}")
+            raise ERRORS[fault](f"call {self.calls} on {path or 'the top directory'}: {fault.value}")
         return fault
 
     def take_room(self, size_bytes: int, path: str) -> None:
@@ -301,7 +308,7 @@ class SimCard:
         return node
 
 
-_ERRORS: dict[Fault, type[CardError]] = {Fault.FULL: CardFull, Fault.IO: CardError, Fault.READ_ONLY: CardReadOnly}
+ERRORS: dict[Fault, type[CardError]] = {Fault.FULL: CardFull, Fault.IO: CardError, Fault.READ_ONLY: CardReadOnly}
 
 
 def _parts(path: str) -> list[str]:
