@@ -17,7 +17,9 @@ from firmware.events import (
     LookUp,
     RemoveFile,
     Save,
+    SaveRecorded,
     TakePicture,
+    Unrecorded,
 )
 from firmware.layout import picture_path
 from firmware.pictures import EVERYONE, MAX_SEQUENCE, File, Picture, PictureId
@@ -76,6 +78,15 @@ def test_a_search_for_work_that_fails_is_made_again():
     rig.run_for(5)
     assert copies(origin, picture) == []
     rig.run_until(lambda: copies(origin, picture) == [2], 50)  # before the next beacon
+
+
+def test_a_keeper_that_could_not_be_noted_is_told_again_soon():
+    """It took a day until the record was looked at again, and as long until a delete was sure."""
+    rig, origin, _ = a_pair()
+    fails(origin, SaveRecorded, seconds=75.0)
+    shoot(origin)
+    rig.run_for(200)
+    assert not origin.catalogue.unrecorded(Unrecorded(False, None, 10))
 
 
 def test_one_picture_that_cannot_be_read_does_not_keep_the_others_from_their_copies():
