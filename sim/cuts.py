@@ -58,8 +58,8 @@ def main(argv: Sequence[str]) -> int:
         if tally.failed:
             print(f"{text}\n{tally.failed} runs of this schedule have failed", file=sys.stderr)
             return 1
-        print(f"seed {seed}, {story}: {tally.cuts + tally.faults} runs; in all {total.cuts + total.faults}, "
-              f"{watch.wall_s:.0f} s", flush=True)
+        runs = f"{tally.cuts + tally.faults} runs, settled within {tally.settled_s:.0f} s"
+        print(f"seed {seed}, {story}: {runs}; in all {total.cuts + total.faults}, {watch.wall_s:.0f} s", flush=True)
     print("\n".join(lines_of(total, arguments.schedules)))
     return 0
 

@@ -19,18 +19,16 @@ import os
 import random
 import struct
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hal.errors import CardError
 from sim.card import Fault, PowerCut
 from sim.machine import Machine
 from sim.stories import Scene
 
 OFF_S = (0.1, 2.0, 15.0, 90.0)
 """How long a unit is off after a cut; short and long against the time-outs of its peers."""
-TRY_AGAIN_S = 60.0
-"""A unit whose start-up failed is started again after this, as by systemd."""
 FAULTS = {"io": Fault.IO, "full": Fault.FULL, "mismatch": Fault.ROT}
 """EIO, ENOSPC, and one bit wrong in what is read."""
 _FIELDS = struct.Struct("qqqqqqd")  # as in Tally
@@ -136,30 +134,27 @@ class Explorer:
     def explore(self) -> tuple[Tally, str]:
         """What came of all runs, and the words of the first that failed, empty if none did."""
         gc.collect()
-        gc.freeze()  # else each child copies every object's page at its first collection
+        gc.disable()  # a collection would have each child copy the pages of every object
         try:
             self._run()
         finally:
-            gc.unfreeze()
+            gc.enable()
         return self._shared.tally, self._shared.text
 
     def _run(self) -> None:
         """To the end; a child ends here, too."""
         try:
             self._to_the_end()
-        except AssertionError as error:
+        except Exception as error:  # noqa: BLE001 - whatever breaks a unit is told with the command that shows it again
             tally = self._shared.tally
             tally.failed += 1
             self._shared.tally = tally
             if tally.failed == 1:
-                self._shared.text = self._epitaph(error)
-        except BaseException:  # noqa: BLE001 - a child must never return into its parent's loop
-            if not self._is_child:
-                raise
-            sys.excepthook(*sys.exc_info())
-            os._exit(1)
-        if self._is_child:
-            os._exit(0)
+                broken = "" if isinstance(error, AssertionError) else f"{traceback.format_exc()}\n"
+                self._shared.text = broken + self._epitaph(error)
+        finally:
+            if self._is_child:  # never back into what its parent was called from
+                os._exit(0)
 
     def _to_the_end(self) -> None:
         scene, choice = self._scene, self._choice
@@ -169,10 +164,19 @@ class Explorer:
         settled_s = scene.settle()
         for machine in scene.machines.values():
             machine.watch_steps(None)
-        scene.after_all(aside=choice.fault is not None)
+        if choice.fault is not None:
+            self._restart_all()  # what a failed call has left on the card is taken in by the next start
+        scene.after_all()
         if choice.path is not None and len(self._path) < len(choice.path):
             raise AssertionError(f"the path ends before {choice.path[len(self._path)]}")
         self._count(settled_s)
+
+    def _restart_all(self) -> None:
+        for machine in self._scene.machines.values():
+            if machine.running is not None:
+                machine.kill()
+            self._scene.switch_on(machine)
+        self._scene.settle()
 
     def _count(self, settled_s: float) -> None:
         tally, cuts = self._shared.tally, len(self._path) - (self._choice.fault is not None)
@@ -184,7 +188,7 @@ class Explorer:
         tally.settled_s = max(tally.settled_s, settled_s)
         self._shared.tally = tally
 
-    def _epitaph(self, error: AssertionError) -> str:
+    def _epitaph(self, error: Exception) -> str:
         scene, path = self._scene, ",".join(f"{unit}.{step}" for unit, step in self._path)
         command = f"python -m sim.cuts --story {scene.story} --seed {scene.seed} --path {path or 'none'}"
         told = [str(error) or repr(error), f"story {scene.story}, cut before: {'; '.join(self._what) or 'nothing'}"]
@@ -248,21 +252,7 @@ class Explorer:
         machine.tear = chance if chance.random() < 0.5 else None
         loses = self._choice.catalogue and len(self._path) == 1
         rig = self._scene.rig
-        rig.at(rig.now + chance.choice(OFF_S), lambda: self._switch_on(machine, loses_catalogue=loses))
-
-    def _switch_on(self, machine: Machine, *, loses_catalogue: bool = False) -> None:
-        if machine.running is not None:
-            return
-        checks, rig = self._scene.checks, self._scene.rig
-        if loses_catalogue:
-            checks.hurts.catalogue_lost(machine.unit, checks.truths)
-            machine.lose_catalogue()
-        try:
-            machine.restart()
-        except CardError:
-            rig.at(rig.now + TRY_AGAIN_S, lambda: self._switch_on(machine))
-            return
-        checks.after(machine)
+        rig.at(rig.now + chance.choice(OFF_S), lambda: self._scene.switch_on(machine, loses_catalogue=loses))
 
 
 def explore(seed: int, story: str, choice: Choice) -> tuple[Tally, str]:
