@@ -28,7 +28,7 @@ SIZE_BYTES = (2_000, 12_000)
 """Of the pictures: one part, or several on a slow line."""
 SETTLE_S = 3600.0
 """Within this after the last cut nothing may be left to be done."""
-LOOKS_S = (*[2.5] * 48, *[30.0] * 116)
+LOOKS_S = (5.0, 15.0, 30.0, 15.0, *[30.0] * 4, *[60.0] * 56, 55.0)
 """An hour, from look to look whether all is settled: records take a minute (firmware/core.py RECORD_WAIT_S)."""
 ANSWER_S = 400.0
 """A person waits so long for a command; longer than any time-out of one that has no progress."""
@@ -96,7 +96,9 @@ class Scene:
         options = self.story_of.options(size_bytes)
         self.machines = {unit: Machine(self.rig, unit, options) for unit in range(1, self.story_of.units + 1)}
         self.origin, self.host = self.machines[1], self.machines[2]
+        has_previews = chance.random() < 0.25
         for machine in self.machines.values():
+            machine.camera.has_previews = has_previews
             for kind in machine.latency_s:
                 machine.latency_s[kind] *= chance.choice((0.3, 1.0, 1.0, 4.0))
         self.checks = Checks(self.machines, options.rules.copies_min)
@@ -285,6 +287,10 @@ class Dropped(Story):
 
     def prepare(self, scene: Scene) -> None:
         scene.settled_shot()
+        if scene.chance.random() < 0.7:  # a proof of an earlier boot is not fresh
+            scene.origin.kill()
+            scene.switch_on(scene.origin)
+            scene.settle()
 
     def tell(self, scene: Scene) -> None:
         for picture in list(scene.checks.truths):
@@ -375,19 +381,25 @@ class TwoWays(Story):
         scene.shoot()
 
 
-class LetGo(ByHand):
-    """A copy more than wanted: after a day it is let go."""
+class Relieved(Recalled):
+    """A holder asks for room: the copy is placed elsewhere, leaves the list, and is let go. Half of the origins have no
+    file of it, and must collect it first."""
 
     def prepare(self, scene: Scene) -> None:
-        super().prepare(scene)
-        ByHand.tell(self, scene)
-        scene.settle()
-        due = scene.origin.on.core.started + 24 * 3600 - scene.rig.now
-        scene.rig.run_for(max(0.0, due - 5.0))
+        if scene.chance.random() < 0.5:
+            super().prepare(scene)
+        else:
+            scene.settled_shot()
 
     def tell(self, scene: Scene) -> None:
-        picture = next(iter(scene.checks.truths))
-        scene.rig.run(lambda: len(scene.checks.truths[picture].holders) < 2, 60.0)
+        picture, truth = next(iter(scene.checks.truths.items()))
+        holder = scene.machines[min(truth.holders)]
+        for _ in range(TRIES):
+            row = holder.entry(picture)
+            if holder.running is not None and row is not None and row.attempt:
+                holder.running.core.say(1, m.Relieve(picture, row.attempt))
+                holder.turn()
+            scene.rig.run(lambda: holder.unit not in truth.holders, 20.0)
 
 
 STORIES: dict[str, Story] = {
@@ -402,7 +414,7 @@ STORIES: dict[str, Story] = {
     "deleted-elsewhere": DeletedElsewhere(),
     "two-ways": TwoWays(),
     "read-out": ReadOut(),
-    "let-go": LetGo(),
+    "relieved": Relieved(),
 }
 
 
