@@ -26,10 +26,15 @@ class Fault(enum.Enum):
     IO = "Input/output error"
     READ_ONLY = "the card takes no more writes"
     ROT = "one bit of what is read is wrong"
+    LIE = "one bit that a sync has put on the medium is wrong, and it says that all went well"
 
 
 class PowerCut(Exception):
     """The power went after a call; everything raises it until power_cut(). No DandelionError: nothing handles it."""
+
+
+class ProcessKilled(PowerCut):
+    """The process has ended, and the power is there: what was not synced stays."""
 
 
 @dataclass(slots=True)
@@ -39,7 +44,7 @@ class CardOptions:
     at: fault by number of the call (the first is 1, see SimCard.calls). below: fault for every call on a path that
     begins so. unreadable: paths of which the card gives nothing but the name. cut_after: the number of the last call
     that still works. FULL hits calls that take room, READ_ONLY those that change something, IO all, ROT reads; at other
-    calls a fault passes unused.
+    calls a fault passes unused. LIE hits syncs of files that were changed.
     """
 
     size_bytes: int = 64_000_000
@@ -119,13 +124,15 @@ class SimFile:
         """Put the file on the medium; after a failed one the medium keeps the old bytes, whatever is called next."""
         node = self._open()
         assert not self._sync_failed, f"{self._path}: a second fsync after a failed one would lie"
-        kinds = (Fault.IO,) if node.live == node.medium else (Fault.IO, Fault.READ_ONLY)
+        kinds = (Fault.IO,) if node.live == node.medium else (Fault.IO, Fault.READ_ONLY, Fault.LIE)
         try:
-            self._card.step(self._path, *kinds)
+            fault = self._card.step(self._path, *kinds)
         except CardError:
             self._sync_failed = node.lost = True
             raise
         if not node.lost:
+            if fault is Fault.LIE and node.live:
+                node.to_change()[len(node.live) // 2] ^= 0x10
             node.reach_medium()
 
     def forget_cache(self) -> None:
@@ -273,7 +280,7 @@ class SimCard:
             fault = Fault.READ_ONLY
         if fault is None or fault not in may:
             return None
-        if fault is not Fault.ROT:
+        if fault not in (Fault.ROT, Fault.LIE):
             raise ERRORS[fault](f"call {self.calls} on {path or 'the top directory'}: {fault.value}")
         return fault
 

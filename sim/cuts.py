@@ -40,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--fault", choices=sorted(FAULTS), help="no first cut, but one call that fails so")
     how.add_argument("--catalogue", action="store_true", help="after the first cut the catalogue is gone")
+    parser.add_argument("--kill", action="store_true", help="the first cut is none: only the process ends")
     parser.add_argument("--path", type=path_of, metavar="U.N,…", help="one run: cut before these steps")
     arguments = parser.parse_args(argv)
     alone = arguments.fault is not None or arguments.catalogue
@@ -48,6 +49,7 @@ def main(argv: Sequence[str]) -> int:
         share=arguments.share,
         fault=FAULTS.get(arguments.fault),
         catalogue=arguments.catalogue,
+        kill=arguments.kill,
         path=arguments.path,
     )
     total, watch = Tally(), Stopwatch()

@@ -23,14 +23,14 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sim.card import Fault, PowerCut
+from sim.card import Fault, PowerCut, ProcessKilled
 from sim.machine import Machine
 from sim.stories import Scene
 
 OFF_S = (0.1, 2.0, 15.0, 90.0)
 """How long a unit is off after a cut; short and long against the time-outs of its peers."""
-FAULTS = {"io": Fault.IO, "full": Fault.FULL, "mismatch": Fault.ROT}
-"""EIO, ENOSPC, and one bit wrong in what is read."""
+FAULTS = {"io": Fault.IO, "full": Fault.FULL, "mismatch": Fault.ROT, "lie": Fault.LIE}
+"""EIO, ENOSPC, one bit wrong in what is read, and one that a sync has left wrong on the medium."""
 _FIELDS = struct.Struct("qqqqqqd")  # as in Tally
 
 
@@ -48,19 +48,21 @@ class Choice:
     """What is tried. share: of the second cuts, drawn for each; 1: all. path: this run only, no fork.
 
     fault: at the first step there is no cut, but a call that fails so. catalogue: after the first cut it is gone.
+    kill: it is no cut, but the end of the process; what was not synced stays.
     """
 
     second: Second = Second.OTHER
     share: float = 1.0
     fault: Fault | None = None
     catalogue: bool = False
+    kill: bool = False
     path: tuple[tuple[int, int], ...] | None = None
 
     @property
     def name(self) -> str:
         """For the command that runs one again."""
         words = ["--fault", next(name for name, fault in FAULTS.items() if fault is self.fault)] if self.fault else []
-        return " ".join(words + ["--catalogue"] * self.catalogue)
+        return " ".join(words + ["--catalogue"] * self.catalogue + ["--kill"] * self.kill)
 
 
 @dataclass(slots=True)
@@ -211,7 +213,7 @@ class Explorer:
         if fault is not None:
             return fault
         self._cut(machine)
-        raise PowerCut(f"the power went before {what}")
+        raise ProcessKilled if self._choice.kill and len(self._path) == 1 else PowerCut(f"before {what}")
 
     def _happens(self, unit: int, step: int) -> bool:
         """Whether here; where both are to be tried, in a child of its own it does, and it does not here."""
@@ -231,6 +233,8 @@ class Explorer:
 
     def _may_happen(self, unit: int, step: int) -> bool:
         choice = self._choice
+        if self._shared.tally.failed:  # one is enough
+            return False
         if not self._path:
             return True
         if len(self._path) > 1 or choice.second is Second.NONE:

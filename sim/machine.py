@@ -38,7 +38,7 @@ from firmware.unit import Unit
 from hal.errors import DandelionError
 from hal.interfaces import Protection, TimeQuality
 from sim.camera import SimCamera
-from sim.card import ERRORS, CardOptions, Fault, PowerCut, SimCard
+from sim.card import ERRORS, CardOptions, Fault, PowerCut, ProcessKilled, SimCard
 from sim.radio import SimRadio
 from sim.rig import Rig, Said
 
@@ -206,6 +206,8 @@ class Machine:
                 priority_copies=rules.wanted(True),
                 wall=lambda: self.wall()[0],
             )
+        except ProcessKilled:
+            return
         except PowerCut:
             self.card.power_cut(self.tear)
             return
@@ -248,6 +250,12 @@ class Machine:
         fault = self._about_to(self, "commit", (Fault.IO, Fault.FULL))
         if fault is not None:
             raise ERRORS[fault](f"the catalogue: {fault.value}")
+
+    def _go_off(self, cut: PowerCut) -> None:
+        if isinstance(cut, ProcessKilled):
+            self.kill()
+        else:
+            self.power_cut(self.tear)
 
     def kill(self) -> None:
         """The process ends at once: its memory is gone, what it has written is not."""
@@ -355,8 +363,8 @@ class Machine:
         try:
             while self._hand_out(self.running, self.radio):
                 pass
-        except PowerCut:
-            self.power_cut(self.tear)
+        except PowerCut as cut:
+            self._go_off(cut)
             return
         finally:
             self._in_turn = False
@@ -411,8 +419,8 @@ class Machine:
             answer = e.Answer(token, self._result(request, self.store))
         except DandelionError as error:
             answer = e.Answer(token, error=error)
-        except PowerCut:
-            self.power_cut(self.tear)
+        except PowerCut as cut:
+            self._go_off(cut)
             return
         if self.rig.watch is not None:
             self.rig.watch(self, request)
