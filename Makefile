@@ -1,11 +1,13 @@
 # setup: .venv with the project in it.  run: a simulated fleet, until Ctrl-C.  test: all tests.  check: what CI checks first.
+# cuts: the power cut at every pair of steps of a hand-over, 60 schedules, hours; see python -m sim.cuts --help.
 # soak: simulated worlds with every fault for half an hour; with SOAK="--days 30", fifty units for a month.
 PYTHON ?= python3
 BIN := .venv/bin
+CUTS ?= --schedules 60
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check soak clean
+.PHONY: setup run test check cuts soak clean
 
 setup: $(STAMP)
 
@@ -29,6 +31,9 @@ check: setup
 
 soak: setup
 	$(BIN)/python -m sim.soak $(SOAK)
+
+cuts: setup
+	$(BIN)/python -m sim.cuts $(CUTS)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

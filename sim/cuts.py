@@ -37,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--story", choices=sorted(STORIES), help="this one only; else one after the other")
     parser.add_argument("--second", choices=[s.value for s in Second], help="whose steps are cut after the first cut")
     parser.add_argument("--share", type=float, default=1.0, metavar="P", help="of the second cuts (default: all)")
+    parser.add_argument("--first-share", type=float, default=1.0, metavar="P", help="of the first cuts (default: all)")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--fault", choices=sorted(FAULTS), help="no first cut, but one call that fails so")
     how.add_argument("--catalogue", action="store_true", help="after the first cut the catalogue is gone")
@@ -47,6 +48,7 @@ def main(argv: Sequence[str]) -> int:
     choice = Choice(
         second=Second(arguments.second or ("none" if alone else "other")),
         share=arguments.share,
+        first_share=arguments.first_share,
         fault=FAULTS.get(arguments.fault),
         catalogue=arguments.catalogue,
         kill=arguments.kill,

@@ -45,7 +45,7 @@ class Second(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is tried. share: of the second cuts, drawn for each; 1: all. path: this run only, no fork.
+    """What is tried. share, first_share: of the second and first cuts, drawn for each; 1: all. path: this run only.
 
     fault: at the first step there is no cut, but a call that fails so. catalogue: after the first cut it is gone.
     kill: it is no cut, but the end of the process; what was not synced stays.
@@ -53,6 +53,7 @@ class Choice:
 
     second: Second = Second.OTHER
     share: float = 1.0
+    first_share: float = 1.0
     fault: Fault | None = None
     catalogue: bool = False
     kill: bool = False
@@ -236,7 +237,7 @@ class Explorer:
         if self._shared.tally.failed:  # one is enough
             return False
         if not self._path:
-            return True
+            return choice.first_share >= 1 or self._drawn("first", step, unit).random() < choice.first_share
         if len(self._path) > 1 or choice.second is Second.NONE:
             return False
         same = self._path[0][0] == unit
