@@ -27,9 +27,10 @@ from sim.rig import OnRig, Rig, Said
 SIZE_BYTES = (2_000, 12_000)
 """Of the pictures: one part, or several on a slow line."""
 SETTLE_S = 3600.0
-"""Within this after the last cut nothing may be left to be done."""
-LOOKS_S = (5.0, 15.0, 30.0, 15.0, *[30.0] * 4, *[60.0] * 56, 55.0)
-"""An hour, from look to look whether all is settled: records take a minute (firmware/core.py RECORD_WAIT_S)."""
+"""A unit that is off for longer than this stays off."""
+LOOKS_S = (5.0, 15.0, 30.0, 15.0, *[30.0] * 4, *[60.0] * 60)
+"""From look to look whether all is settled: records take a minute (firmware/core.py RECORD_WAIT_S), and an attempt that
+a person's `copy` left open when it failed is closed after an hour (firmware/adoption.py SWEEP_LONGEST_S)."""
 ANSWER_S = 400.0
 """A person waits so long for a command; longer than any time-out of one that has no progress."""
 TRIES = 3
