@@ -2,13 +2,15 @@
 # power: the power cut at every call that a unit makes of its card, half an hour; `make test` tries some of them.
 # mutants: changes the rules of the hand-over in one place after the other and sees whether a test fails; half an hour.
 # model: every state of the hand-over's models, in the order of the table in docs/reliability.md.
+# cuts: the power cut at every pair of steps of a hand-over, 60 schedules, hours; see python -m sim.cuts --help.
 # soak: simulated worlds with every fault for half an hour; with SOAK="--days 30", fifty units for a month.
 PYTHON ?= python3
 BIN := .venv/bin
+CUTS ?= --schedules 60
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check model power mutants soak clean
+.PHONY: setup run test check cuts model power mutants soak clean
 
 setup: $(STAMP)
 
@@ -42,6 +44,9 @@ model: setup
 
 soak: setup
 	$(BIN)/python -m sim.soak $(SOAK)
+
+cuts: setup
+	$(BIN)/python -m sim.cuts $(CUTS)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -73,7 +73,7 @@ class Catalogue(Records, Upkeep, Notes, Pairs):
     def __init__(self, path: str, unit: int, *, wall: Callable[[], float] = time.time, read_only: bool = False) -> None:
         """path may be ":memory:". unit: own pictures are those it took. wall: Unix seconds, for partial rows."""
         self.path = path
-        database = Database(path, read_only=read_only)
+        database = self.open_database(path, read_only=read_only)
         Upkeep.__init__(self, database, unit)
         Notes.__init__(self, database, wall)
         Pairs.__init__(self, database)
@@ -116,6 +116,10 @@ class Catalogue(Records, Upkeep, Notes, Pairs):
             SaveRecollected: self.save_recollected,
             Names: self.names,
         }
+
+    def open_database(self, path: str, *, read_only: bool) -> Database:
+        """The connection; a simulation watches its transactions."""
+        return Database(path, read_only=read_only)
 
     @classmethod
     def read_only(cls, path: str, unit: int) -> Catalogue:

@@ -33,7 +33,10 @@ class Planner:
         if self._looking or not (core.changed or due):
             return
         core.changed = False
-        dispersals.deciding.looked()
+        if dispersals.full:
+            self._stuck.clear()
+        if not self._stuck:  # else this round goes on, and what it found out so far about when to look again holds
+            dispersals.deciding.looked()
         if core.settings.rules.policy is not Policy.NEVER and not dispersals.full:
             self._looking = True
             core.run(self._look(), on_error=self._failed)

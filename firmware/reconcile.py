@@ -211,11 +211,12 @@ class Reconciliation:
         return replace(known, file=File.WHOLE, attempt=UNKNOWN_ATTEMPT)
 
     def _measured_twice(self, path: str, digits: str) -> tuple[int, bytes] | None:
-        """One read error is no reason to take a picture out of sight."""
+        """One read error, or one bit that was read wrong, is no reason to take a picture out of sight."""
         try:
-            return measured(self._store, path, digits)
+            found = measured(self._store, path, digits)
         except CardError:
-            return measured(self._store, path, digits)
+            found = None
+        return measured(self._store, path, digits) if found is None else found
 
     # ------------------------------------------------------------ rows without files
 

@@ -187,7 +187,8 @@ class Records:
 
     def _failed(self, error: Exception) -> None:
         self._looking = False
-        self._due(AGAIN_LONGEST_S)
+        self._later()
+        self._due(self._every_s)
         self.core.log("card", f"could not look up which records other units keep: {error}")
 
     def on_beacon(self, unit: int, card: int) -> None:

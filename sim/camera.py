@@ -56,7 +56,7 @@ class MemoryShot:
 class SimCamera:
     """Implements hal.interfaces.Camera. Pictures are of size_bytes (least, most), at least LEAST_BYTES long.
 
-    captures counts the calls so far; faults may be replaced at any time.
+    captures counts the calls so far; faults may be replaced, previews left out at any time.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class SimCamera:
         self.faults = faults or CameraFaults()
         self._closed = False
         self.captures = 0
+        self.has_previews = True
 
     def open(self) -> None:
         """Nothing to wait for."""
@@ -82,7 +83,8 @@ class SimCamera:
             raise CameraHung(f"the camera did not answer within {timeout_s:.1f} s", did="no picture was taken")
         if self.captures in self.faults.fail:
             raise CameraError("the camera failed as it was ordered to", did="no picture was taken")
-        return MemoryShot(grey_jpeg(self._chance, self._chance.randint(*self._size_bytes)), GREY_JPEG)
+        preview = GREY_JPEG if self.has_previews else b""
+        return MemoryShot(grey_jpeg(self._chance, self._chance.randint(*self._size_bytes)), preview)
 
     def close(self) -> None:
         """capture() raises CameraError until open() is called."""

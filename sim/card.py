@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hal.errors import CardError, CardFull, CardReadOnly
@@ -25,10 +26,15 @@ class Fault(enum.Enum):
     IO = "Input/output error"
     READ_ONLY = "the card takes no more writes"
     ROT = "one bit of what is read is wrong"
+    LIE = "one bit that a sync has put on the medium is wrong, and it says that all went well"
 
 
 class PowerCut(Exception):
     """The power went after a call; everything raises it until power_cut(). No DandelionError: nothing handles it."""
+
+
+class ProcessKilled(PowerCut):
+    """The process has ended, and the power is there: what was not synced stays."""
 
 
 @dataclass(slots=True)
@@ -38,7 +44,7 @@ class CardOptions:
     at: fault by number of the call (the first is 1, see SimCard.calls). below: fault for every call on a path that
     begins so. unreadable: paths of which the card gives nothing but the name. cut_after: the number of the last call
     that still works. FULL hits calls that take room, READ_ONLY those that change something, IO all, ROT reads; at other
-    calls a fault passes unused.
+    calls a fault passes unused. LIE hits syncs of files that were changed.
     """
 
     size_bytes: int = 64_000_000
@@ -118,13 +124,15 @@ class SimFile:
         """Put the file on the medium; after a failed one the medium keeps the old bytes, whatever is called next."""
         node = self._open()
         assert not self._sync_failed, f"{self._path}: a second fsync after a failed one would lie"
-        kinds = (Fault.IO,) if node.live == node.medium else (Fault.IO, Fault.READ_ONLY)
+        kinds = (Fault.IO,) if node.live == node.medium else (Fault.IO, Fault.READ_ONLY, Fault.LIE)
         try:
-            self._card.step(self._path, *kinds)
+            fault = self._card.step(self._path, *kinds)
         except CardError:
             self._sync_failed = node.lost = True
             raise
         if not node.lost:
+            if fault is Fault.LIE and node.live:
+                node.to_change()[len(node.live) // 2] ^= 0x10
             node.reach_medium()
 
     def forget_cache(self) -> None:
@@ -139,10 +147,15 @@ class SimFile:
 
 
 class SimCard:
-    """Card in memory. calls counts every step that touches the medium or its names; make_directory is several."""
+    """Card in memory. calls counts every step that touches the medium or its names; make_directory is several.
+
+    before: called before each of them with its path and the faults that may hit it; it may raise PowerCut, or return
+    one of these faults, which then happens.
+    """
 
     def __init__(self, options: CardOptions | None = None) -> None:
         self.options = options or CardOptions()
+        self.before: Callable[[str, tuple[Fault, ...]], Fault | None] | None = None
         self.calls = 0
         self.power_cuts = 0
         self._top = _Directory()
@@ -258,16 +271,17 @@ class SimCard:
         """Count a call and let happen what the options say, of the faults that may hit this kind of call."""
         if self.options.cut_after is not None and self.calls >= self.options.cut_after:
             raise PowerCut(f"the power went after call {self.calls}")
+        ordered = None if self.before is None else self.before(path, may)
         self.calls += 1
-        fault = Fault.IO if path in self.options.unreadable else self.options.at.get(self.calls)
+        fault = Fault.IO if path in self.options.unreadable else ordered or self.options.at.get(self.calls)
         if fault is None:
             fault = next((f for start, f in self.options.below.items() if path.startswith(start)), None)
         if self.options.read_only and Fault.READ_ONLY in may:
             fault = Fault.READ_ONLY
         if fault is None or fault not in may:
             return None
-        if fault is not Fault.ROT:
-            raise _ERRORS[fault](f"call {self.calls} on {path or 'the top directory'}: {fault.value}")
+        if fault not in (Fault.ROT, Fault.LIE):
+            raise ERRORS[fault](f"call {self.calls} on {path or 'the top directory'}: {fault.value}")
         return fault
 
     def take_room(self, size_bytes: int, path: str) -> None:
@@ -301,7 +315,7 @@ class SimCard:
         return node
 
 
-_ERRORS: dict[Fault, type[CardError]] = {Fault.FULL: CardFull, Fault.IO: CardError, Fault.READ_ONLY: CardReadOnly}
+ERRORS: dict[Fault, type[CardError]] = {Fault.FULL: CardFull, Fault.IO: CardError, Fault.READ_ONLY: CardReadOnly}
 
 
 def _parts(path: str) -> list[str]:

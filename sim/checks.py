@@ -53,6 +53,7 @@ class Checks:
         self.truths: dict[PictureId, Truth] = {}
         self.hurts = Hurts(machines)
         self.looked = 0  # pictures checked, for the report
+        self._transfers: dict[tuple[int, int, int], tuple[PictureId, int]] = {}  # unit, catalogue, attempt -> for what
         self._machines = machines
         self._copies_min = copies_min
 
@@ -73,6 +74,7 @@ class Checks:
         if picture.unit == machine.unit:
             if entry is not None:
                 self._announced(entry)
+                self._attempts(machine, entry)
             return
         truth = self.truths.get(picture)
         if entry is None or entry.attempt is None:
@@ -90,6 +92,14 @@ class Checks:
         truth.holders.discard(machine.unit)
         if not self.hurts.is_hurt(machine.unit, picture):
             raise Violation(f"I3: unit {machine.unit} has a row and no whole file of {picture}")
+
+    def _attempts(self, machine: Machine, entry: Entry) -> None:
+        """O1: (origin, attempt) names one transfer, for as long as its catalogue lives."""
+        for copy in entry.copies:
+            what = entry.picture.id, copy.unit
+            key = machine.unit, machine.catalogue.counter("card", 0), copy.open
+            if copy.open and self._transfers.setdefault(key, what) != what:
+                raise Violation(f"O1: attempt {copy.open} of unit {machine.unit} is used twice, for {what} too")
 
     def _announced(self, entry: Entry) -> None:
         picture = entry.picture

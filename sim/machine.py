@@ -15,15 +15,17 @@ that differ or drift, several cores, real time of any kind.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast, get_args
 
 from firmware import commands as c
 from firmware import events as e
 from firmware.catalogue import Catalogue
+from firmware.catalogue_database import Database
 from firmware.core import Settings
 from firmware.determine import Rules
 from firmware.link import Link
@@ -36,7 +38,7 @@ from firmware.unit import Unit
 from hal.errors import DandelionError
 from hal.interfaces import Duplex, Protection, TimeQuality
 from sim.camera import SimCamera
-from sim.card import CardOptions, PowerCut, SimCard
+from sim.card import ERRORS, CardOptions, Fault, PowerCut, ProcessKilled, SimCard
 from sim.radio import SimRadio
 from sim.rig import Rig, Said
 
@@ -60,6 +62,10 @@ LATENCY_S: Mapping[type, float] = {
 }
 _CARD = get_args(e.CardRequest)
 
+AboutTo = Callable[["Machine", str, tuple[Fault, ...]], Fault | None]
+"""What comes next at a machine, in words ("card PATH", "commit", "say MESSAGE"), and the faults that may hit it. It may
+raise PowerCut, or return one of these faults, which then happens."""
+
 
 @dataclass(slots=True)
 class Options:
@@ -75,12 +81,34 @@ class Options:
     file_system_bytes: int = 64_000_000
 
 
+class _WatchedDatabase(Database):
+    """Says when a transaction is about to be committed; an error raised there rolls it back."""
+
+    before: Callable[[], None] | None = None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        with super().transaction():
+            yield
+            if self.before is not None:
+                self.before()
+
+
 class _WatchedCatalogue(Catalogue):
     """Remembers which pictures' rows were changed since somebody looked. close() leaves it open: it has no file."""
 
-    def __init__(self, unit: int, wall: Callable[[], float], changed: dict[PictureId, None]) -> None:
+    def __init__(
+        self, unit: int, wall: Callable[[], float], changed: dict[PictureId, None], before: Callable[[], None]
+    ) -> None:
+        """before: called before each COMMIT."""
         super().__init__(":memory:", unit, wall=wall)
         self._changed = changed
+        self.database.before = before
+
+    def open_database(self, path: str, *, read_only: bool) -> Database:
+        """Once, when it is made."""
+        self.database = _WatchedDatabase(path, read_only=read_only)
+        return self.database
 
     def save(self, request: e.Save) -> None:
         super().save(request)
@@ -98,15 +126,16 @@ class _WatchedCatalogue(Catalogue):
 class _Home:
     """CatalogueHome in memory: the open connection stays over restarts, each COMMIT is durable."""
 
-    def __init__(self, unit: int, wall: Callable[[], float]) -> None:
+    def __init__(self, unit: int, wall: Callable[[], float], before: Callable[[], None]) -> None:
         self._unit = unit
         self._wall = wall
+        self._before = before
         self.catalogue: _WatchedCatalogue | None = None
         self.changed: dict[PictureId, None] = {}  # a set in order
 
     def open(self) -> _WatchedCatalogue:
         if self.catalogue is None:
-            self.catalogue = _WatchedCatalogue(self._unit, self._wall, self.changed)
+            self.catalogue = _WatchedCatalogue(self._unit, self._wall, self.changed, self._before)
         return self.catalogue
 
     def set_aside(self) -> str:
@@ -131,6 +160,7 @@ class Machine:
     """One unit's machine, on when it is made; off between power_cut() or kill() and restart(). Card and catalogue stay.
 
     slowness: how many times longer than usual card and catalogue take. wall_error_s: how far its wall clock is wrong.
+    tear: what of un-synced data survives when the power goes within a step; None: nothing.
     """
 
     def __init__(self, rig: Rig, unit: int, options: Options | None = None) -> None:
@@ -147,7 +177,9 @@ class Machine:
         self.starts = 0
         self.slowness = 1.0
         self.wall_error_s = 0.0
-        self._home = _Home(unit, lambda: self.wall()[0])
+        self.tear: random.Random | None = None
+        self._about_to: AboutTo | None = None
+        self._home = _Home(unit, lambda: self.wall()[0], self._before_commit)
         self._link: _TappedLink | None = None
         self._free_at: dict[str, float] = {}
         self._armed = 0
@@ -159,20 +191,26 @@ class Machine:
     # ------------------------------------------------------------ power
 
     def restart(self) -> None:
-        """Switch it on: start-up, then the first turn."""
+        """Switch it on: start-up, then the first turn. Off again where the power goes meanwhile."""
         assert self.running is None, "it is on already"
         rig, options, rules = self.rig, self.options, self.options.rules
         self.starts += 1
         rng = random.Random(f"unit {self.unit} {self.starts} {rig.seed}")
-        self.store, _, memory, notices = start_up(
-            self.card,
-            self._home,
-            self.unit,
-            rng,
-            copies=rules.copies,
-            priority_copies=rules.wanted(True),
-            wall=lambda: self.wall()[0],
-        )
+        try:
+            self.store, _, memory, notices = start_up(
+                self.card,
+                self._home,
+                self.unit,
+                rng,
+                copies=rules.copies,
+                priority_copies=rules.wanted(True),
+                wall=lambda: self.wall()[0],
+            )
+        except ProcessKilled:
+            return
+        except PowerCut:
+            self.card.power_cut(self.tear)
+            return
         self.radio = SimRadio(rig.line, unit=self.unit)
         self._link = _TappedLink(self.unit, memory.boot, self.radio)
         settings = Settings(
@@ -197,6 +235,28 @@ class Machine:
         self.kill()
         self.card.power_cut(chance)
 
+    def watch_steps(self, about_to: AboutTo | None) -> None:
+        """Have this called before each call of the card, each COMMIT and each packet that is sent, in start-ups too."""
+        self._about_to = about_to
+        self.card.before = None if about_to is None else self._before_call
+
+    def _before_call(self, path: str, may: tuple[Fault, ...]) -> Fault | None:
+        assert self._about_to is not None
+        return self._about_to(self, f"card {path}", may)
+
+    def _before_commit(self) -> None:
+        if self._about_to is None:
+            return
+        fault = self._about_to(self, "commit", (Fault.IO, Fault.FULL))
+        if fault is not None:
+            raise ERRORS[fault](f"the catalogue: {fault.value}")
+
+    def _go_off(self, cut: PowerCut) -> None:
+        if isinstance(cut, ProcessKilled):
+            self.kill()
+        else:
+            self.power_cut(self.tear)
+
     def kill(self) -> None:
         """The process ends at once: its memory is gone, what it has written is not."""
         assert self.radio is not None, "it is off already"
@@ -213,6 +273,7 @@ class Machine:
         """A new card, empty; only while it is off."""
         self.lose_catalogue()
         self.card = SimCard(CardOptions(size_bytes=self.options.file_system_bytes))
+        self.watch_steps(self._about_to)
 
     # ------------------------------------------------------------ clock
 
@@ -299,10 +360,15 @@ class Machine:
         self._in_turn = True
         self.radio.service()
         self.running.tick(self.rig.now)
-        while self._hand_out(self.running, self.radio):
-            pass
+        try:
+            while self._hand_out(self.running, self.radio):
+                pass
+        except PowerCut as cut:
+            self._go_off(cut)
+            return
+        finally:
+            self._in_turn = False
         self.running.radio_is(self.radio.problem, self.rig.now)
-        self._in_turn = False
         self._arm(self.running, self.radio)
 
     def _hand_out(self, unit: Unit, radio: SimRadio) -> bool:
@@ -327,6 +393,8 @@ class Machine:
         destination, message, tapped = self._link.tapped.popleft()
         assert tapped is packet
         rig = self.rig
+        if self._about_to is not None:
+            self._about_to(self, f"say {type(message).__name__}", ())
         said = Said(rig.now, self.unit, destination, message, packet, False)
         if rig.loses_it(said):
             said = Said(rig.now, self.unit, destination, message, packet, True)
@@ -352,11 +420,13 @@ class Machine:
             answer = e.Answer(token, self._result(request, self.store))
         except DandelionError as error:
             answer = e.Answer(token, error=error)
-        except PowerCut:
-            self.power_cut()
+        except PowerCut as cut:
+            self._go_off(cut)
             return
         if self.rig.watch is not None:
             self.rig.watch(self, request)
+        if self.running is None:  # whoever watches has cut its power
+            return
         self.running.handle(answer, self.rig.now)
         self.turn()
 

@@ -97,19 +97,20 @@ class Rig:
 
     def run_until(self, condition: Callable[[], bool], limit_s: float) -> None:
         """Go on until the condition holds; AssertionError with the ends of all logs after limit_s."""
-        if not self._run(condition, limit_s):
+        if not self.run(condition, limit_s):
             raise AssertionError(f"not within {limit_s} s\n{self.story()}")
 
     def run_for(self, seconds: float) -> None:
         """Let so much time pass."""
-        self._run(lambda: False, seconds)
+        self.run(lambda: False, seconds)
 
     def run_events(self, number: int, limit_s: float) -> bool:
         """Let so many events happen; False when time is up before."""
         end = self.events + number
-        return self._run(lambda: self.events >= end, limit_s)
+        return self.run(lambda: self.events >= end, limit_s)
 
-    def _run(self, condition: Callable[[], bool], limit_s: float) -> bool:
+    def run(self, condition: Callable[[], bool], limit_s: float) -> bool:
+        """Go on until the condition holds; False where it does not within limit_s."""
         end, first, at_once = self.now + limit_s, self.events, 0
         while not condition():
             if not self._heap or self._heap[0][0] > end:

@@ -134,14 +134,15 @@ def test_a_rebuild_that_is_cut_anywhere_ends_complete_with_every_picture(tmp_pat
     assert cuts > 5
 
 
+@pytest.mark.parametrize("fault", [Fault.IO, Fault.ROT])
 @pytest.mark.parametrize("call", range(1, 70))
-def test_one_read_error_while_rebuilding_takes_no_picture_out_of_sight(call: int, tmp_path: Path) -> None:
+def test_one_wrong_read_while_rebuilding_takes_no_picture_out_of_sight(call: int, fault: Fault, tmp_path: Path) -> None:
     """Seed 42 of the world: an own file whose first read failed went to quarantine/, and counted as lost."""
     card = SimCard()
     mine = picture(1)
     put_picture(card, mine)
     put_picture(card, held(1).picture)
-    card.options.at[card.calls + call] = Fault.IO
+    card.options.at[card.calls + call] = fault
     unit = Unit(card, tmp_path / "c")
     try:
         unit.start()

@@ -252,6 +252,20 @@ def test_removing_is_durable_and_may_be_said_twice() -> None:
     assert list(files(card, "preview")) == [f"preview/{picture(1).id}.jpg"]
 
 
+def test_one_bit_that_is_read_wrong_once_is_no_damage() -> None:
+    """It cost the own file: put aside as rotten, before any copy of it was in the list."""
+    card = SimCard()
+    store = Store(card, UNIT)
+    put_picture(card, picture(1))
+    before = card.calls
+    store.digest_file(DigestFile(picture(1), (NONCE,)))
+    for call in range(1, card.calls - before + 1):
+        card.options.at[card.calls + call] = Fault.ROT
+        found = store.digest_file(DigestFile(picture(1), (NONCE,)))
+        assert found.whole
+        assert found.proofs == (proof_of(content(1)),)
+
+
 def test_the_digest_is_of_the_whole_file_on_the_medium() -> None:
     card = SimCard()
     store = Store(card, UNIT)

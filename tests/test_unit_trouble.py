@@ -17,8 +17,11 @@ from firmware.events import (
     LookUp,
     RemoveFile,
     Save,
+    SaveRecorded,
     TakePicture,
+    Unrecorded,
 )
+from firmware.hosting import FAILED_RETRY_S
 from firmware.layout import picture_path
 from firmware.pictures import EVERYONE, MAX_SEQUENCE, File, Picture, PictureId
 from firmware.steps import MAX_WAITING_PER_PICTURE
@@ -90,6 +93,28 @@ def test_a_search_for_work_that_fails_is_made_again():
     rig.run_for(5)
     assert copies(origin, picture) == []
     rig.run_until(lambda: copies(origin, picture) == [2], 50)  # before the next beacon
+
+
+def test_a_second_copy_that_was_refused_is_asked_for_again_when_its_time_has_come():
+    """It waited until something else happened: when to ask again was forgotten in the look for other pictures."""
+    rig, origin, host = a_pair()
+    third = Machine(rig, 3)
+    rig.run_for(5)
+    host.card.options.below["tmp"] = third.card.options.below["tmp"] = Fault.IO
+    picture = shoot(origin, priority=True)
+    rig.run_until(lambda: host.said(m.Refuse) or third.said(m.Refuse), 30)
+    host.card.options.below.clear()
+    third.card.options.below.clear()
+    rig.run_until(lambda: len(copies(origin, picture)) == 2, 2 * FAILED_RETRY_S)
+
+
+def test_a_keeper_that_could_not_be_noted_is_told_again_soon():
+    """It took a day until the record was looked at again, and as long until a delete was sure."""
+    rig, origin, _ = a_pair()
+    fails(origin, SaveRecorded, seconds=75.0)
+    shoot(origin)
+    rig.run_for(200)
+    assert not origin.catalogue.unrecorded(Unrecorded(False, None, 10))
 
 
 def test_one_picture_that_cannot_be_read_does_not_keep_the_others_from_their_copies():

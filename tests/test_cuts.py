@@ -1,0 +1,73 @@
+"""`make cuts` in small: stories cut at every step, second cuts drawn; calls that fail; catalogues that are gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.card import Fault
+from sim.cuts import main
+from sim.explorer import Choice, Second, explore, path_of
+from sim.stories import STORIES, story_of
+
+SEEDS = {story_of(seed): seed for seed in range(1, len(STORIES) + 1)}
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_a_cut_at_any_step_loses_nothing_and_settles(story: str) -> None:
+    first_share = 1.0 if story in ("dropped", "deleted", "deleted-elsewhere", "unconfirmed", "read-out") else 0.25
+    tally, text = explore(SEEDS[story], story, Choice(second=Second.ANY, first_share=first_share, share=0.005))
+    assert not tally.failed, text
+    assert tally.whole == 1
+    assert tally.once > 10
+    assert tally.settled_s < 3600
+
+
+def test_a_cut_at_every_step_of_a_first_copy_loses_nothing_and_settles() -> None:
+    tally, text = explore(13, "copied", Choice(second=Second.NONE))
+    assert not tally.failed, text
+    assert tally.once > 60
+
+
+@pytest.mark.parametrize("fault", [Fault.IO, Fault.FULL, Fault.ROT, Fault.LIE])
+def test_a_call_that_fails_once_wherever_it_is_loses_nothing(fault: Fault) -> None:
+    tally, text = explore(1, "copied", Choice(second=Second.NONE, fault=fault))
+    assert not tally.failed, text
+    assert tally.faults > 1
+
+
+@pytest.mark.parametrize("story", ["copied", "deleted", "dropped"])
+def test_a_catalogue_that_is_gone_after_any_step_costs_no_picture(story: str) -> None:
+    choice = Choice(second=Second.NONE, first_share=0.3 if story == "copied" else 1.0, catalogue=True)
+    tally, text = explore(SEEDS[story], story, choice)
+    assert not tally.failed, text
+    assert tally.catalogues == tally.once > 10
+
+
+def test_both_units_are_cut_at_each_pair_of_steps() -> None:
+    """A read-out is short enough for all of them; every further step of the other unit is one run."""
+    tally, text = explore(SEEDS["read-out"], "read-out", Choice(second=Second.OTHER, first_share=0.4))
+    assert not tally.failed, text
+    assert tally.twice > 3 * tally.once
+
+
+def test_a_path_is_one_run_and_the_same_each_time() -> None:
+    one, text = explore(1, "copied", Choice(path=path_of("2.9,1.3")))
+    assert not one.failed, text
+    assert (one.whole, one.once, one.twice) == (0, 0, 1)
+    assert explore(1, "copied", Choice(path=path_of("2.9,1.3")))[0] == one
+
+
+def test_a_path_that_is_not_there_is_an_error_with_its_command() -> None:
+    tally, text = explore(1, "copied", Choice(path=path_of("2.9,1.30000")))
+    assert tally.failed == 1
+    assert "python -m sim.cuts --story copied --seed 1 --path 2.9" in text
+
+
+def test_the_command_tells_figures_and_where_it_fails_how_to_see_it_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--story", "deleted", "--seed", "4", "--second", "none"]) == 0
+    assert "1 schedules, 18 cut hand-overs (18 with one cut, 0 with two)" in capsys.readouterr().out
+    monkeypatch.setattr("firmware.store.Store._discard", lambda _self, _path: None)
+    assert main(["--story", "copied", "--second", "none"]) == 1
+    assert "to run it again:\npython -m sim.cuts --story copied --seed 1 --path" in capsys.readouterr().err
