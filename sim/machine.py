@@ -6,7 +6,8 @@ seed, same commands: same events, under any PYTHONHASHSEED.
 
 Simulated: latency per kind of request (card, catalogue and camera each do one thing after the other, as their threads
 do), a slow card, power cuts between any two events and between any two calls of the card, a process that is killed,
-loss of chosen messages, replays of anything ever said, restarts with or without the catalogue, wall time that jumps.
+loss of chosen messages, replays of anything ever said, restarts with or without the catalogue, wall time that jumps;
+cards that die, or take no more writes, and the catalogue with them; members that do harm (sim/members.py).
 
 Not simulated: cuts within a transaction of SQLite (each request to the catalogue is done or not), work that a thread
 does while its request is under way (all of it is done at its end), the time that a start-up takes, monotonic clocks
@@ -15,10 +16,12 @@ that differ or drift, several cores, real time of any kind.
 
 from __future__ import annotations
 
+import copy
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast, get_args
 
 from firmware import commands as c
@@ -33,10 +36,11 @@ from firmware.seal import InsecureSeal
 from firmware.startup import start_up
 from firmware.store import Store
 from firmware.unit import Unit
-from hal.errors import DandelionError
+from hal.errors import CardError, CardReadOnly, DandelionError
 from hal.interfaces import Protection, TimeQuality
 from sim.camera import SimCamera
 from sim.card import CardOptions, PowerCut, SimCard
+from sim.members import Flood, Liar
 from sim.radio import SimRadio
 from sim.rig import Rig, Said
 
@@ -59,6 +63,10 @@ LATENCY_S: Mapping[type, float] = {
     e.SaveName: SYNC_S,
 }
 _CARD = get_args(e.CardRequest)
+_CATALOGUE_WRITES = (
+    *(e.Save, e.SavePartial, e.SaveOrder, e.SaveDecision, e.SaveName, e.SaveInventoried, e.SaveRecollected),
+    *(e.SaveRecorded, e.SaveCalendar, e.SavePairs, e.UsePair, e.ThinRecords),
+)
 
 
 @dataclass(slots=True)
@@ -90,6 +98,10 @@ class _WatchedCatalogue(Catalogue):
     def close(self) -> None:
         pass
 
+    def copy_into(self, other: _WatchedCatalogue) -> None:
+        """All of it, as a copy of the file would have it."""
+        self._database._connection.backup(other._database._connection)
+
     def size_bytes(self) -> int:
         """What its file would have."""
         return int(self._database.all("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")[0][0])
@@ -105,6 +117,7 @@ class _Home:
         self.changed: dict[PictureId, None] = {}  # a set in order
 
     def open(self) -> _WatchedCatalogue:
+        """As it is, whatever has become of the card."""
         if self.catalogue is None:
             self.catalogue = _WatchedCatalogue(self._unit, self._wall, self.changed)
         return self.catalogue
@@ -131,6 +144,8 @@ class Machine:
     """One unit's machine, on when it is made; off between power_cut() or kill() and restart(). Card and catalogue stay.
 
     slowness: how many times longer than usual card and catalogue take. wall_error_s: how far its wall clock is wrong.
+    liar, flood: what a member that does harm has in place of the shipped card thread, and beside what its unit says.
+    cut: told of each power cut.
     """
 
     def __init__(self, rig: Rig, unit: int, options: Options | None = None) -> None:
@@ -147,6 +162,9 @@ class Machine:
         self.starts = 0
         self.slowness = 1.0
         self.wall_error_s = 0.0
+        self.liar: Liar | None = None
+        self.flood: Flood | None = None
+        self.cut: Callable[[], None] = lambda: None
         self._home = _Home(unit, lambda: self.wall()[0])
         self._link: _TappedLink | None = None
         self._free_at: dict[str, float] = {}
@@ -196,6 +214,7 @@ class Machine:
         """Off at once: memory and what the card has not synced are gone (with chance: any part of the latter)."""
         self.kill()
         self.card.power_cut(chance)
+        self.cut()
 
     def kill(self) -> None:
         """The process ends at once: its memory is gone, what it has written is not."""
@@ -213,6 +232,21 @@ class Machine:
         """A new card, empty; only while it is off."""
         self.lose_catalogue()
         self.card = SimCard(CardOptions(size_bytes=self.options.file_system_bytes))
+
+    def kill_card(self) -> None:
+        """Every call of card and catalogue fails from now on, and what was there is gone, until lose_card()."""
+        self.card.options.dead = True  # the store has this one
+        self._home.catalogue = None
+        self.card = SimCard(CardOptions(dead=True))
+
+    def clone_card(self, other: Machine) -> None:
+        """A copy of the other's card in place of its own, the other's catalogue too; only while it is off."""
+        assert self.running is None
+        self.card = copy.deepcopy(other.card)
+        self.card.power_cut()
+        self.card.options = CardOptions(size_bytes=self.options.file_system_bytes)
+        self._home.catalogue = None
+        other.catalogue.copy_into(self._home.open())
 
     # ------------------------------------------------------------ clock
 
@@ -256,7 +290,7 @@ class Machine:
         return self.running
 
     @property
-    def catalogue(self) -> Catalogue:
+    def catalogue(self) -> _WatchedCatalogue:
         """As it is on the card."""
         return self._home.open()
 
@@ -315,6 +349,8 @@ class Machine:
                 unit.command(c.Took(told.ticket, len(told.what.data)), self.rig.now)
         while radio.room > 0:
             packet = unit.next_packet(self.rig.now, radio.heard_at)
+            if packet is None and self.flood is not None and self._link is not None:
+                packet = self.flood.next_packet(unit, self._link)
             if packet is None:
                 break
             self._send(packet, radio)
@@ -363,7 +399,12 @@ class Machine:
         if isinstance(request, e.TakePicture):
             return self.camera.capture(timeout_s=20.0)
         if isinstance(request, _CARD):
-            return store.carry_out(cast(e.CardRequest, request))
+            carry_out = store.carry_out if self.liar is None else partial(self.liar.carry_out, store)
+            return carry_out(cast(e.CardRequest, request))
+        if self.card.options.dead:
+            raise CardError("the catalogue is on a card that does not answer")
+        if self.card.options.read_only and isinstance(request, _CATALOGUE_WRITES):
+            raise CardReadOnly("the catalogue is on a card that takes no more writes")
         return self.catalogue.carry_out(cast(e.CatalogueRequest, request))
 
     def receive(self) -> None:
