@@ -26,6 +26,7 @@ from typing import cast, get_args
 
 from firmware import commands as c
 from firmware import events as e
+from firmware import without_card
 from firmware.catalogue import Catalogue
 from firmware.core import Settings
 from firmware.determine import Rules
@@ -33,7 +34,7 @@ from firmware.link import Link
 from firmware.messages import Message
 from firmware.pictures import Entry, PictureId
 from firmware.seal import InsecureSeal
-from firmware.startup import start_up
+from firmware.startup import Started, start_up
 from firmware.store import Store
 from firmware.unit import Unit
 from hal.errors import CardError, CardReadOnly, DandelionError
@@ -81,6 +82,7 @@ class Options:
     temporary: bool = False
     size_bytes: tuple[int, int] = (20_000, 60_000)
     file_system_bytes: int = 64_000_000
+    without_card: bool = False  # whether it starts without a card that has failed, as the service does
 
 
 class _WatchedCatalogue(Catalogue):
@@ -166,6 +168,7 @@ class Machine:
         self.flood: Flood | None = None
         self.cut: Callable[[], None] = lambda: None
         self._home = _Home(unit, lambda: self.wall()[0])
+        self._spare: _Home | None = None  # where the catalogue is while the unit goes on without a card
         self._link: _TappedLink | None = None
         self._free_at: dict[str, float] = {}
         self._armed = 0
@@ -179,36 +182,62 @@ class Machine:
     def restart(self) -> None:
         """Switch it on: start-up, then the first turn."""
         assert self.running is None, "it is on already"
-        rig, options, rules = self.rig, self.options, self.options.rules
+        rig, options = self.rig, self.options
         self.starts += 1
         rng = random.Random(f"unit {self.unit} {self.starts} {rig.seed}")
-        self.store, _, memory, notices = start_up(
-            self.card,
-            self._home,
-            self.unit,
-            rng,
-            copies=rules.copies,
-            priority_copies=rules.wanted(True),
-            wall=lambda: self.wall()[0],
-        )
+        try:
+            self._begin(self._start_up(self.card, self._home, rng), rng)
+        except CardError as error:
+            if not options.without_card or not without_card.is_dead(error):
+                raise
+            self._begin_without_card(error.what, rng)
+        self.turn()
+
+    def _begin_without_card(self, why: str, rng: random.Random) -> None:
+        self._spare = _Home(self.unit, lambda: self.wall()[0])
+        started = self._start_up(SimCard(), self._spare, rng)
+        self._begin(started._replace(notices=[without_card.notice(why), *started.notices]), rng, why)
+
+    def _begin(self, started: Started, rng: random.Random, why: str = "") -> None:
+        """The unit, after its start-up. why: why it is without a card, if it is."""
+        rig, options = self.rig, self.options
+        self.store, _, memory, notices = started
         self.radio = SimRadio(rig.line, unit=self.unit)
         self._link = _TappedLink(self.unit, memory.boot, self.radio.mtu_bytes)
         settings = Settings(
             unit=self.unit,
             name=f"unit-{self.unit}",
-            rules=rules,
+            rules=options.rules,
             capacity_bytes=options.capacity_bytes,
             hosting_share=options.hosting_share,
             patience_s=options.patience_s,
             temporary=options.temporary,
             beacon_s=options.beacon_s,
+            goes_on_without_card=options.without_card,
         )
+        if why:
+            settings = without_card.settings_without_card(settings, why)
         self.running = Unit(settings, memory, self._link, rng, self.radio.line_bytes_per_s, self.radio.duplex, rig.now)
         for notice in notices:
             self.running.core.log("card", notice)
         self._free_at = {"card": rig.now, "catalogue": rig.now, "camera": rig.now}
         self.running.handle(e.WallClock(*self.wall()), rig.now)
+
+    def _leave_card(self) -> None:
+        """The card has failed: a new unit goes on without, with the pictures that wait in memory."""
+        why, presses = self.on.core.card_failed, self.on.shutter.leave()
+        self.kill()
+        self.starts += 1
+        self._begin_without_card(why, random.Random(f"unit {self.unit} {self.starts} {self.rig.seed}"))
+        self.on.shutter.take_over(presses)
         self.turn()
+
+    def _start_up(self, card: SimCard, home: _Home, rng: random.Random) -> Started:
+        rules = self.options.rules
+        copies, priority_copies = rules.copies, rules.wanted(True)
+        return start_up(
+            card, home, self.unit, rng, copies=copies, priority_copies=priority_copies, wall=lambda: self.wall()[0]
+        )
 
     def power_cut(self, chance: random.Random | None = None) -> None:
         """Off at once: memory and what the card has not synced are gone (with chance: any part of the latter)."""
@@ -219,7 +248,7 @@ class Machine:
     def kill(self) -> None:
         """The process ends at once: its memory is gone, what it has written is not."""
         assert self.radio is not None, "it is off already"
-        self.running = self.store = self._link = None
+        self.running = self.store = self._link = self._spare = None
         self.radio.close()
         self.radio = None
 
@@ -291,8 +320,8 @@ class Machine:
 
     @property
     def catalogue(self) -> _WatchedCatalogue:
-        """As it is on the card."""
-        return self._home.open()
+        """As it is on the card, or in memory where there is none."""
+        return (self._spare or self._home).open()
 
     @property
     def stored_bytes(self) -> int:
@@ -336,6 +365,9 @@ class Machine:
         while self._hand_out(self.running, self.radio):
             pass
         self._in_turn = False
+        if self.running.core.card_failed and self.running.shutter.may_be_left:
+            self._leave_card()
+            return
         self._arm(self.running, self.radio)
 
     def _hand_out(self, unit: Unit, radio: SimRadio) -> bool:
@@ -401,6 +433,8 @@ class Machine:
         if isinstance(request, _CARD):
             carry_out = store.carry_out if self.liar is None else partial(self.liar.carry_out, store)
             return carry_out(cast(e.CardRequest, request))
+        if self._spare is not None:
+            return self.catalogue.carry_out(cast(e.CatalogueRequest, request))
         if self.card.options.dead:
             raise CardError("the catalogue is on a card that does not answer")
         if self.card.options.read_only and isinstance(request, _CATALOGUE_WRITES):
