@@ -1,11 +1,12 @@
 # setup: .venv with the project in it.  run: a simulated fleet, until Ctrl-C.  test: all tests.  check: what CI checks first.
-# soak: simulated worlds with every fault for half an hour; with SOAK="--days 30", fifty units for a month.
+# soak: simulated worlds with every fault and at their worst for half an hour; with SOAK="--days 30", fifty units for a month.
+# detection: how soon a host that lies is found out, over many seeds.
 PYTHON ?= python3
 BIN := .venv/bin
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check soak clean
+.PHONY: setup run test check soak detection clean
 
 setup: $(STAMP)
 
@@ -29,6 +30,11 @@ check: setup
 
 soak: setup
 	$(BIN)/python -m sim.soak $(SOAK)
+
+detection: setup
+	$(BIN)/python -m sim.detection --seeds 500 --share 0.1
+	$(BIN)/python -m sim.detection --seeds 500 --share 0.025
+	$(BIN)/python -m sim.detection --seeds 200 --no-own-files
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

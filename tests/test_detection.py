@@ -1,4 +1,4 @@
-"""A host that lies is found out as soon as HANDOVER R9 says; `python -m sim.detection --seeds 500` measures it longer."""
+"""A host that lies is found out as soon as HANDOVER R9 says; `python -m sim.detection` measures it for longer."""
 
 import pytest
 
