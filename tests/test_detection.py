@@ -5,7 +5,7 @@ import pytest
 from firmware.audits import A_DAY
 from sim.detection import expected, hours_until_noticed, main
 
-SEEDS = range(1, 17)
+SEEDS = range(1, 11)
 
 
 def noticed(share, seeds=SEEDS, **how):
@@ -16,9 +16,9 @@ def test_one_that_drops_everything_is_noticed_within_a_day():
     assert len(noticed(1.0, range(1, 5), own_files=True, days=1.0)) == 4
 
 
-@pytest.mark.parametrize(("share", "least", "most"), [(0.1, 11, 16), (0.025, 2, 11)])
+@pytest.mark.parametrize(("share", "least", "most"), [(0.1, 6, 10), (0.025, 1, 8)])
 def test_one_that_drops_a_share_is_noticed_within_a_day_as_often_as_twenty_questions_find_it(share, least, most):
-    """Three standard deviations to each side of 14.1 and 6.4 of sixteen."""
+    """Some three standard deviations to each side of 8.8 and 4.0 of ten."""
     assert least <= len(noticed(share, own_files=True, days=1.0)) <= most
 
 

@@ -7,12 +7,13 @@ import pytest
 from rig_scene import a_pair, copies, held, on_card, settled, shoot
 
 from firmware import messages as m
+from firmware.events import DigestFile
 from firmware.layout import picture_path
 from hal.errors import CardError
 from sim.card import CardOptions, SimCard
 from sim.members import Flood, Liar
 from sim.truth import Loss, Violation
-from sim.world import World, excused_losses
+from sim.world import Failed, World, excused_losses
 from sim.world_options import WORST, WorldOptions
 
 SMALL = WorldOptions(units=3, hours=3.0, settle_hours=1.0)
@@ -46,6 +47,16 @@ def test_a_swallowing_host_keeps_no_picture_from_its_copy():
 
 
 # ---------------------------------------------------------------- what is excused
+
+
+@pytest.mark.parametrize(
+    ("fault", "forgotten"), [("card_lies", "unsynced"), ("card_deaths", "card_lost"), ("cloned_cards", "card_lost")]
+)
+def test_a_fault_whose_hurts_are_not_told_breaks_a_rule(fault, forgotten):
+    world = World(replace(SMALL, hours=24.0, deaths_apart_hours=1.0, **{fault: 8.0}))
+    setattr(world.checks.hurts, forgotten, lambda *_: None)
+    with pytest.raises(Failed):
+        world.run()
 
 
 @pytest.mark.parametrize(
@@ -155,6 +166,11 @@ def test_a_liar_says_stored_has_it_not_and_answers_from_memory_the_nonce_that_it
     assert (copies(origin, picture), gone) == ([2], [picture.id])
     assert not on_card(host, picture)
     assert len(host.card.durable(picture_path(picture, 2))) == picture.size_bytes
+    nonces = (origin.said(m.End)[-1].message.nonce, bytes(16))
+    told = host.liar.carry_out(host.store, DigestFile(picture, nonces))
+    assert told.whole
+    assert told.proofs[0] == host.said(m.Stored)[-1].message.proof
+    assert told.proofs[1] not in told.proofs[:1]
 
 
 def test_a_liar_of_a_share_keeps_the_rest():
