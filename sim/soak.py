@@ -35,6 +35,18 @@ DAY = dataclasses.replace(ALL_FAULTS, units=8, hours=24.0)
 """One of many small ones; every other one is the next."""
 WORST_DAY = dataclasses.replace(WORST, units=8, hours=24.0)
 """The world at its worst."""
+TWO_COPIES = WorldOptions(
+    hours=240.0,
+    pictures_per_hour=0.05,
+    beacon_s=7200.0,
+    card_deaths=0.1,
+    deletes=0.6,
+    drops_by_hand=1.0,
+    copies=2,
+    copies_min=2,
+)
+"""What HANDOVER R14 promises: cards die one at a time, own files are dropped, and little else happens."""
+ONE_COPY = dataclasses.replace(TWO_COPIES, copies=1, copies_min=1)
 FIRST_DAYS = 2  # until every unit has met its neighbours and all code has run; left out of the slope
 MB = 1_000_000
 
@@ -137,13 +149,17 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m sim.soak", description=main.__doc__, allow_abbrev=False)
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument("--for", type=float, dest="seconds", metavar="SECONDS", help="small worlds, for so long")
-    parser.add_argument("--worst", action="store_true", help="of the small worlds, only those at their worst")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--worst", action="store_true", help="of the small worlds, only those at their worst")
+    which.add_argument("--one-death", action="store_true", help="others, in which cards die one at a time (R14)")
     how.add_argument("--days", type=float, metavar="DAYS", help="one world for so many simulated days")
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     try:
         if arguments.seconds is not None:
             kinds = (WORST_DAY,) if arguments.worst else (DAY, WORST_DAY)
+            if arguments.one_death:
+                kinds = (TWO_COPIES, ONE_COPY)
             days([options_of(arguments, kind) for kind in kinds], arguments.seconds)
         else:
             options = dataclasses.replace(options_of(arguments, MONTH), hours=24 * arguments.days)
