@@ -105,15 +105,15 @@ class Checks:
         self.looked += 1
         origin = self._machines[picture.unit]
         here = entry is not None and entry.file is not File.GONE and self._own_file(origin, entry)
+        truth.dropped = not here and (truth.dropped or (truth.here and entry is not None))
         if not here and not truth.holders and entry is not None:
             for copy in entry.verified:  # its card died, or it lied, and the own file was dropped on its proof
-                self.hurts.may_be_lost(copy.unit, picture)
+                self.hurts.may_be_lost(copy.unit, picture, here=False)
         if not here and not truth.lost and not any(holds(self._machines[unit], picture) for unit in truth.holders):
             raise Violation(f"I1: nobody has {picture} any more")
         if entry is not None:
             self._list(entry)
             self._dropped(entry, truth, here=here)
-        truth.dropped = not here and (truth.dropped or (truth.here and entry is not None))
         truth.here = here
 
     def _own_file(self, origin: Machine, entry: Entry) -> bool:

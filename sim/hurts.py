@@ -82,12 +82,13 @@ class Hurts:
         if unit == picture.unit:
             truth.here = False
         truth.holders.discard(unit)
-        self.may_be_lost(unit, picture)
+        self.may_be_lost(unit, picture, here=truth.here)
 
-    def may_be_lost(self, unit: int, picture: PictureId) -> None:
-        """If this unit's copy was destroyed and nobody has the picture any more, it is lost; is that excused?"""
+    def may_be_lost(self, unit: int, picture: PictureId, *, here: bool) -> None:
+        """If this unit's copy was destroyed and nobody has the picture any more, it is lost; is that excused?
+        here: whether its origin has the file."""
         truth, hurt = self._truths[picture], self._hurt.get((unit, picture))
-        if hurt is None or truth.here or truth.holders or truth.lost or truth.deleted:
+        if hurt is None or here or truth.holders or truth.lost or truth.deleted:
             return
         why = hurt.why
         if not truth.copied:

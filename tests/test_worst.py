@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from rig_scene import a_pair, copies, held, on_card, settled, shoot
 
+from firmware import commands as c
 from firmware import messages as m
 from firmware.events import DigestFile
 from firmware.layout import picture_path
@@ -98,6 +99,17 @@ def test_r14_with_one_copy_only_the_only_holders_card_excuses_it():
     truth.here, truth.dropped = False, True
     (holder,) = truth.holders
     world.checks.hurts.card_lost(holder)
+    assert truth.why is Loss.ONLY_HOLDER
+
+
+def test_r14_the_only_holders_card_may_die_up_to_a_day_before_the_drop():
+    world, picture, truth = two_deaths(1)
+    (holder,) = truth.holders
+    world.checks.hurts.card_lost(holder)
+    world.machines[holder].kill_card()
+    assert not truth.lost
+    world.machines[picture.unit].command(lambda ticket: c.DropOwn(ticket, picture))
+    world.run_hours(0.1)
     assert truth.why is Loss.ONLY_HOLDER
 
 
