@@ -3,14 +3,15 @@
 # mutants: changes the rules of the hand-over in one place after the other and sees whether a test fails; half an hour.
 # model: every state of the hand-over's models, in the order of the table in docs/reliability.md.
 # cuts: the power cut at every pair of steps of a hand-over, 60 schedules, hours; see python -m sim.cuts --help.
-# soak: simulated worlds with every fault for half an hour; with SOAK="--days 30", fifty units for a month.
+# soak: simulated worlds with every fault and at their worst for half an hour; with SOAK="--days 30", fifty units for a month.
+# detection: how soon a host that lies is found out, over many seeds.
 PYTHON ?= python3
 BIN := .venv/bin
 CUTS ?= --schedules 60
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check cuts model power mutants soak clean
+.PHONY: setup run test check cuts detection model power mutants soak clean
 
 setup: $(STAMP)
 
@@ -47,6 +48,11 @@ soak: setup
 
 cuts: setup
 	$(BIN)/python -m sim.cuts $(CUTS)
+
+detection: setup
+	$(BIN)/python -m sim.detection --seeds 500 --share 0.1
+	$(BIN)/python -m sim.detection --seeds 500 --share 0.025
+	$(BIN)/python -m sim.detection --seeds 200 --no-own-files
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -43,7 +43,8 @@ MAX_OUTBOX = 256
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the config says to the core. temporary: up for one command only, hosts nothing. beacon_s: between beacons;
-    where many share a slow channel they must come more seldom."""
+    where many share a slow channel they must come more seldom. without_card: why pictures are in memory only, "" if
+    they are on a card. goes_on_without_card: whether the shell looks at Core.card_failed."""
 
     unit: int
     name: str
@@ -53,6 +54,8 @@ class Settings:
     patience_s: float
     temporary: bool = False
     beacon_s: float = 60.0  # 40 bytes a minute cost no link of a few units anything
+    without_card: str = ""
+    goes_on_without_card: bool = False
 
 
 RECORD_WAIT_S = 60.0
@@ -103,6 +106,8 @@ class Core:
         self.unkept = False  # a held row waits for its KEEP that was not asked for yet
         self.owing = False  # a DROP is owed that was not said again yet
         self.changed = True  # something that a decision looks at has changed since the last look
+        self.card_failed = ""  # why a shot could not be put on the card, again and again
+        self.first_copy: Callable[[Picture], None] = lambda _: None  # told of an own picture whose list names somebody
         self.room = Room(
             settings.capacity_bytes,
             settings.hosting_share,
@@ -249,6 +254,8 @@ class Core:
         self.changed = self.changed or _decisive(old) != _decisive(new)
         self.unkept = self.unkept or (new is not None and new.attempt is not None and not new.kept)
         self.owing = self.owing or (new is not None and any(copy.owed for copy in new.copies))
+        if picture.id.unit == self.unit and new is not None and new.verified and not (old and old.verified):
+            self.first_copy(picture)
         size = picture.size_bytes
         was, will = _has_file(old), _has_file(new)
         if picture.id.unit == self.unit and new is not None and (old is None or old.version != new.version):
@@ -284,6 +291,8 @@ class Core:
     def _say_word(self, picture: Picture, entry: Entry | None, say: Say) -> bool:
         pid, digest4 = picture.id, picture.digest4
         match say.word:
+            case Word.KEEP if self.settings.without_card:
+                pass  # the host asks again, whoever knows its answer then (firmware/without_card.py)
             case Word.KEEP:
                 self.say(say.unit, m.Keep(pid, say.attempt, digest4))
             case Word.DROP:

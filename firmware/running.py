@@ -16,7 +16,9 @@ from firmware.control import hold, hold_card
 from firmware.errors import NobodyRuns, UnitRuns
 from firmware.log_printer import LogPrinter
 from firmware.service import END_TIMEOUT_S, Service
+from firmware.without_card import is_dead
 from hal.directory_card import DirectoryCard
+from hal.errors import CardError
 from hal.interfaces import Card
 
 LAST_LINES_S = 0.5
@@ -62,7 +64,11 @@ def _sole(config: Config) -> Iterator[None]:
 
 def _sole_card(config: Config) -> AbstractContextManager[None]:
     """The card, made durably where it is not there yet, for this process alone."""
-    DirectoryCard(str(config.card.path))
+    try:
+        DirectoryCard(str(config.card.path))
+    except CardError as error:
+        if not is_dead(error):
+            raise  # else the service goes on without it, or says so
     return hold_card(config.card.path)
 
 

@@ -6,9 +6,11 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, cast, get_args
 
 from firmware import commands as c
+from firmware import without_card
 from firmware.answers import Answers
 from firmware.catalogue import CatalogueDamaged
 from firmware.catalogue_home import CatalogueFile
@@ -16,6 +18,7 @@ from firmware.config import Config
 from firmware.control import Server, serve
 from firmware.core import Settings
 from firmware.determine import Policy, Rules
+from firmware.errors import Refused
 from firmware.events import Answer, CardRequest, CatalogueRequest, Request, TakePicture, WallClock
 from firmware.link import Link
 from firmware.log_printer import LogPrinter
@@ -36,6 +39,8 @@ CLOCK_EVERY_S = 60.0
 END_TIMEOUT_S = 3.0
 """What is under way on the card may take so long at the end; DESIGN §9 allows 5 s in all."""
 LONGEST_SLEEP_S = 3600.0
+SPARE_CARD = "card"
+"""Directory below runtime_dir that takes the place of a card that has failed."""
 READS_AT_ONCE = 4
 READ_EVERY_S = 0.020
 READ_EVERY_BYTES = 512
@@ -56,7 +61,7 @@ class Service:
         """printer: events go there too. card: in place of the directory that the config names."""
         self.config = config
         self.temporary = temporary
-        self._root = card if card is not None else DirectoryCard(str(config.card.path))
+        self._given_card = card
         self.clock = SystemClock()
         self.stop = asyncio.Event()
         self.ending = False  # as soon as no command needs this temporary unit
@@ -84,7 +89,7 @@ class Service:
         await asyncio.wait((reading, stopped), return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():
             return  # told to end before the card was read: the next start takes up what had begun
-        self._server = await self._start(reading.result())
+        self._server = await self._start(*reading.result())
         ready()
         try:
             await stopped
@@ -100,17 +105,32 @@ class Service:
         await self._server.idle()
         self.stop.set()
 
-    def _read_card(self) -> Started:
-        """Start-up: reads every file where the catalogue was lost, which takes minutes on a large card."""
-        config, rules = self.config, rules_of(self.config)
-        home = CatalogueFile(str(config.card.catalogue_path), config.unit.id)
-        rng = random.SystemRandom()
-        copies, priority_copies = rules.copies, rules.wanted(True)
-        return start_up(self._root, home, config.unit.id, rng, copies=copies, priority_copies=priority_copies)
+    def _read_card(self) -> tuple[Started, str]:
+        """Start-up: reads every file where the catalogue was lost, which takes minutes on a large card. And why the
+        unit goes on without its card, if it does."""
+        config = self.config
+        try:
+            card = self._given_card or DirectoryCard(str(config.card.path))
+            return self._start_up(card, config.card.catalogue_path), ""
+        except CardError as error:
+            if self.temporary or not without_card.is_dead(error):
+                raise
+            return self._start_up_without_card(error.what), error.what
 
-    async def _start(self, started: Started) -> Server:
-        config, loop, rules = self.config, self._loop, rules_of(self.config)
-        self._store, self._catalogue, memory, notices = started
+    def _start_up(self, card: Card, catalogue: Path) -> Started:
+        unit, rules = self.config.unit.id, rules_of(self.config)
+        home, rng = CatalogueFile(str(catalogue), unit), random.SystemRandom()
+        return start_up(card, home, unit, rng, copies=rules.copies, priority_copies=rules.wanted(True))
+
+    def _start_up_without_card(self, why: str) -> Started:
+        """In a directory of its own in runtime_dir, which is in memory; what an earlier life left there is taken up."""
+        place = self.config.unit.runtime_dir / SPARE_CARD
+        started = self._start_up(DirectoryCard(str(place)), place / self.config.card.catalogue_path.name)
+        return started._replace(notices=[without_card.notice(why), *started.notices])
+
+    async def _start(self, started: Started, why: str) -> Server:
+        """why: it is without its card, if it is."""
+        config, loop = self.config, self._loop
         self.radio = make_radio(
             config.radio.driver,
             self.clock,
@@ -124,22 +144,7 @@ class Service:
             config.camera.driver, folder=config.camera.folder, size=config.camera.size, quality=config.camera.quality
         )
         self.camera_problem: str | None = None
-        seal, overhears = InsecureSeal(config.unit.id, memory.boot), self.radio.duplex is Duplex.HALF
-        link = Link(config.unit.id, seal, self.radio.mtu_bytes, overhears=overhears)
-        now = self.clock.monotonic()
-        self.unit = Unit(
-            self._settings(rules),
-            memory,
-            link,
-            random.Random(random.SystemRandom().random()),
-            self.radio.line_bytes_per_s,
-            self.radio.duplex,
-            now,
-        )
-        for notice in notices:
-            self.unit.core.log("card", notice)
-        self._card = self._worker("card", self._store.carry_out)
-        self._catalogue_worker = self._worker("catalogue", self._catalogue.carry_out)
+        self._begin(started, why)
         self._camera = self._worker("camera", self._use_camera)
         self._camera.submit(self._new_private(), cast(Request, None))
         self._read_clock()
@@ -148,6 +153,49 @@ class Service:
         server = await serve(config.unit.socket_path, Answers(self).handle)
         self.turn()
         return server
+
+    def _begin(self, started: Started, why: str) -> None:
+        """The unit after its start-up, and the threads of its card and catalogue."""
+        config = self.config
+        self._store, self._catalogue, memory, notices = started
+        seal, overhears = InsecureSeal(config.unit.id, memory.boot), self.radio.duplex is Duplex.HALF
+        link = Link(config.unit.id, seal, self.radio.mtu_bytes, overhears=overhears)
+        settings = self._settings(rules_of(config))
+        self.unit = Unit(
+            without_card.settings_without_card(settings, why) if why else settings,
+            memory,
+            link,
+            random.Random(random.SystemRandom().random()),
+            self.radio.line_bytes_per_s,
+            self.radio.duplex,
+            self.clock.monotonic(),
+        )
+        for notice in notices:
+            self.unit.core.log("card", notice)
+        self._card = self._worker("card", self._store.carry_out)
+        self._catalogue_worker = self._worker("catalogue", self._catalogue.carry_out)
+
+    def _leave_card(self) -> None:
+        """The card has failed: a new unit goes on without, with the pictures that wait in memory, and whoever waits for
+        them. The old threads may hang on that card for ever; nobody waits for them."""
+        why, presses, journal = self.unit.core.card_failed, self.unit.shutter.leave(), self.unit.core.journal
+        for worker in (self._card, self._catalogue_worker):
+            worker.end_soon()
+        lost = CardError(f"the card has failed: {why}", can="ask again: the unit goes on without its card")
+        for future in [future for future in self._futures.values() if not future.done()]:
+            future.set_exception(lost)
+        self._futures.clear()
+        waited_for = {press.ticket for press in presses}
+        for ticket, tell in list(self._told.items()):
+            if ticket not in waited_for:
+                tell(c.Told(ticket, c.Failed(Refused(lost.what, can=lost.can))))
+        self._begin(self._start_up_without_card(why), why)
+        for line in self.unit.core.journal.after(0):
+            journal.add(line.at_s, line.event, line.text, line.picture, line.unit)
+        self.unit.core.journal = journal  # whoever follows the log goes on
+        unix_s, quality = self.clock.wall()
+        self.unit.handle(WallClock(unix_s, quality), self.clock.monotonic())
+        self.unit.shutter.take_over(presses)
 
     def _settings(self, rules: Rules) -> Settings:
         config = self.config
@@ -160,10 +208,17 @@ class Service:
             hosting_share=0.0 if self.temporary else share,
             patience_s=config.shutter.patience_s,
             temporary=self.temporary,
+            goes_on_without_card=not self.temporary,
         )
 
     def _worker(self, name: str, carry_out: Callable[..., object]) -> Worker:
-        return Worker(name, carry_out, self._loop, self._answered, self._break)
+        unit = self.unit
+
+        def answered(answer: Answer) -> None:
+            if name == "camera" or unit is self.unit:  # what an old card's thread has come to is no answer any more
+                self._answered(answer)
+
+        return Worker(name, carry_out, self._loop, answered, self._break)
 
     async def _end(self, server: Server) -> None:
         await server.close()
@@ -208,6 +263,10 @@ class Service:
             self.unit.tick(self.clock.monotonic())
             while self._hand_out():
                 pass
+            if self.unit.core.card_failed and self.unit.shutter.may_be_left:
+                self._leave_card()
+                while self._hand_out():
+                    pass
             if self._pause is None:
                 self._watch(self.radio.fileno())
             self._arm()

@@ -20,6 +20,10 @@ from hal.interfaces import Shot
 
 SHOTS_HELD = 2
 """Pictures held in memory while room is made (DESIGN §5)."""
+CARD_TRIES = 3
+"""A picture that the card does not take is tried so often; then the card has failed. One bad call is no dead card."""
+CARD_AGAIN_S = 5.0
+"""Between two of these tries: a card that resets itself takes a second or two. Guess."""
 PRESSES_WAITING = 8
 """Presses that may wait for the camera; beyond it they are refused. Guess: a finger on the button."""
 
@@ -35,6 +39,8 @@ class Press:
     taken_at: float | None
     shot: Shot | None = None
     on_card: Picture | None = None  # its file has its place; the row is still to be committed
+    tries: int = 0  # that the card has failed
+    again_at: float = 0.0  # not before this
 
 
 class Shutter:
@@ -48,14 +54,16 @@ class Shutter:
         self._capturing: Press | None = None
         self._held: deque[Press] = deque()
         self._keeping: Press | None = None
+        self._unannounced: dict[PictureId, Press] = {}  # without a card: in memory, and at no host yet
+        core.first_copy = self._has_copy
         self.may_make_room: Callable[[], bool] = lambda: False  # whether a file may be dropped for a shot that waits
         self.camera_trouble: str | None = None
         self.card_trouble: str | None = None  # why the last picture could not be put on the card
 
     @property
     def waiting(self) -> int:
-        """Pictures held in memory for want of room."""
-        return len(self._held)
+        """Pictures held in memory for want of room, or of a card."""
+        return len(self._held) + len(self._unannounced)
 
     @property
     def wanted_bytes(self) -> int:
@@ -68,6 +76,10 @@ class Shutter:
         if len(self._presses) >= PRESSES_WAITING:
             self._refuse(ticket, "the camera has not kept up with the last presses", "press again later")
             return
+        if len(self._unannounced) >= SHOTS_HELD:
+            what = f"the card cannot be used, and {SHOTS_HELD} pictures wait in memory until a host has stored them"
+            self._refuse(ticket, what, "replace the card and start the unit again")
+            return
         dispersal = Dispersal(None)
         states.dispersal.move(dispersal, "shutter")
         self._presses.append(Press(ticket, priority, dispersal, self.core.now, self.core.wall_s()))
@@ -76,7 +88,7 @@ class Shutter:
     def _capture_next(self) -> None:
         if self._capturing is not None or not self._presses:
             return
-        if len(self._held) >= SHOTS_HELD:
+        if self.waiting >= SHOTS_HELD:
             return  # the next press waits in front of the camera until a held picture has found room
         press = self._presses.popleft()
         press.taken_at = self.core.wall_s()
@@ -109,6 +121,8 @@ class Shutter:
             return
         press, room = self._held[0], self.core.room
         assert press.shot is not None
+        if self.core.now < press.again_at or self.core.card_failed:
+            return
         if room.free_bytes + room.partial_bytes < press.shot.size_bytes or self.core.sequence >= MAX_SEQUENCE:
             return
         room.reserved_own[press] = press.shot.size_bytes
@@ -130,11 +144,22 @@ class Shutter:
         self.card_trouble = None
         self._end(press)
         core.account(picture, None, entry)
-        core.log("shot", f"picture {picture.id} is taken and on the card", picture.id)
-        core.done(press.ticket, picture)
+        if core.settings.without_card:
+            self._unannounced[picture.id] = press
+        else:
+            core.log("shot", f"picture {picture.id} is taken and on the card", picture.id)
+            core.done(press.ticket, picture)
         self._dispersals.captured(press.dispersal, entry)
         self._capture_next()
         self._keep_next()
+
+    def _has_copy(self, picture: Picture) -> None:
+        """A host has stored it: without a card it is announced only now."""
+        press = self._unannounced.pop(picture.id, None)
+        if press is not None:
+            self.core.log("shot", f"picture {picture.id} is taken, and stored at another unit", picture.id)
+            self.core.done(press.ticket, picture)
+            self._capture_next()
 
     def _new_picture(self, press: Press, shot: Shot) -> Picture:
         """Under the next id; one that is not used is left out, never used again."""
@@ -147,14 +172,43 @@ class Shutter:
         self._keeping = None
         self.core.room.reserved_own.pop(press, None)
         if isinstance(error, CardFull):
+            press.tries = 0  # the card works; it waits for room
             self._file_system.full(error)
+            return
+        press.tries += 1
+        self.card_trouble = f"a picture could not be put on the card: {error.what}"
+        if press.tries < CARD_TRIES:
+            press.again_at = self.core.now + CARD_AGAIN_S
+            self.core.log("card", f"{self.card_trouble}; it is held in memory and tried again")
+            return
+        if self.core.settings.goes_on_without_card:
+            self.core.card_failed = error.what
+            self.core.log("alarm", f"{self.card_trouble}; the unit goes on without the card")
             return
         did = "the picture is lost; older pictures are untouched"
         if press.on_card is not None:
             did = f"its file, of picture {press.on_card.id}, is on the card; the next start takes it in"
-        self.card_trouble = f"a picture could not be put on the card: {error.what}"
         self.core.log("alarm", f"a picture could not be put on the card: {error}; {did}")
         self._give_up(press, Refused(error.what, did=did, can=error.can))
+
+    @property
+    def may_be_left(self) -> bool:
+        """Whether every picture that was taken is among those that leave() gives."""
+        return self._capturing is None and self._keeping is None
+
+    def leave(self) -> list[Press]:
+        """The pictures in memory, for the unit that goes on without the card."""
+        held, self._held = list(self._held), deque()
+        return held
+
+    def take_over(self, presses: list[Press]) -> None:
+        """What another life of this unit has left: kept in memory, under ids of this one."""
+        for press in presses:
+            assert press.shot is not None
+            press.on_card, press.tries, press.again_at = None, 0, 0.0
+            self.core.room.saw_picture(press.shot.size_bytes)
+            self._held.append(press)
+        self._keep_next()
 
     def _end(self, press: Press) -> None:
         """The press is settled: its room is counted elsewhere, its bytes are forgotten."""
@@ -193,7 +247,7 @@ class Shutter:
         """Room may have come; patience may have ended."""
         self._keep_next()
         for press in list(self._held):
-            if press is self._keeping:
+            if press is self._keeping or press.tries:
                 continue
             if self.core.now >= press.pressed_at + self.core.settings.patience_s or self.hopeless():
                 heard = len(self.core.neighbours)
@@ -209,13 +263,25 @@ class Shutter:
                         can="make room at another unit, raise card.capacity, or delete pictures",
                     ),
                 )
+        self._tell_patience_ended()
         self._capture_next()
+
+    def _tell_patience_ended(self) -> None:
+        """Whoever waits for a host to store a picture is told; the picture goes on waiting for one."""
+        for press in self._unannounced.values():
+            if press.ticket is not None and self.core.now >= press.pressed_at + self.core.settings.patience_s:
+                why = self._dispersals.deciding.idle_why or "no other unit has stored the picture yet"
+                did = "the picture is in memory only, and is announced in the log when a unit has stored it"
+                self.core.failed(press.ticket, Refused(f"the card cannot be used, and {why}", did=did))
+                press.ticket = None
 
     def deadline(self) -> float | None:
         """When patience ends."""
-        if not self._held:
+        patient = [*self._held, *(press for press in self._unannounced.values() if press.ticket is not None)]
+        if not patient:
             return None
-        times = [press.pressed_at + self.core.settings.patience_s for press in self._held]
+        times = [press.pressed_at + self.core.settings.patience_s for press in patient]
+        times += [press.again_at for press in self._held]
         if not len(self.core.neighbours):
             times.append(self.core.started + FIRST_NEIGHBOUR_S)
         return min((t for t in times if t > self.core.now), default=None)

@@ -75,6 +75,8 @@ def _problems(service: Service, counted: Counted, *, full: bool, why: str | None
     unit, shutter = service.unit, service.unit.shutter
     troubles = service.radio.problem, service.camera_problem, shutter.camera_trouble, shutter.card_trouble
     problems = [text for text in dict.fromkeys(troubles) if text]
+    if without := unit.core.settings.without_card:
+        problems.append(f"the unit goes on without its card, pictures are in memory until a host has them: {without}")
     if full and why is not None:
         problems.append(f"the card is full: {why}")
     if unit.hears_a_clone:

@@ -44,7 +44,8 @@ class CardOptions:
     at: fault by number of the call (the first is 1, see SimCard.calls). below: fault for every call on a path that
     begins so. unreadable: paths of which the card gives nothing but the name. cut_after: the number of the last call
     that still works. FULL hits calls that take room, READ_ONLY those that change something, IO all, ROT reads; at other
-    calls a fault passes unused. LIE hits syncs of files that were changed.
+    calls a fault passes unused. LIE hits syncs of files that were changed. dead: every call fails. lies: syncs do
+    nothing, and the card says that they did.
     """
 
     size_bytes: int = 64_000_000
@@ -52,17 +53,23 @@ class CardOptions:
     below: dict[str, Fault] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
     read_only: bool = False
+    dead: bool = False
+    lies: bool = False
     cut_after: int | None = None
 
 
 class _Node:
-    """A file: what a reader sees, and what the medium holds (None: never synced); one object where they are equal."""
+    """A file: what a reader sees, and what the medium holds (None: never synced); one object where they are equal.
 
-    __slots__ = ("live", "lost", "medium")
+    really: where the card has lied about the medium, one element: what that holds.
+    """
+
+    __slots__ = ("live", "lost", "medium", "really")
 
     def __init__(self, size_bytes: int) -> None:
         self.live: bytes | bytearray = bytearray(size_bytes)
         self.medium: bytes | None = None
+        self.really: tuple[bytes | None, ...] = ()
         self.lost = False  # an fsync failed: the pages are marked clean though the medium never got them
 
     def to_change(self) -> bytearray:
@@ -71,19 +78,39 @@ class _Node:
             self.live = bytearray(self.live)
         return self.live
 
-    def reach_medium(self) -> None:
-        """All of it."""
+    def reach_medium(self, *, lies: bool = False) -> None:
+        """All of it, or so the card says."""
+        self.really = (self.really or (self.medium,)) if lies else ()
         self.live = self.medium = bytes(self.live)
+
+    def own_up(self) -> None:
+        """The power went: the medium is what it really is."""
+        if self.really:
+            (self.medium,), self.really = self.really, ()
 
 
 class _Directory:
-    """Names as they are seen, and as the medium holds them."""
+    """Names as they are seen, and as the medium holds them. really: as in _Node."""
 
-    __slots__ = ("live", "medium")
+    __slots__ = ("live", "medium", "really")
 
     def __init__(self) -> None:
         self.live: dict[str, _Node | _Directory] = {}
         self.medium: dict[str, _Node | _Directory] = {}
+        self.really: dict[str, _Node | _Directory] | None = None
+
+    def reach_medium(self, *, lies: bool = False) -> None:
+        """All names, or so the card says."""
+        if not lies:
+            self.really = None
+        elif self.really is None:
+            self.really = self.medium
+        self.medium = dict(self.live)
+
+    def own_up(self) -> None:
+        """As in _Node."""
+        if self.really is not None:
+            self.medium, self.really = self.really, None
 
 
 class SimFile:
@@ -133,7 +160,7 @@ class SimFile:
         if not node.lost:
             if fault is Fault.LIE and node.live:
                 node.to_change()[len(node.live) // 2] ^= 0x10
-            node.reach_medium()
+            node.reach_medium(lies=self._card.options.lies)
 
     def forget_cache(self) -> None:
         """Read from the medium from now on: what a failed sync lost shows here."""
@@ -214,7 +241,7 @@ class SimCard:
         directory = self._directory(_parts(path))
         kinds = (Fault.IO,) if directory.live == directory.medium else (Fault.IO, Fault.READ_ONLY)
         self.step(path, *kinds)
-        directory.medium = dict(directory.live)
+        directory.reach_medium(lies=self.options.lies)
 
     def entries(self, path: str) -> list[CardEntry]:
         """What is in a directory, by name; empty if the directory is not there."""
@@ -247,6 +274,8 @@ class SimCard:
         """Lose what is not on the medium, all of it, or with chance: any part of it. Open files end."""
         self.power_cuts += 1
         self.options.cut_after = None
+        for node in _all_below(self._top):
+            node.own_up()
         _cut_names(self._top, chance, set())
         self._used_bytes = _used(self._top)
 
@@ -261,6 +290,19 @@ class SimCard:
         """Of all files, not rounded up to blocks."""
         return _content(self._top)
 
+    def tell_the_truth(self) -> None:
+        """Lies no more: what it said was on the medium is there by now."""
+        self.options.lies = False
+        for node in _all_below(self._top):
+            node.really = () if isinstance(node, _Node) else None
+
+    def overwrite(self, path: str, data: bytes) -> None:
+        """Other content on the medium, of the same length, behind everybody's back."""
+        node = self._file(path)
+        assert len(data) == len(node.live)
+        node.live = data
+        node.reach_medium()
+
     def rot(self, path: str, offset: int) -> None:
         """Flip one bit of a file on the medium, behind everybody's back."""
         node = self._file(path)
@@ -273,6 +315,8 @@ class SimCard:
             raise PowerCut(f"the power went after call {self.calls}")
         ordered = None if self.before is None else self.before(path, may)
         self.calls += 1
+        if self.options.dead:
+            raise CardError(f"call {self.calls} on {path or 'the top directory'}: the card does not answer")
         fault = Fault.IO if path in self.options.unreadable else ordered or self.options.at.get(self.calls)
         if fault is None:
             fault = next((f for start, f in self.options.below.items() if path.startswith(start)), None)
@@ -327,6 +371,21 @@ def _parts(path: str) -> list[str]:
 def _blocks(size_bytes: int) -> int:
     """Bytes of the whole blocks that a file of this size takes."""
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def _all_below(directory: _Directory) -> list[_Node | _Directory]:
+    """With the directory itself; whatever any of its three views of names leads to, each once."""
+    found: dict[int, _Node | _Directory] = {id(directory): directory}
+    todo = [directory]
+    while todo:
+        here = todo.pop()
+        for names in (here.live, here.medium, here.really or {}):
+            for node in names.values():
+                if id(node) not in found:
+                    found[id(node)] = node
+                    if isinstance(node, _Directory):
+                        todo.append(node)
+    return list(found.values())
 
 
 def _content(directory: _Directory) -> int:

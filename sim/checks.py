@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from firmware import events as e
 from firmware.core import MAX_OUTBOX
@@ -20,6 +19,7 @@ from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File, Picture, Pictu
 from firmware.states import State
 from sim.hurts import Hurts
 from sim.machine import Machine
+from sim.truth import Loss, Truth, Violation
 
 PAGE = 500  # rows read at once
 LATE_S = 1.0  # a reservation ends at the next turn after its time; a turn comes at once, so this is generous
@@ -27,31 +27,17 @@ PROOF_LIFE_S = 24 * 3600 + 60.0  # DESIGN §5, and what a slow catalogue takes b
 MOST_STEPS = 200  # durable steps under way in one unit: eight dispersals, four hostings, a page of proofs and replies
 
 
-class Violation(AssertionError):
-    """A rule is broken. The text begins with the rule's name."""
+class Checks:
+    """Over all machines of a world. truths: every picture that was ever announced, the oldest first.
 
-
-@dataclass(slots=True)
-class Truth:
-    """What the world knows of one announced picture. holders: units with row and whole file, but the origin.
-
-    here: the origin had the file when it was looked at last. lost: hurt so that nobody need have it any more.
+    excused: ways to lose a picture that the faults of this world and R14 excuse; any other is a violation.
     """
 
-    sha256: bytes
-    size_bytes: int
-    holders: set[int] = field(default_factory=set)
-    here: bool = False
-    deleted: bool = False
-    lost: bool = False
-
-
-class Checks:
-    """Over all machines of a world. truths: every picture that was ever announced, the oldest first."""
-
-    def __init__(self, machines: Mapping[int, Machine], copies_min: int) -> None:
+    def __init__(
+        self, machines: Mapping[int, Machine], copies_min: int, excused: frozenset[Loss] = frozenset(Loss)
+    ) -> None:
         self.truths: dict[PictureId, Truth] = {}
-        self.hurts = Hurts(machines)
+        self.hurts = Hurts(machines, self.truths, excused)
         self.looked = 0  # pictures checked, for the report
         self._transfers: dict[tuple[int, int, int], tuple[PictureId, int]] = {}  # unit, catalogue, attempt -> for what
         self._machines = machines
@@ -87,6 +73,7 @@ class Checks:
             raise Violation(f"unit {machine.unit} holds other content under the id {picture}")
         if whole(machine, entry.picture):
             truth.holders.add(machine.unit)
+            truth.copied = True
             self.hurts.healed(machine.unit, picture)
             return
         truth.holders.discard(machine.unit)
@@ -128,8 +115,10 @@ class Checks:
         self.looked += 1
         origin = self._machines[picture.unit]
         here = entry is not None and entry.file is not File.GONE and self._own_file(origin, entry)
-        if not here and entry is not None and any(self.hurts.is_hurt(c.unit, picture) for c in entry.verified):
-            truth.lost = truth.lost or not truth.holders  # the holder's card died after its proof (R14)
+        truth.dropped = not here and (truth.dropped or (truth.here and entry is not None))
+        if not here and not truth.holders and entry is not None:
+            for copy in entry.verified:  # its card died, or it lied, and the own file was dropped on its proof
+                self.hurts.may_be_lost(copy.unit, picture, here=False)
         if not here and not truth.lost and not any(holds(self._machines[unit], picture) for unit in truth.holders):
             raise Violation(f"I1: nobody has {picture} any more")
         if entry is not None:

@@ -17,8 +17,10 @@ from firmware.pictures import File
 from hal.errors import CardError
 from sim.camera import CameraFaults
 from sim.card import Fault
+from sim.card_faults import CardFaults
 from sim.hurts import all_rows
 from sim.machine import LATENCY_S, Machine
+from sim.members import Flood
 from sim.people import People
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ DAY_S = 86_400.0
 HANG_S = 20.0  # the camera's time-out (firmware/service.py)
 CALLS_AHEAD = 30  # a fault or cut hits one of the next so many calls of the card; a picture takes about fifteen
 TRY_AGAIN_S = 60.0  # a unit whose start-up failed is started again after this
-FARTHEST_CLOCK_S = 365 * DAY_S
+YEAR_S = 365 * DAY_S
 
 
 class Faults:
@@ -43,6 +45,7 @@ class Faults:
         self._units = list(world.machines)
         self._stopped = False
         people = People(world, self.counts)
+        self._cards = cards = CardFaults(world, self)
         per_unit: dict[str, tuple[float, Callable[[random.Random], None]]] = {
             "replay": (options.replays, lambda _: self._air.bring_back()),
             "outage": (options.outages, self._outage),
@@ -51,6 +54,11 @@ class Faults:
             "rot": (options.rot, self._rot),
             "card error": (options.card_errors, lambda chance: self._card_fails(chance, Fault.IO)),
             "card full": (options.card_full, lambda chance: self._card_fails(chance, Fault.FULL)),
+            "card death": (options.card_deaths, cards.die),
+            "card read-only": (options.cards_read_only, cards.stop_writing),
+            "cloned card": (options.cloned_cards, cards.clone),
+            "card lie": (options.card_lies, cards.lie),
+            "flood": (options.floods, self._flood),
             "slow card": (options.slow_cards, self._slow_card),
             "clock jump": (options.clock_jumps, self._clock_jump),
             "get": (options.gets, people.get),
@@ -73,7 +81,8 @@ class Faults:
         for machine in self._world.machines.values():
             machine.slowness = 1.0
             machine.card.options.at.clear()
-            self._switch_on(machine)
+            self._cards.mend(machine)
+            self.switch_on(machine)
 
     # ------------------------------------------------------------ when
 
@@ -96,15 +105,17 @@ class Faults:
 
         plan()
 
-    def _later(self, seconds: float, end: Callable[[], None]) -> None:
+    def later(self, seconds: float, end: Callable[[], None]) -> None:
         """The end of a fault; stop() has mended it if it comes later."""
         self._rig.at(self._rig.now + seconds, lambda: None if self._stopped else end())
 
-    def _happened(self, kind: str, unit: int, what: str = "") -> None:
+    def happened(self, kind: str, unit: int, what: str = "") -> None:
+        """Count and trace it."""
         self.counts[kind] += 1
         self._world.trace.add(self._rig.now, unit, f"{kind} {what}".rstrip())
 
-    def _one(self, chance: random.Random) -> Machine:
+    def one(self, chance: random.Random) -> Machine:
+        """Any."""
         return self._world.machines[chance.choice(self._units)]
 
     # ------------------------------------------------------------ load
@@ -135,23 +146,38 @@ class Faults:
         machine.camera.faults = CameraFaults(following if hangs else frozenset(), following if fails else frozenset())
         machine.latency_s[TakePicture] = HANG_S if hangs else LATENCY_S[TakePicture]
         if hangs or fails:
-            self._happened("camera hang" if hangs else "camera failure", machine.unit)
+            self.happened("camera hang" if hangs else "camera failure", machine.unit)
 
     # ------------------------------------------------------------ the air
 
     def _outage(self, chance: random.Random) -> None:
         source, listener = chance.choice(self._air.links())
         self._air.cut_link(source, listener)
-        self._happened("outage", source, f"to {listener}")
-        self._later(chance.expovariate(1 / self._options.outage_s), lambda: self._air.mend_link(source, listener))
+        self.happened("outage", source, f"to {listener}")
+        self.later(chance.expovariate(1 / self._options.outage_s), lambda: self._air.mend_link(source, listener))
 
     def _partition(self, chance: random.Random) -> None:
         """Units beside one another on the ring, so that both groups can go on."""
         first, number = chance.randrange(len(self._units)), len(self._units) // 2
         island = frozenset((self._units * 2)[first : first + number])
         self._air.part(island)
-        self._happened("partition", 0, " ".join(map(str, sorted(island))))
-        self._later(chance.expovariate(1 / self._options.partition_s), lambda: self._air.part(frozenset()))
+        self.happened("partition", 0, " ".join(map(str, sorted(island))))
+        self.later(chance.expovariate(1 / self._options.partition_s), lambda: self._air.part(frozenset()))
+
+    def _flood(self, chance: random.Random) -> None:
+        machine, world = self.one(chance), self._world
+        if machine.running is None:
+            return
+        pictures = [picture for picture, truth in world.checks.truths.items() if not truth.deleted]
+        flood = machine.flood = Flood(chance, pictures, self._options.picture_bytes)
+        machine.turn()
+
+        def end() -> None:
+            machine.flood = None
+            self.happened("flood", machine.unit, f"of {flood.packets} packets")
+            self.counts["flood packets"] += flood.packets
+
+        self.later(chance.expovariate(1 / self._options.flood_s), end)
 
     # ------------------------------------------------------------ restarts
 
@@ -172,10 +198,10 @@ class Faults:
         """One of four ends: the process is killed, or the power goes: now, with all or any part of what was not synced,
         or in the middle of what the card does next."""
         if chance.random() >= self._options.power_cuts:
-            self._happened("kill", machine.unit)
+            self.happened("kill", machine.unit)
             machine.kill()
             return
-        self._happened("power cut", machine.unit)
+        self.happened("power cut", machine.unit)
         how = chance.randrange(3)
         if how == 2:
             machine.card.options.cut_after = machine.card.calls + chance.randrange(CALLS_AHEAD)
@@ -184,9 +210,10 @@ class Faults:
 
     def _switch_on_later(self, machine: Machine, chance: random.Random) -> None:
         start, off_s = machine.starts, chance.expovariate(1 / self._options.off_s)
-        self._later(off_s, lambda: self._switch_on(machine) if machine.starts == start else None)
+        self.later(off_s, lambda: self.switch_on(machine) if machine.starts == start else None)
 
-    def _switch_on(self, machine: Machine) -> None:
+    def switch_on(self, machine: Machine) -> None:
+        """Start it, now or as soon as its card lets it."""
         if machine.card.options.cut_after is not None and machine.running is not None:
             machine.power_cut()  # the card did nothing meanwhile
         if machine.running is not None:
@@ -194,37 +221,37 @@ class Faults:
         try:
             machine.restart()
         except CardError as error:
-            self._happened("start-up failed", machine.unit, str(error))
-            self._rig.at(self._rig.now + TRY_AGAIN_S, lambda: self._switch_on(machine))
+            self.happened("start-up failed", machine.unit, str(error))
+            self._rig.at(self._rig.now + TRY_AGAIN_S, lambda: self.switch_on(machine))
             return
-        self._happened("start", machine.unit)
+        self.happened("start", machine.unit)
         self._world.checks.after(machine)
 
     def _lose_catalogue(self, chance: random.Random) -> None:
-        machine = self._one(chance)
+        machine = self.one(chance)
         if machine.running is None:
             return
         machine.kill()
         machine.card.options.cut_after = None  # the process has gone before its card came to that
-        self._world.checks.hurts.catalogue_lost(machine.unit, self._world.checks.truths)
+        self._world.checks.hurts.catalogue_lost(machine.unit)
         machine.lose_catalogue()
-        self._happened("catalogue lost", machine.unit)
-        self._switch_on(machine)
+        self.happened("catalogue lost", machine.unit)
+        self.switch_on(machine)
 
     def _lose_card(self, chance: random.Random) -> None:
-        machine = self._one(chance)
+        machine = self.one(chance)
         if machine.running is None:
             return
         machine.kill()
-        self._world.checks.hurts.card_lost(machine.unit, self._world.checks.truths)
+        self._world.checks.hurts.card_lost(machine.unit)
         machine.lose_card()
-        self._happened("card lost", machine.unit)
-        self._switch_on(machine)
+        self.happened("card lost", machine.unit)
+        self.switch_on(machine)
 
     # ------------------------------------------------------------ cards and clocks
 
     def _rot(self, chance: random.Random) -> None:
-        machine = self._one(chance)
+        machine = self.one(chance)
         files = [entry.picture for entry in all_rows(machine) if entry.file is not File.GONE]
         if not files:
             return
@@ -233,25 +260,26 @@ class Faults:
         if machine.card.durable(path) is None:
             return
         machine.card.rot(path, chance.randrange(picture.size_bytes))
-        self._happened("rot", machine.unit, str(picture.id))
-        self._world.checks.hurts.rotted(machine.unit, picture.id, self._world.checks.truths)
+        self.happened("rot", machine.unit, str(picture.id))
+        self._world.checks.hurts.rotted(machine.unit, picture.id)
 
     def _card_fails(self, chance: random.Random, fault: Fault) -> None:
-        machine = self._one(chance)
+        machine = self.one(chance)
         machine.card.options.at[machine.card.calls + 1 + chance.randrange(CALLS_AHEAD)] = fault
-        self._happened("card full" if fault is Fault.FULL else "card error", machine.unit)
+        self.happened("card full" if fault is Fault.FULL else "card error", machine.unit)
 
     def _slow_card(self, chance: random.Random) -> None:
-        machine = self._one(chance)
+        machine = self.one(chance)
         machine.slowness = self._options.slowness
-        self._happened("slow card", machine.unit)
+        self.happened("slow card", machine.unit)
 
         def end() -> None:
             machine.slowness = 1.0
 
-        self._later(chance.expovariate(1 / self._options.slow_s), end)
+        self.later(chance.expovariate(1 / self._options.slow_s), end)
 
     def _clock_jump(self, chance: random.Random) -> None:
-        machine = self._one(chance)
-        machine.set_wall_error(chance.uniform(-FARTHEST_CLOCK_S, FARTHEST_CLOCK_S))
-        self._happened("clock jump", machine.unit)
+        machine = self.one(chance)
+        farthest_s = self._options.clock_jump_years * YEAR_S
+        machine.set_wall_error(chance.uniform(-farthest_s, farthest_s))
+        self.happened("clock jump", machine.unit)

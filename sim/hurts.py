@@ -1,42 +1,56 @@
-"""What lost cards, rot and lost catalogues excuse, exactly (HANDOVER §2: "not across a lost card or rot")."""
+"""What lost cards, rot, lies and lost catalogues excuse, exactly (HANDOVER §2: "not across a lost card or rot")."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from firmware import events as e
 from firmware.pictures import Entry, PictureId
 from sim.machine import Machine
-
-if TYPE_CHECKING:
-    from sim.checks import Truth
+from sim.truth import Loss, Truth, Violation
 
 ALL = 1_000_000  # rows; more than any world has on one card
 
 
-class Hurts:
-    """Copies that were physically destroyed, and lists that were. A copy that is whole again is hurt no longer."""
+@dataclass(frozen=True, slots=True)
+class _Hurt:
+    """One copy that was destroyed, and how. below: lists may still name it under attempts below this one."""
 
-    def __init__(self, machines: Mapping[int, Machine]) -> None:
+    below: float
+    why: Loss
+
+
+class Hurts:
+    """Copies that were physically destroyed, and lists that were. A copy that is whole again is hurt no longer.
+
+    excused: the ways to lose a picture that this world's faults and R14 excuse; any other raises Violation.
+    """
+
+    def __init__(
+        self, machines: Mapping[int, Machine], truths: dict[PictureId, Truth], excused: frozenset[Loss]
+    ) -> None:
         self._machines = machines
-        self._hurt: dict[tuple[int, PictureId], float] = {}  # -> attempts below this one may name it
+        self._truths = truths
+        self._excused = excused
+        self._hurt: dict[tuple[int, PictureId], _Hurt] = {}
         self._unlisted: set[PictureId] = set()  # the origin's list was lost; R4 and R7 bring it back
         self._unburied: set[PictureId] = set()  # deleted; the origin has lost the tombstone, another unit has it (R6)
 
     # ------------------------------------------------------------ what happens
 
-    def card_lost(self, unit: int, truths: dict[PictureId, Truth]) -> None:
-        """Just before the unit gets a new card."""
+    def card_lost(self, unit: int) -> None:
+        """Just before the unit gets a new card, or its card dies."""
         for entry in all_rows(self._machines[unit]):
             picture = entry.picture.id
-            self._hit(unit, picture, truths, self._machines[picture.unit].catalogue.counter("next_attempt", 1))
-        self.catalogue_lost(unit, truths)
+            below = self._machines[picture.unit].catalogue.counter("next_attempt", 1)
+            self._hit(unit, picture, _Hurt(below, Loss.LAST_COPY))
+        self.catalogue_lost(unit)
 
-    def catalogue_lost(self, unit: int, truths: dict[PictureId, Truth]) -> None:
+    def catalogue_lost(self, unit: int) -> None:
         """Just before the unit's catalogue goes: with it go its list, and tombstones that nobody else has."""
-        for picture, truth in truths.items():
+        for picture, truth in self._truths.items():
             if picture.unit == unit:
                 self._unlisted.add(picture)
             if not truth.deleted or (picture.unit != unit and picture not in self._unburied):
@@ -46,22 +60,44 @@ class Hurts:
             else:
                 self._unburied.discard(picture)
                 truth.deleted = False
-                truth.lost = True  # whoever still holds it may bring it back; nobody must
+                truth.lose(Loss.FORGOTTEN)  # whoever still holds it may bring it back; nobody must
 
-    def rotted(self, unit: int, picture: PictureId, truths: dict[PictureId, Truth]) -> None:
+    def rotted(self, unit: int, picture: PictureId) -> None:
         """A bit of this unit's file has turned over; its row stays, and until somebody reads the file nobody knows."""
-        self._hit(unit, picture, truths, math.inf)
+        self._hit(unit, picture, _Hurt(math.inf, Loss.ROT))
 
-    def _hit(self, unit: int, picture: PictureId, truths: dict[PictureId, Truth], below: float) -> None:
-        self._hurt[unit, picture] = below
-        truth = truths.get(picture)
+    def thrown_away(self, unit: int, picture: PictureId) -> None:
+        """The unit says that it has stored this one and has thrown it away; its row stays."""
+        self._hit(unit, picture, _Hurt(math.inf, Loss.LIAR))
+
+    def unsynced(self, unit: int, picture: PictureId) -> None:
+        """The power went before the card had written what it said was written; the row is there."""
+        self._hit(unit, picture, _Hurt(math.inf, Loss.LYING_CARD))
+
+    def _hit(self, unit: int, picture: PictureId, hurt: _Hurt) -> None:
+        self._hurt[unit, picture] = hurt
+        truth = self._truths.get(picture)
         if truth is None:
             return
         if unit == picture.unit:
             truth.here = False
         truth.holders.discard(unit)
-        if not truth.here and not truth.holders:
-            truth.lost = True
+        self.may_be_lost(unit, picture, here=truth.here)
+
+    def may_be_lost(self, unit: int, picture: PictureId, *, here: bool) -> None:
+        """If this unit's copy was destroyed and nobody has the picture any more, it is lost; is that excused?
+        here: whether its origin has the file."""
+        truth, hurt = self._truths[picture], self._hurt.get((unit, picture))
+        if hurt is None or here or truth.holders or truth.lost or truth.deleted:
+            return
+        why = hurt.why
+        if not truth.copied:
+            why = Loss.NEVER_COPIED
+        elif why is Loss.LAST_COPY and unit != picture.unit:
+            why = Loss.ONLY_HOLDER if truth.dropped else Loss.AFTER_ORIGIN
+        truth.lose(why)
+        if why not in self._excused:
+            raise Violation(f"R14: {picture} is lost: {why.value}; nothing excuses that here")
 
     def _buried_elsewhere(self, picture: PictureId, than: int) -> bool:
         others = (
@@ -78,7 +114,8 @@ class Hurts:
     def excuses(self, unit: int, picture: PictureId, attempt: int) -> bool:
         """Whether the list may name this copy under this attempt: the number is from before its card was lost; a copy
         that has rotted may get a new one, as suspect (R4)."""
-        return attempt < self._hurt.get((unit, picture), 0)
+        hurt = self._hurt.get((unit, picture))
+        return hurt is not None and attempt < hurt.below
 
     def healed(self, unit: int, picture: PictureId) -> None:
         """The unit has it whole (again)."""

@@ -6,7 +6,8 @@ seed, same commands: same events, under any PYTHONHASHSEED.
 
 Simulated: latency per kind of request (card, catalogue and camera each do one thing after the other, as their threads
 do), a slow card, power cuts between any two events and between any two calls of the card, a process that is killed,
-loss of chosen messages, replays of anything ever said, restarts with or without the catalogue, wall time that jumps.
+loss of chosen messages, replays of anything ever said, restarts with or without the catalogue, wall time that jumps;
+cards that die, or take no more writes, and the catalogue with them; members that do harm (sim/members.py).
 
 Not simulated: cuts within a transaction of SQLite (each request to the catalogue is done or not), work that a thread
 does while its request is under way (all of it is done at its end), the time that a start-up takes, monotonic clocks
@@ -16,14 +17,17 @@ that differ or drift, several cores, real time of any kind.
 from __future__ import annotations
 
 import contextlib
+import copy
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast, get_args
 
 from firmware import commands as c
 from firmware import events as e
+from firmware import without_card
 from firmware.catalogue import Catalogue
 from firmware.catalogue_database import Database
 from firmware.core import Settings
@@ -32,13 +36,14 @@ from firmware.link import Link
 from firmware.messages import Message
 from firmware.pictures import Entry, PictureId
 from firmware.seal import InsecureSeal
-from firmware.startup import start_up
+from firmware.startup import Started, start_up
 from firmware.store import Store
 from firmware.unit import Unit
-from hal.errors import DandelionError
+from hal.errors import CardError, CardReadOnly, DandelionError
 from hal.interfaces import Duplex, Protection, TimeQuality
 from sim.camera import SimCamera
 from sim.card import ERRORS, CardOptions, Fault, PowerCut, ProcessKilled, SimCard
+from sim.members import Flood, Liar
 from sim.radio import SimRadio
 from sim.rig import Rig, Said
 
@@ -61,6 +66,10 @@ LATENCY_S: Mapping[type, float] = {
     e.SaveName: SYNC_S,
 }
 _CARD = get_args(e.CardRequest)
+_CATALOGUE_WRITES = (
+    *(e.Save, e.SavePartial, e.SaveOrder, e.SaveDecision, e.SaveName, e.SaveInventoried, e.SaveRecollected),
+    *(e.SaveRecorded, e.SaveCalendar, e.SavePairs, e.UsePair, e.ThinRecords),
+)
 
 AboutTo = Callable[["Machine", str, tuple[Fault, ...]], Fault | None]
 """What comes next at a machine, in words ("card PATH", "commit", "say MESSAGE"), and the faults that may hit it. It may
@@ -79,6 +88,7 @@ class Options:
     temporary: bool = False
     size_bytes: tuple[int, int] = (20_000, 60_000)
     file_system_bytes: int = 64_000_000
+    without_card: bool = False  # whether it starts without a card that has failed, as the service does
 
 
 class _WatchedDatabase(Database):
@@ -118,6 +128,10 @@ class _WatchedCatalogue(Catalogue):
     def close(self) -> None:
         pass
 
+    def copy_into(self, other: _WatchedCatalogue) -> None:
+        """All of it, as a copy of the file would have it."""
+        self._database._connection.backup(other._database._connection)
+
     def size_bytes(self) -> int:
         """What its file would have."""
         return int(self._database.all("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")[0][0])
@@ -134,6 +148,7 @@ class _Home:
         self.changed: dict[PictureId, None] = {}  # a set in order
 
     def open(self) -> _WatchedCatalogue:
+        """As it is, whatever has become of the card."""
         if self.catalogue is None:
             self.catalogue = _WatchedCatalogue(self._unit, self._wall, self.changed, self._before)
         return self.catalogue
@@ -161,6 +176,8 @@ class Machine:
 
     slowness: how many times longer than usual card and catalogue take. wall_error_s: how far its wall clock is wrong.
     tear: what of un-synced data survives when the power goes within a step; None: nothing.
+    liar, flood: what a member that does harm has in place of the shipped card thread, and beside what its unit says.
+    cut: told of each power cut.
     """
 
     def __init__(self, rig: Rig, unit: int, options: Options | None = None) -> None:
@@ -179,7 +196,11 @@ class Machine:
         self.wall_error_s = 0.0
         self.tear: random.Random | None = None
         self._about_to: AboutTo | None = None
+        self.liar: Liar | None = None
+        self.flood: Flood | None = None
+        self.cut: Callable[[], None] = lambda: None
         self._home = _Home(unit, lambda: self.wall()[0], self._before_commit)
+        self._spare: _Home | None = None  # where the catalogue is while the unit goes on without a card
         self._link: _TappedLink | None = None
         self._free_at: dict[str, float] = {}
         self._armed = 0
@@ -193,47 +214,73 @@ class Machine:
     def restart(self) -> None:
         """Switch it on: start-up, then the first turn. Off again where the power goes meanwhile."""
         assert self.running is None, "it is on already"
-        rig, options, rules = self.rig, self.options, self.options.rules
+        rig, options = self.rig, self.options
         self.starts += 1
         rng = random.Random(f"unit {self.unit} {self.starts} {rig.seed}")
         try:
-            self.store, _, memory, notices = start_up(
-                self.card,
-                self._home,
-                self.unit,
-                rng,
-                copies=rules.copies,
-                priority_copies=rules.wanted(True),
-                wall=lambda: self.wall()[0],
-            )
+            self._begin(self._start_up(self.card, self._home, rng), rng)
         except ProcessKilled:
             return
         except PowerCut:
             self.card.power_cut(self.tear)
             return
+        except CardError as error:
+            if not options.without_card or not without_card.is_dead(error):
+                raise
+            self._begin_without_card(error.what, rng)
+        self.turn()
+
+    def _begin_without_card(self, why: str, rng: random.Random) -> None:
+        self._spare = _Home(self.unit, lambda: self.wall()[0], self._before_commit)
+        started = self._start_up(SimCard(), self._spare, rng)
+        self._begin(started._replace(notices=[without_card.notice(why), *started.notices]), rng, why)
+
+    def _begin(self, started: Started, rng: random.Random, why: str = "") -> None:
+        """The unit, after its start-up. why: why it is without a card, if it is."""
+        rig, options = self.rig, self.options
+        self.store, _, memory, notices = started
         self.radio = SimRadio(rig.line, unit=self.unit)
         self._link = _TappedLink(self.unit, memory.boot, self.radio)
         settings = Settings(
             unit=self.unit,
             name=f"unit-{self.unit}",
-            rules=rules,
+            rules=options.rules,
             capacity_bytes=options.capacity_bytes,
             hosting_share=options.hosting_share,
             patience_s=options.patience_s,
             temporary=options.temporary,
             beacon_s=options.beacon_s,
+            goes_on_without_card=options.without_card,
         )
+        if why:
+            settings = without_card.settings_without_card(settings, why)
         self.running = Unit(settings, memory, self._link, rng, self.radio.line_bytes_per_s, self.radio.duplex, rig.now)
         for notice in notices:
             self.running.core.log("card", notice)
         self._free_at = {"card": rig.now, "catalogue": rig.now, "camera": rig.now}
         self.running.handle(e.WallClock(*self.wall()), rig.now)
+
+    def _leave_card(self) -> None:
+        """The card has failed: a new unit goes on without, with the pictures that wait in memory."""
+        why, presses = self.on.core.card_failed, self.on.shutter.leave()
+        self.kill()
+        self.starts += 1
+        self._begin_without_card(why, random.Random(f"unit {self.unit} {self.starts} {self.rig.seed}"))
+        self.on.shutter.take_over(presses)
         self.turn()
+
+    def _start_up(self, card: SimCard, home: _Home, rng: random.Random) -> Started:
+        rules = self.options.rules
+        copies, priority_copies = rules.copies, rules.wanted(True)
+        return start_up(
+            card, home, self.unit, rng, copies=copies, priority_copies=priority_copies, wall=lambda: self.wall()[0]
+        )
 
     def power_cut(self, chance: random.Random | None = None) -> None:
         """Off at once: memory and what the card has not synced are gone (with chance: any part of the latter)."""
         self.kill()
         self.card.power_cut(chance)
+        self.cut()
 
     def watch_steps(self, about_to: AboutTo | None) -> None:
         """Have this called before each call of the card, each COMMIT and each packet that is sent, in start-ups too."""
@@ -260,7 +307,7 @@ class Machine:
     def kill(self) -> None:
         """The process ends at once: its memory is gone, what it has written is not."""
         assert self.radio is not None, "it is off already"
-        self.running = self.store = self._link = None
+        self.running = self.store = self._link = self._spare = None
         self.radio.close()
         self.radio = None
 
@@ -274,6 +321,21 @@ class Machine:
         self.lose_catalogue()
         self.card = SimCard(CardOptions(size_bytes=self.options.file_system_bytes))
         self.watch_steps(self._about_to)
+
+    def kill_card(self) -> None:
+        """Every call of card and catalogue fails from now on, and what was there is gone, until lose_card()."""
+        self.card.options.dead = True  # the store has this one
+        self._home.catalogue = None
+        self.card = SimCard(CardOptions(dead=True))
+
+    def clone_card(self, other: Machine) -> None:
+        """A copy of the other's card in place of its own, the other's catalogue too; only while it is off."""
+        assert self.running is None
+        self.card = copy.deepcopy(other.card)
+        self.card.power_cut()
+        self.card.options = CardOptions(size_bytes=self.options.file_system_bytes)
+        self._home.catalogue = None
+        other.catalogue.copy_into(self._home.open())
 
     # ------------------------------------------------------------ clock
 
@@ -317,9 +379,9 @@ class Machine:
         return self.running
 
     @property
-    def catalogue(self) -> Catalogue:
-        """As it is on the card."""
-        return self._home.open()
+    def catalogue(self) -> _WatchedCatalogue:
+        """As it is on the card, or in memory where there is none."""
+        return (self._spare or self._home).open()
 
     @property
     def stored_bytes(self) -> int:
@@ -369,6 +431,9 @@ class Machine:
         finally:
             self._in_turn = False
         self.running.radio_is(self.radio.problem, self.rig.now)
+        if self.running.core.card_failed and self.running.shutter.may_be_left:
+            self._leave_card()
+            return
         self._arm(self.running, self.radio)
 
     def _hand_out(self, unit: Unit, radio: SimRadio) -> bool:
@@ -382,6 +447,8 @@ class Machine:
                 unit.command(c.Took(told.ticket, len(told.what.data)), self.rig.now)
         while radio.room > 0:
             packet = unit.next_packet(self.rig.now, radio.heard_at)
+            if packet is None and self.flood is not None and self._link is not None:
+                packet = self.flood.next_packet(unit, self._link)
             if packet is None:
                 break
             self._send(packet, radio)
@@ -434,7 +501,14 @@ class Machine:
         if isinstance(request, e.TakePicture):
             return self.camera.capture(timeout_s=20.0)
         if isinstance(request, _CARD):
-            return store.carry_out(cast(e.CardRequest, request))
+            carry_out = store.carry_out if self.liar is None else partial(self.liar.carry_out, store)
+            return carry_out(cast(e.CardRequest, request))
+        if self._spare is not None:
+            return self.catalogue.carry_out(cast(e.CatalogueRequest, request))
+        if self.card.options.dead:
+            raise CardError("the catalogue is on a card that does not answer")
+        if self.card.options.read_only and isinstance(request, _CATALOGUE_WRITES):
+            raise CardReadOnly("the catalogue is on a card that takes no more writes")
         return self.catalogue.carry_out(cast(e.CatalogueRequest, request))
 
     def receive(self) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from firmware import commands as c
 from firmware.pictures import PictureId
-from sim.checks import Violation
 from sim.machine import Machine
+from sim.truth import Violation
 
 if TYPE_CHECKING:
     from sim.world import World

@@ -16,8 +16,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sim.truth import Loss
 from sim.world import Failed, Report, World
-from sim.world_options import ALL_FAULTS, WorldOptions, add_arguments, options_of
+from sim.world_options import ALL_FAULTS, WORST, WorldOptions, add_arguments, options_of
 
 MONTH = WorldOptions(
     units=50,
@@ -31,7 +32,21 @@ MONTH = WorldOptions(
 )
 """The goal of the network's issue: fifty units for thirty days, one 8 kB picture per unit and hour."""
 DAY = dataclasses.replace(ALL_FAULTS, units=8, hours=24.0)
-"""One of many small ones."""
+"""One of many small ones; every other one is the next."""
+WORST_DAY = dataclasses.replace(WORST, units=8, hours=24.0)
+"""The world at its worst."""
+TWO_COPIES = WorldOptions(
+    hours=240.0,
+    pictures_per_hour=0.05,
+    beacon_s=7200.0,
+    card_deaths=0.1,
+    deletes=0.6,
+    drops_by_hand=1.0,
+    copies=2,
+    copies_min=2,
+)
+"""What HANDOVER R14 promises: cards die one at a time, own files are dropped, and little else happens."""
+ONE_COPY = dataclasses.replace(TWO_COPIES, copies=1, copies_min=1)
 FIRST_DAYS = 2  # until every unit has met its neighbours and all code has run; left out of the slope
 MB = 1_000_000
 
@@ -104,11 +119,13 @@ def month(options: WorldOptions) -> Report:
     return report
 
 
-def days(options: WorldOptions, seconds: float) -> None:
-    """World after world, each with the next seed, until the time is up."""
+def days(kinds: Sequence[WorldOptions], seconds: float) -> None:
+    """World after world, of one kind after the other, each with the next seed, until the time is up."""
     watch, faults = Stopwatch(), Counter[str]()
-    unit_hours, pictures, copies, excused, worlds = 0.0, 0, 0, 0, 0
+    unit_hours, pictures, copies, worlds = 0.0, 0, 0, 0
+    excused = Counter[Loss]()
     while watch.wall_s < seconds:
+        options = kinds[worlds % len(kinds)]
         report = World(dataclasses.replace(options, seed=options.seed + worlds)).run()
         worlds += 1
         unit_hours += report.unit_hours
@@ -122,7 +139,8 @@ def days(options: WorldOptions, seconds: float) -> None:
             flush=True,
         )
     print(f"{worlds} worlds, {unit_hours:.0f} unit-hours, {watch.rates(unit_hours)}")
-    print(f"pictures {pictures}, copies {copies}, lost with cards or by rot {excused}; 0 lost, 0 wrong, all settled")
+    print(f"pictures {pictures}, copies {copies}, lost and excused {excused.total()}; 0 lost, 0 wrong, all settled")
+    print("lost and excused: " + (", ".join(f"{number} {why.value}" for why, number in excused.items()) or "none"))
     print("faults: " + ", ".join(f"{kind} {number}" for kind, number in sorted(faults.items())))
 
 
@@ -131,12 +149,18 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m sim.soak", description=main.__doc__, allow_abbrev=False)
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument("--for", type=float, dest="seconds", metavar="SECONDS", help="small worlds, for so long")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--worst", action="store_true", help="of the small worlds, only those at their worst")
+    which.add_argument("--one-death", action="store_true", help="others, in which cards die one at a time (R14)")
     how.add_argument("--days", type=float, metavar="DAYS", help="one world for so many simulated days")
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     try:
         if arguments.seconds is not None:
-            days(options_of(arguments, DAY), arguments.seconds)
+            kinds = (WORST_DAY,) if arguments.worst else (DAY, WORST_DAY)
+            if arguments.one_death:
+                kinds = (TWO_COPIES, ONE_COPY)
+            days([options_of(arguments, kind) for kind in kinds], arguments.seconds)
         else:
             options = dataclasses.replace(options_of(arguments, MONTH), hours=24 * arguments.days)
             print("\n".join(month(options).lines()))

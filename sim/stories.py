@@ -18,11 +18,12 @@ from firmware.pictures import File, Picture, PictureId
 from hal.errors import CardError
 from hal.interfaces import Duplex
 from sim.camera import LEAST_BYTES
-from sim.checks import Checks, Violation, held_rows, whole
+from sim.checks import Checks, held_rows, whole
 from sim.hurts import all_rows
 from sim.machine import Machine, Options
 from sim.radio import LineOptions
 from sim.rig import OnRig, Rig, Said
+from sim.truth import Violation
 
 SIZE_BYTES = (2_000, 12_000)
 """Of the pictures: one part, or several on a slow line."""
@@ -135,7 +136,7 @@ class Scene:
         if machine.running is not None:
             return
         if loses_catalogue:
-            self.checks.hurts.catalogue_lost(machine.unit, self.checks.truths)
+            self.checks.hurts.catalogue_lost(machine.unit)
             machine.lose_catalogue()
         try:
             machine.restart()

@@ -15,18 +15,21 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TextIO, get_args
 
 from firmware import events as e
 from firmware import messages as m
 from firmware.determine import Rules
 from sim.air import Air, AirOptions
-from sim.checks import Checks, Violation
+from sim.checks import Checks
 from sim.faults import Faults
 from sim.machine import Machine, Options
+from sim.members import Liar, is_swallowed
 from sim.rig import OnRig, Rig, Said
 from sim.trace import Trace
-from sim.world_options import ALL_FAULTS, QUIET, WorldOptions, add_arguments, options_of
+from sim.truth import Loss, Violation
+from sim.world_options import ALL_FAULTS, QUIET, WORST, WorldOptions, add_arguments, options_of
 
 SLICE_S = 600.0  # between two looks at bounds and at whether all is settled
 SIZE_SPREAD = 0.1  # pictures are so much shorter or longer than the options say, at most
@@ -43,13 +46,13 @@ class Failed(AssertionError):
 
 @dataclass(slots=True)
 class Report:
-    """What came of a world. lost: pictures that must not be; excused: lost with a card or by rot."""
+    """What came of a world. excused: pictures that nobody has any more, as R14 and the faults excuse."""
 
     options: WorldOptions
     unit_hours: float = 0.0
     pictures: int = 0
     deleted: int = 0
-    excused: int = 0
+    excused: Counter[Loss] = field(default_factory=Counter)
     copies: int = 0
     settled_after_h: float = math.nan
     part_bytes: int = 0
@@ -66,8 +69,9 @@ class Report:
             f"seed {self.options.seed}: {self.options.units} units, {self.unit_hours:.0f} unit-hours, "
             f"{self.events} events, {self.packets} packets, {self.checked} checks of a picture",
             f"pictures {self.pictures}, copies {self.copies}, deleted {self.deleted}, "
-            f"lost with cards or by rot {self.excused}; PART bytes per byte placed "
+            f"lost and excused {self.excused.total()}; PART bytes per byte placed "
             f"{self.part_bytes / max(1, self.placed_bytes):.2f}",
+            *(f"lost and excused: {number} {why.value}" for why, number in sorted(self.excused.items(), key=str)),
             f"all settled {self.settled_after_h:.1f} h after the last fault; 0 lost, 0 wrong list entries",
             "faults: " + (", ".join(f"{kind} {number}" for kind, number in sorted(self.faults.items())) or "none"),
             f"trace {self.trace}",
@@ -93,10 +97,12 @@ class World:
         assert isinstance(self.rig.line, Air)
         self.air = self.rig.line
         self.machines: dict[int, Machine] = {}
-        self.checks = Checks(self.machines, Rules().copies_min)
+        self.checks = Checks(self.machines, options.copies_min, excused_losses(options))
         self.packets = self._part_bytes = 0
         for unit in range(1, options.units + 1):
             self.machines[unit] = Machine(self.rig, unit, machine_options(options))
+        self._swallowers = frozenset[int]()
+        self._invite_members(options)
         self.rig.loses = self._said
         self.rig.watch = self._carried_out
         self.faults = Faults(self)
@@ -105,7 +111,7 @@ class World:
     # ------------------------------------------------------------ seeing everything
 
     def _said(self, said: Said) -> bool:
-        """Each packet that goes on the air; none is swallowed."""
+        """Each packet that goes on the air; True: a swallowing host takes care that it comes to nothing."""
         self.packets += 1
         message = said.message
         about = getattr(message, "id", None) or getattr(getattr(message, "picture", None), "id", "")
@@ -113,7 +119,8 @@ class World:
         self.trace.add(said.at, said.source, what)
         if isinstance(message, m.Part):
             self._part_bytes += len(message.data)
-        return False
+        swallow = self._swallowers
+        return bool(swallow) and is_swallowed(said.source in swallow, said.destination in swallow, message)
 
     def _carried_out(self, machine: OnRig, request: e.Request) -> None:
         if not isinstance(request, _CHANGING):
@@ -121,6 +128,24 @@ class World:
         assert isinstance(machine, Machine)
         self.trace.add(self.rig.now, machine.unit, _words(request))
         self.checks.after(machine, request)
+
+    # ------------------------------------------------------------ members that do harm
+
+    def _invite_members(self, options: WorldOptions) -> None:
+        """The last units are liars, those before them swallow."""
+        first = options.units - options.liars
+        assert first - options.swallowers > 0, "somebody must do as they should"
+        for unit in range(first + 1, options.units + 1):
+            chance = random.Random(f"liar {unit} {options.seed}")
+            told = partial(self.checks.hurts.thrown_away, unit)
+            self.machines[unit].liar = Liar(options.liar_share, chance, told)
+        self._swallowers = frozenset(range(first - options.swallowers + 1, first + 1))
+
+    def dismiss_members(self) -> None:
+        """From now on all do as they should; what a liar has thrown away is found as any rotten file is."""
+        self._swallowers = frozenset()
+        for machine in self.machines.values():
+            machine.liar = machine.flood = None
 
     # ------------------------------------------------------------ running
 
@@ -158,6 +183,7 @@ class World:
     def settle(self) -> Report:
         """Faults stop; within settle_hours nothing is left to be done."""
         self.faults.stop()
+        self.dismiss_members()
         self.air.options = AirOptions(duplex=self.options.duplex)
         began = self.rig.now
         waiting = ["not looked at yet"]
@@ -179,7 +205,7 @@ class World:
             unit_hours=self.options.units * self.hours,
             pictures=len(truths),
             deleted=sum(truth.deleted for truth in truths.values()),
-            excused=sum(truth.lost for truth in truths.values()),
+            excused=Counter(truth.why for truth in truths.values() if truth.why is not None),
             copies=sum(len(truth.holders) for truth in truths.values()),
             settled_after_h=settled_after_h,
             part_bytes=self._part_bytes,
@@ -210,6 +236,24 @@ def who_hears_whom(options: WorldOptions) -> dict[int, frozenset[int]]:
     return {unit: frozenset(heard) for unit, heard in hears.items()}
 
 
+def excused_losses(options: WorldOptions) -> frozenset[Loss]:
+    """What HANDOVER R14 and the faults of this world excuse.
+
+    With one kind of misfortune that takes one copy at a time (cards that die apart from one another; one liar) there is
+    a promise: what never had a copy may be lost with its card, and with `copies = 1` or `copies_min = 1` what had only
+    one copy when its own file went; with 2 and 2 nothing else. Several kinds at once may take several copies before
+    anybody can know of the first, so that any of them is excused then: of what it has really hurt (sim/hurts.py).
+    """
+    careful = min(options.copies, options.copies_min) >= 2
+    unbounded = (options.card_losses, options.rot, options.card_lies, options.cloned_cards, options.catalogue_losses)
+    if any(unbounded) or (options.liars and options.card_deaths) or options.liars > 1:
+        return frozenset(Loss)
+    if options.liars:
+        return frozenset() if careful else frozenset({Loss.LIAR})
+    apart = frozenset({Loss.NEVER_COPIED}) if options.card_deaths else frozenset[Loss]()
+    return apart if careful else apart | {Loss.ONLY_HOLDER, Loss.AFTER_ORIGIN}
+
+
 def air_options(options: WorldOptions) -> AirOptions:
     """What of them is about the air."""
     return AirOptions(
@@ -228,7 +272,7 @@ def machine_options(options: WorldOptions) -> Options:
     """What of them is about each machine. The file system is larger than the card's share for pictures."""
     size = options.picture_bytes
     return Options(
-        rules=Rules(copies=options.copies),
+        rules=Rules(copies=options.copies, copies_min=options.copies_min),
         capacity_bytes=options.capacity_bytes,
         hosting_share=options.hosting,
         beacon_s=options.beacon_s,
@@ -256,11 +300,13 @@ def _words(request: e.Request) -> str:
 def main(argv: Sequence[str]) -> int:
     """Run one world. 0: all went well; 1: a rule was broken, and the text says which and how to see it again."""
     parser = argparse.ArgumentParser(prog="python -m sim.world", description=main.__doc__, allow_abbrev=False)
-    parser.add_argument("--all-faults", action="store_true", help="every fault at once, but for those given")
+    base = parser.add_mutually_exclusive_group()
+    base.add_argument("--all-faults", action="store_true", help="every usual fault at once, but for those given")
+    base.add_argument("--worst", action="store_true", help="and cards and members at their worst, but for those given")
     parser.add_argument("--trace", metavar="FILE", help="write every event there, one a line")
     add_arguments(parser)
     arguments = parser.parse_args(argv)
-    options = options_of(arguments, ALL_FAULTS if arguments.all_faults else QUIET)
+    options = options_of(arguments, WORST if arguments.worst else ALL_FAULTS if arguments.all_faults else QUIET)
     file = open(arguments.trace, "w") if arguments.trace else None  # noqa: SIM115 - closed below
     try:
         report = World(options, file).run()

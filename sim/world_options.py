@@ -33,6 +33,7 @@ class WorldOptions:
     pictures_per_hour: float = _option(1.0, "per unit, evenly spaced")
     priority: float = _option(0.0, "share of pictures that are urgent and get two copies")
     copies: int = _option(1, "verified copies that each picture shall have at other units")
+    copies_min: int = _option(1, "proofs asked for now with which an own file may go when its card is full (R14)")
     beacon_s: float = _option(600.0, "seconds between two beacons of a unit")
     capacity_bytes: int = _option(100_000_000, "what pictures may take on each card")
     hosting: float = _option(0.5, "share of it that others may use")
@@ -59,6 +60,14 @@ class WorldOptions:
     off_s: float = _option(60.0, "mean time that a unit is off then")
     catalogue_losses: float = _option(0.0, "restarts without the catalogue, " + PER_DAY)
     card_losses: float = _option(0.0, "restarts with a new, empty card, " + PER_DAY)
+    card_deaths: float = _option(0.0, "cards that fail at every call from then on, one at a time, " + PER_DAY)
+    card_dead_s: float = _option(4 * 3600.0, "mean time until a person puts a new card in")
+    deaths_apart_hours: float = _option(24.0, "time between such a new card and the next death, for repair")
+    cards_read_only: float = _option(0.0, "cards that take no more writes, until the unit is started anew, " + PER_DAY)
+    read_only_s: float = _option(3600.0, "mean time until then")
+    cloned_cards: float = _option(0.0, "units that start with a copy of another unit's card, " + PER_DAY)
+    card_lies: float = _option(0.0, "times that a card begins to say synced of what is not, " + PER_DAY)
+    lie_s: float = _option(600.0, "mean time that it does so; half of the times the power goes then")
     rot: float = _option(0.0, "files on a card of which one bit turns over, " + PER_DAY)
     card_errors: float = _option(0.0, "calls of the card that fail with an I/O error, " + PER_DAY)
     card_full: float = _option(0.0, "calls of the card that find its file system full, " + PER_DAY)
@@ -67,7 +76,14 @@ class WorldOptions:
     slowness: float = _option(100.0, "how many times as long as usual everything takes there meanwhile")
     camera_hangs: float = _option(0.0, "share of shots at which the camera hangs for 20 s")
     camera_fails: float = _option(0.0, "share of shots that fail at once")
-    clock_jumps: float = _option(0.0, "jumps of the wall clock by up to a year, " + PER_DAY)
+    clock_jumps: float = _option(0.0, "jumps of the wall clock, " + PER_DAY)
+    clock_jump_years: float = _option(1.0, "by how much at most, forwards or back")
+    # ---- members that do harm, the units with the highest numbers
+    liars: int = _option(0, "hosts that say stored, throw pictures away and make proofs up")
+    liar_share: float = _option(1.0, "share of the pictures that they throw away")
+    swallowers: int = _option(0, "hosts that accept, never store and never answer")
+    floods: float = _option(0.0, "times that a unit asks for anything as fast as its line takes, " + PER_DAY)
+    flood_s: float = _option(10.0, "mean length of these")
     # ---- people
     gets: float = _option(0.0, "read-outs of a picture of any unit, " + PER_DAY)
     deletes: float = _option(0.0, "pictures deleted, half of them at another unit than the origin, " + PER_DAY)
@@ -112,6 +128,25 @@ ALL_FAULTS = WorldOptions(
     drops_by_hand=1.0,
 )
 """Every fault at once, each so often that a world of a few units and a day meets it."""
+WORST = dataclasses.replace(
+    ALL_FAULTS,
+    copies=2,
+    copies_min=2,
+    card_deaths=0.3,
+    card_dead_s=3600.0,
+    deaths_apart_hours=2.0,
+    cards_read_only=0.3,
+    cloned_cards=0.2,
+    card_lies=1.0,
+    clock_jump_years=10.0,
+    liars=1,
+    liar_share=0.5,
+    swallowers=1,
+    floods=0.5,
+)
+"""The world at its worst: all of that and cards that die, lie, are cloned or take no writes, and members that do harm.
+
+Within bounds: one liar and one swallower among the units, each card lies for minutes, two copies of each picture."""
 
 
 def _text(value: object) -> str:

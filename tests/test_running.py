@@ -17,7 +17,7 @@ from firmware.errors import NobodyRuns, Refused, UnitRuns
 from firmware.running import temporary
 from firmware.service import Service
 from hal.interfaces import CardEntry
-from sim.card import SimCard
+from sim.card import CardOptions, SimCard
 
 PATIENCE_S = 60.0  # for what must happen
 
@@ -82,6 +82,25 @@ def test_what_a_start_up_raises_reaches_whoever_started_it(loaded: config.Config
 
     with pytest.raises(OSError, match="no more writes"):
         asyncio.run(run())
+
+
+def test_a_unit_whose_card_is_dead_at_its_start_goes_on_without_and_says_so(loaded: config.Config) -> None:
+    loaded.unit.runtime_dir.mkdir()
+    card, rows = SimCard(CardOptions(dead=True)), list[object]()
+
+    async def run() -> None:
+        service, ready = Service(loaded, temporary=False, card=card), asyncio.Event()
+        unit = asyncio.create_task(service.main(ready.set))
+        async with asyncio.timeout(PATIENCE_S):
+            await ready.wait()
+            client = Client(loaded.unit.socket_path)
+            rows.extend(await asyncio.to_thread(lambda: list(client.ask("status"))))
+        service.stop.set()
+        await unit
+
+    asyncio.run(run())
+    assert "without its card" in str(rows)
+    assert (loaded.unit.runtime_dir / "card" / "own").is_dir()
 
 
 def test_a_unit_that_ends_keeps_how_long_it_has_run(loaded: config.Config) -> None:

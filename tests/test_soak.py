@@ -38,6 +38,13 @@ def test_worlds_for_a_time_go_on_with_the_next_seed(capsys):
     assert "1 worlds" in told
 
 
+def test_worlds_in_which_one_card_dies_at_a_time_tell_what_was_lost_and_why(capsys):
+    assert main(["--for", "0.01", "--one-death", "--units", "3", "--hours", "48", "--card-deaths", "2"]) == 0
+    told = capsys.readouterr().out
+    assert "card death" in told
+    assert "lost and excused: " in told
+
+
 @pytest.mark.parametrize("how", [["--days", "0.1"], ["--for", "0.01", "--hours", "2"]])
 def test_a_broken_rule_ends_it_with_the_command_that_shows_it(how, capsys):
     assert main([*how, "--units", "3", "--most-sent", "0.5", "--seed", "2"]) == 1

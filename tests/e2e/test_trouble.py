@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +24,12 @@ from sim.line import LineProcess
 NOISE_BYTES, NOISE_AT_ONCE = 200_000, 2_000
 
 
-def stored_by(one: UnitProcess, two: UnitProcess, mark: int) -> None:
-    """A shot of unit 1 is stored at unit 2."""
+def stored_by(one: UnitProcess, two: UnitProcess, mark: int) -> str:
+    """A shot of unit 1 is stored at unit 2; its picture's id."""
     shot = one.shoot()
     one.wait_event("stored", picture=shot["picture"], after=mark)
     assert any(shot["picture"] in path for path in two.files("held"))
+    return str(shot["picture"])
 
 
 # --- noise -----------------------------------------------------------------------------------------------------
@@ -179,18 +181,22 @@ def test_a_camera_works_again_once_there_are_pictures(
     assert one.status()["problems"] == []
 
 
-def test_a_card_that_vanishes_is_said_and_the_unit_goes_on_and_takes_it_back(
+def test_a_card_that_vanishes_costs_no_picture_and_the_next_start_takes_it_back(
     make_unit: MakeUnit, line: LineProcess, tiny_pictures: Path
 ) -> None:
     one, two = two_units(make_unit, line.ports, tiny_pictures, capacity="50 MB", policy="always")
-    stored_by(one, two, one.mark())
+    before = stored_by(one, two, one.mark())
     away = one.card.with_name("away")
     one.card.rename(away)
-    refused = one.command("shoot")
-    assert refused.code == 1
-    assert "not as this unit left them" in refused.err
-    assert any("put on the card" in problem for problem in one.status()["problems"])
+    shot = one.command("shoot")
+    assert shot.code == 0, shot.err
+    assert any("without its card" in problem for problem in one.status()["problems"])
+    after = stored_by(one, two, one.mark())
+    assert before.split("-")[1] != after.split("-")[1]  # the card's number
+    one.end()
+    shutil.rmtree(one.card, ignore_errors=True)
     away.rename(one.card)
+    one.start()
     stored_by(one, two, one.mark())
     assert one.status()["problems"] == []
 

@@ -1,0 +1,155 @@
+"""A unit whose card is dead or read-only goes on without: pictures go from memory straight to a host (DESIGN §5)."""
+
+import errno
+
+import pytest
+from rig_scene import a_pair, carry_out, copies, held, own, press, settled, shoot
+
+from firmware import commands as c
+from firmware import messages as m
+from firmware.shutter import SHOTS_HELD
+from firmware.without_card import is_dead
+from hal.errors import CardError, CardFull, CardReadOnly
+from sim.card import Fault
+from sim.machine import Options
+
+
+def without(read_only=False, **fields):
+    """A settled pair with one picture, whose origin has started anew on a card that has failed."""
+    rig, origin, host = a_pair(origin=Options(without_card=True, **fields))
+    before = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    origin.kill()
+    origin.card.options.read_only, origin.card.options.dead = read_only, not read_only
+    origin.restart()
+    rig.run_until(lambda: origin.on.core.neighbours.find(2) and not len(origin.on.core.steps), 10)
+    return rig, origin, host, before
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_start_on_a_card_that_has_failed_goes_on_as_origin_with_an_alarm(read_only):
+    _, origin, host, before = without(read_only)
+    assert any("goes on without" in line for line in origin.logged("card"))
+    picture = shoot(origin)
+    assert picture.id.card != before.id.card
+    assert copies(origin, picture) == [2]
+    assert picture.id in {row.picture.id for row in held(host)}
+
+
+def test_a_picture_is_announced_when_a_host_has_stored_it_and_not_before():
+    rig, origin, host, _ = without()
+    host.kill()
+    ticket = press(origin)
+    rig.run_for(60)
+    assert origin.outcome(ticket) is None
+    assert not origin.logged("shot")
+    host.restart()
+    rig.run_until(lambda: origin.outcome(ticket) is not None, 60)
+    assert isinstance(origin.outcome(ticket), c.Done)
+    assert origin.outcome(ticket).value.id in {row.picture.id for row in held(host)}
+
+
+def test_two_pictures_wait_in_memory_and_a_third_press_is_refused_with_the_reason():
+    rig, origin, host, _ = without()
+    host.kill()
+    tickets = []
+    for _ in range(SHOTS_HELD + 1):
+        tickets.append(press(origin))
+        rig.run_for(5)
+    *waiting, refused = map(origin.outcome, tickets)
+    assert waiting == [None] * SHOTS_HELD
+    assert "wait in memory" in str(refused.error)
+
+
+def test_whoever_waits_for_longer_than_patience_is_told_and_the_picture_still_finds_its_host():
+    rig, origin, host, _ = without(patience_s=30.0)
+    host.kill()
+    ticket = press(origin)
+    rig.run_for(40)
+    assert "in memory only" in str(origin.outcome(ticket).error)
+    host.restart()
+    rig.run_until(lambda: origin.logged("shot"), 120)
+
+
+def test_many_pictures_pass_through_memory_one_after_the_other():
+    _rig, origin, host, _ = without()
+    pictures = [shoot(origin) for _ in range(12)]
+    assert {row.picture.id for row in held(host)} >= {picture.id for picture in pictures}
+
+
+def test_nothing_is_hosted_without_a_card():
+    rig, origin, host, _ = without()
+    picture = shoot(host)
+    rig.run_for(120)
+    assert copies(host, picture) == []
+    assert not held(origin)
+
+
+def test_the_card_that_works_again_is_used_by_the_next_start_which_takes_the_new_pictures_into_its_list():
+    rig, origin, host, before = without(read_only=True)
+    picture = shoot(origin)
+    origin.kill()
+    origin.card.options.read_only = False
+    origin.restart()
+    assert not origin.on.core.settings.without_card
+    assert {entry.picture.id for entry in own(origin)} == {before.id}
+    rig.run_until(lambda: copies(origin, picture) == [2], 3600)
+    assert origin.on.core.card == before.id.card
+    rig.run_until(settled(origin, host), 600)
+
+
+def test_no_keep_is_said_by_a_life_that_forgets_what_it_knows():
+    rig, origin, _host, _ = without()
+    before = len(origin.said(m.Keep))
+    shoot(origin)
+    rig.run_for(60)
+    assert len(origin.said(m.Keep)) == before
+
+
+def test_pictures_that_are_elsewhere_can_be_read_out_at_a_unit_without_a_card():
+    rig, origin, _host, before = without()
+    rig.run_for(60)
+    assert isinstance(carry_out(origin, lambda ticket: c.Get(ticket, before.id, False, 60.0)), c.Done)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_card_that_fails_while_pictures_are_taken_costs_none_of_them(read_only):
+    rig, origin, host = a_pair(origin=Options(without_card=True))
+    before = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    origin.card.options.read_only, origin.card.options.dead = read_only, not read_only
+    tickets = [press(origin), press(origin)]
+    rig.run_until(lambda: all(map(origin.outcome, tickets)), 120)
+    pictures = [origin.outcome(ticket).value for ticket in tickets]
+    assert {row.picture.id for row in held(host)} == {before.id, *(picture.id for picture in pictures)}
+    assert before.id.card not in {picture.id.card for picture in pictures}
+    assert origin.on.core.settings.without_card
+
+
+def test_one_call_of_the_card_that_fails_costs_no_picture_and_the_card_stays_in_use():
+    rig, origin, _ = a_pair(origin=Options(without_card=True))
+    for calls in range(1, 40):
+        origin.card.options.at[origin.card.calls + calls] = Fault.IO
+        shoot(origin)
+    assert not origin.on.core.settings.without_card
+    rig.run_for(1)
+
+
+def caused(error, number):
+    error.__cause__ = OSError(number, "")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "dead"),
+    [
+        (CardError("?"), True),
+        (caused(CardError("?"), errno.EIO), True),
+        (CardReadOnly("?"), True),
+        (CardFull("?"), False),
+        (caused(CardError("?"), errno.EACCES), False),
+        (caused(CardError("?"), errno.ENOTDIR), False),
+    ],
+)
+def test_a_card_that_works_and_is_not_ours_is_for_a_person_to_look_at(error, dead):
+    assert is_dead(error) is dead
