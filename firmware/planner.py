@@ -24,19 +24,22 @@ class Planner:
         self._dispersals = dispersals
         self._looking = False
         self._stuck: set[PictureId] = set()  # passed over in this round
+        self._goes_on = False  # this round, behind those
 
     def tick(self) -> None:
-        """Look once when something has changed, or when a host may be asked again."""
+        """A round of looks when something has changed, or when a host may be asked again. What changes during a round
+        begins another one behind it: it may concern those that were passed over."""
         core, dispersals = self.core, self._dispersals
-        wake_at = dispersals.deciding.wake_at
-        due = wake_at is not None and core.now >= wake_at
-        if self._looking or not (core.changed or due):
+        if self._looking:
             return
-        core.changed = False
-        if dispersals.full:
+        if not self._goes_on:
+            wake_at = dispersals.deciding.wake_at
+            if not core.changed and (wake_at is None or core.now < wake_at):
+                return
+            core.changed = False
             self._stuck.clear()
-        if not self._stuck:  # else this round goes on, and what it found out so far about when to look again holds
             dispersals.deciding.looked()
+        self._goes_on = False
         if core.settings.rules.policy is not Policy.NEVER and not dispersals.full:
             self._looking = True
             core.run(self._look(), on_error=self._failed)
@@ -66,6 +69,4 @@ class Planner:
                 break
             if kept is not None and len(self._stuck) < MAX_STUCK:
                 self._stuck.add(entry.picture.id)
-                core.changed = True  # look again, beyond this one
-        if not core.changed:
-            self._stuck.clear()
+                self._goes_on = True

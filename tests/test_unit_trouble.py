@@ -108,6 +108,25 @@ def test_a_second_copy_that_was_refused_is_asked_for_again_when_its_time_has_com
     rig.run_until(lambda: len(copies(origin, picture)) == 2, 2 * FAILED_RETRY_S)
 
 
+def test_a_unit_that_is_heard_during_a_look_is_asked_for_what_the_look_passes_over():
+    """The look behind pictures that had nowhere to go took the news of the unit for its own, and passed them over."""
+    rig, origin, _ = a_pair()
+    picture = shoot(origin, priority=True)
+    rig.run_until(lambda: copies(origin, picture) == [2], 30)
+    third = Machine(rig, 3)
+    looks = []
+    rig.watch = lambda who, request: looks.append(request) if who is origin and isinstance(request, Lacking) else None
+    origin.on.core.changed = True
+    origin.turn()
+    rig.run_until(lambda: looks, 5)
+    origin.slowness = 1000.0  # the look behind this one
+    origin.turn()
+    rig.run_until(lambda: origin.on.core.neighbours.find(3), 5)
+    origin.slowness = 1.0
+    rig.run_until(lambda: copies(origin, picture) == [2, 3], 30)
+    assert held(third)
+
+
 def test_a_keeper_that_could_not_be_noted_is_told_again_soon():
     """It took a day until the record was looked at again, and as long until a delete was sure."""
     rig, origin, _ = a_pair()
