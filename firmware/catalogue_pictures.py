@@ -27,6 +27,7 @@ from firmware.pictures import MAX_SEQUENCE, Entry, File, PictureId, picture_name
 
 LATEST_OWN = 32  # own pictures that "recent ones" means for their largest; guess
 FILES_PAGE = 1_000  # rows in memory while files are compared with them
+PREVIEWS_PAGE = 50  # previews looked for in one question
 MAX_VERIFIED = 1_000  # above any number of holders that a picture can have (units of a network: 50)
 
 _FIRST = b""  # sorts before every id
@@ -200,13 +201,12 @@ class Pictures:
 
     def with_previews(self, pictures: Sequence[PictureId]) -> set[PictureId]:
         """Which of these may have a preview on this card: own and held ones that are not deleted."""
+        marks = ", ".join("?" * PREVIEWS_PAGE)  # always as many: one statement, for SQLite keeps those it has made
+        select = f"SELECT id FROM picture WHERE id IN ({marks}) AND deleted = 0 AND (own = 1 OR attempt IS NOT NULL)"
         found: set[PictureId] = set()
-        for start in range(0, len(pictures), FILES_PAGE):
-            keys = [picture.encode() for picture in pictures[start : start + FILES_PAGE]]
-            marks = ", ".join("?" * len(keys))
-            select = (
-                f"SELECT id FROM picture WHERE id IN ({marks}) AND deleted = 0 AND (own = 1 OR attempt IS NOT NULL)"
-            )
+        for start in range(0, len(pictures), PREVIEWS_PAGE):
+            keys = [picture.encode() for picture in pictures[start : start + PREVIEWS_PAGE]]
+            keys += keys[-1:] * (PREVIEWS_PAGE - len(keys))
             found |= {self._database.made(PictureId.decode, key) for (key,) in self._database.all(select, *keys)}
         return found
 
