@@ -503,13 +503,16 @@ class Machine:
         if isinstance(request, _CARD):
             carry_out = store.carry_out if self.liar is None else partial(self.liar.carry_out, store)
             return carry_out(cast(e.CardRequest, request))
-        if self._spare is not None:
-            return self.catalogue.carry_out(cast(e.CatalogueRequest, request))
+        if self._spare is None:
+            self.reach_catalogue(request)
+        return self.catalogue.carry_out(cast(e.CatalogueRequest, request))
+
+    def reach_catalogue(self, request: e.Request) -> None:
+        """What the card that it would be on makes of this; it is in memory."""
         if self.card.options.dead:
             raise CardError("the catalogue is on a card that does not answer")
         if self.card.options.read_only and isinstance(request, _CATALOGUE_WRITES):
             raise CardReadOnly("the catalogue is on a card that takes no more writes")
-        return self.catalogue.carry_out(cast(e.CatalogueRequest, request))
 
     def receive(self) -> None:
         """The line has delivered something, perhaps to this machine."""

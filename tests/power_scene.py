@@ -126,6 +126,9 @@ class RealMachine(Machine):
         self._home.remove()
         self._tell("catalogue is gone", self.unit)
 
+    def reach_catalogue(self, request: e.Request) -> None:
+        """The file is on the card, and fails by itself."""
+
     def _result(self, request: e.Request, store: Store) -> object:
         if isinstance(request, e.KeepShot):
             self._tell("picture", request.picture, request.shot.read(0, request.picture.size_bytes))
