@@ -215,10 +215,12 @@ class Link:
         Raises PeerError of every kind, and nothing else, whatever the bytes are. ForeignSession is to be answered by
         a beacon that asks for one, at most one a second (HANDOVER §5).
         """
+        if not self._overhears and self._is_between_others(packet):
+            return None
         header = _read_header(packet)
         source, destination = header.source, header.destination
         if source != self.unit and destination not in (self.unit, EVERYONE):
-            return Overheard(source, destination, header.kind, header.airtime_ms) if self._overhears else None
+            return Overheard(source, destination, header.kind, header.airtime_ms)
         if destination == EVERYONE and not kind_of(header.kind).BROADCAST:
             raise DamagedPacket(f"a message of kind {header.kind} to everyone, which is for one unit only")
         at = header.size_bytes
@@ -229,6 +231,13 @@ class Link:
             return None
         message = decode(header.kind, body)
         return Received(source, destination, message, self._is_news(source), header.airtime_ms)
+
+    def _is_between_others(self, packet: bytes) -> bool:
+        """Of our version, from and to other units; most of what is heard where many are in range is."""
+        if len(packet) < _HEADER.size or packet[0] >> 5 != VERSION:
+            return False
+        _, _, source, destination = _HEADER.unpack_from(packet)
+        return source != self.unit and destination not in (self.unit, EVERYONE)
 
     def _is_news(self, source: int) -> bool:
         """Whether no Received has told of this session of the peer yet."""

@@ -37,8 +37,9 @@ class Room:
     @property
     def reserved_bytes(self) -> int:
         """Everything promised."""
-        kinds = (self.reserved_own, self.reserved_held, self.stranded)
-        return sum(sum(kind.values()) for kind in kinds if kind)
+        if not (self.reserved_own or self.reserved_held or self.stranded):
+            return 0
+        return sum(map(sum, (self.reserved_own.values(), self.reserved_held.values(), self.stranded.values())))
 
     @property
     def used_bytes(self) -> int:

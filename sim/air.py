@@ -51,13 +51,13 @@ class _Transmission:
 
     __slots__ = ("data", "done", "ends", "packet", "source", "starts")
 
-    def __init__(self, source: int, data: bytes, starts: float, ends: float) -> None:
+    def __init__(self, source: int, data: bytes, starts: float, ends: float, packet: bytes | None) -> None:
         self.source = source
         self.data = data
         self.starts = starts
         self.ends = ends
         self.done = False
-        self.packet = next(iter(FrameReader(MTU_BYTES).feed(data)), None)
+        self.packet = packet
 
 
 class _Weather:
@@ -102,6 +102,7 @@ class Air:
         self._chance = chance
         self._reach = {unit: tuple(sorted(u for u, heard in hears.items() if unit in heard)) for unit in sorted(hears)}
         self._radios: dict[int, SimRadio] = {}
+        self._reader = FrameReader(MTU_BYTES)  # of whole frames, before anything befalls them
         self._on_air: list[_Transmission] = []
         self._heap: list[tuple[float, int, _Transmission | None, int, bytes]] = []  # by time, then order
         self._order = 0
@@ -176,7 +177,8 @@ class Air:
 
     def carry(self, sender: SimRadio, data: bytes, sent_at: float) -> None:
         """A frame of the sender, whose last byte leaves at sent_at."""
-        sent = _Transmission(sender.unit, data, sent_at - len(data) / self.line_bytes_per_s, sent_at)
+        packet = next(iter(self._reader.feed(data)), None)
+        sent = _Transmission(sender.unit, data, sent_at - len(data) / self.line_bytes_per_s, sent_at, packet)
         self._on_air.append(sent)
         self._push(sent_at, sent, 0, b"")
         self._remember(sender.unit, data)

@@ -151,6 +151,23 @@ def test_third_units_hear_the_header_only() -> None:
     assert not third.seal.knows(1)
 
 
+def test_where_all_may_send_at_once_what_is_between_others_is_nothing_and_all_else_as_ever() -> None:
+    one, _ = pair()
+    third = Link(3, InsecureSeal(3, 1), 4128, overhears=False)
+    packet = only(one.encode(2, HOLD, airtime_ms=70))
+    assert third.decode(packet, NOW) is None
+    received = third.decode(only(one.encode(EVERYONE, BEACON)), NOW)
+    assert isinstance(received, Received)
+    assert received.message == BEACON
+    with pytest.raises(UnknownVersion):
+        third.decode(bytes([packet[0] ^ 0x60]) + packet[1:], NOW)
+    with pytest.raises(DamagedPacket):
+        third.decode(packet[:3], NOW)
+    clone = link_of(3, 8, 2, 9)
+    with pytest.raises(ClonedUnit):
+        third.decode(only(clone.encode(2, HOLD)), NOW)
+
+
 def test_our_own_echo_is_nothing_and_a_later_start_of_us_is_a_clone() -> None:
     one, _ = pair()
     clone = link_of(1, 8, 2, 9)
