@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,12 @@ from sim.card import SimCard
 def pytest_addoption(parser: pytest.Parser) -> None:
     text = "what takes long in tests/test_power_cuts.py and tests/e2e/test_stops.py too: every call, more chances"
     parser.addoption("--every-cut", action="store_true", help=text)
+
+
+def pytest_configure():
+    """A shell that starts all this in the background lets it ignore Ctrl-C, and so every child that a test makes."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
