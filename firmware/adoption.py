@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from firmware import handover, own_copy
 from firmware import messages as m
-from firmware.audits import Audits
 from firmware.core import Core
 from firmware.dispersal import NONCES_KEPT, Dispersals
-from firmware.events import DigestFile, Digests, OwnInDoubt, SaveInventoried
+from firmware.events import DigestFile, Digests, SaveInventoried
 from firmware.handover import Owner, Word
 from firmware.pictures import NONCE_BYTES, Copy, Entry, File, Picture, PictureId
-from firmware.proofs import Proofs
-from firmware.readout import ReadOuts
 from firmware.steps import Step
 
 ANSWER_WAIT_S = 20.0
 """REQUEST and END of an adoption are repeated for so long; the holder's next HOLD begins it anew."""
 MAX_ADOPTIONS = 16
 """Adoptions under way at once; what more is named comes again with the next HOLD or INVENTORY."""
-SWEEP_FIRST_S, SWEEP_LONGEST_S = 20.0, 3600.0
-"""Pictures in doubt are looked through so long after the start, then ever more seldom, up to hourly. Guesses."""
-PAGE = 16
-"""Pictures in doubt looked at in one turn."""
-CHECKS_PER_UNIT = 1
-"""Copies read out at once from one unit for a check: it serves an asker two read-outs, and people's come first."""
 INVENTORY_AGAIN_S = 10.0
 """An unanswered question for an INVENTORY is said again after this long."""
 ASKED_ANEW_FIRST_S, ASKED_ANEW_LONGEST_S = 60.0, 6 * 3600.0
@@ -54,22 +46,10 @@ class Adoption:
 
 
 class Adoptions:
-    """All adoptions under way, the questions for inventories, and the sweep over pictures in doubt."""
+    """All adoptions under way, and the questions for inventories."""
 
-    def __init__(
-        self,
-        core: Core,
-        proofs: Proofs,
-        audits: Audits,
-        readouts: ReadOuts,
-        dispersals: Dispersals,
-        *,
-        inventoried: frozenset[int],
-    ) -> None:
+    def __init__(self, core: Core, dispersals: Dispersals, *, inventoried: frozenset[int]) -> None:
         self.core = core
-        self._audits = audits
-        self._proofs = proofs
-        self._readouts = readouts
         self._dispersals = dispersals
         dispersals.deciding.adopting = self._under_way
         self._inventoried = set(inventoried)
@@ -78,11 +58,7 @@ class Adoptions:
         self._inventory_at: dict[int, tuple[float, PictureId | None]] = {}
         self._unlisted: set[int] = set()  # units that named such copies since their INVENTORY was asked for
         self._asked_anew_s: dict[int, float] = {}
-        self._sweep_at: float | None = core.now + SWEEP_FIRST_S
-        self._sweep_every_s = SWEEP_FIRST_S
-        self._sweep_after: PictureId | None = None
-        self._checking: set[tuple[PictureId, int]] = set()
-        self._held_back = False  # checks that wait until one of those under way has ended
+        self.in_doubt: Callable[[], None] = lambda: None  # told that a suspect copy is in a list (again)
 
     # ------------------------------------------------------------ what holders name
 
@@ -250,7 +226,7 @@ class Adoptions:
                 accept.id,
                 adoption.unit,
             )
-            self._sweep_soon()
+            self.in_doubt()
 
     def on_stored(self, source: int, stored: m.Stored) -> None:
         """The proof over the copy, to be compared with our own bytes (O4)."""
@@ -318,47 +294,9 @@ class Adoptions:
         beginning = {unit for begun, unit in self._beginning if begun == picture}
         return beginning | {adoption.unit for adoption in self._all if adoption.picture.id == picture}
 
-    def _end(self, adoption: Adoption) -> None:
-        if adoption in self._all:
-            self._all.remove(adoption)
-        self.core.changed = True  # an ordinary dispersal may now go there
-
-    def _find(self, unit: int, picture: PictureId, attempt: int) -> Adoption | None:
-        for a in self._all:
-            if a.unit == unit and a.picture.id == picture and a.attempt == attempt:
-                return a
-        return None
-
-    # ------------------------------------------------------------ pictures in doubt
-
-    def _sweep_soon(self, after: PictureId | None = None) -> None:
-        self._sweep_at = self.core.now
-        self._sweep_after = after
-
-    def _sweep(self) -> Step:
-        """Suspect copies are proved or read out once; attempts that nobody works on are taken up or abandoned."""
-        core = self.core
-        found = yield OwnInDoubt(self._sweep_after, PAGE)
-        for entry in found:
-            for copy in entry.copies:
-                neighbour = core.neighbours.find(copy.unit)
-                if neighbour is None or neighbour.silent(core.now):
-                    continue
-                if copy.open:
-                    self._open_attempt(entry, copy)
-                elif copy.listed and copy.suspect:
-                    self._check(entry, copy.unit)
-        if len(found) == PAGE:
-            self._sweep_after = found[-1].picture.id
-            self._sweep_at = core.now + 1.0
-        else:
-            nothing = not found and self._sweep_after is None
-            self._sweep_every_s = SWEEP_LONGEST_S if nothing else min(2 * self._sweep_every_s, SWEEP_LONGEST_S)
-            if self._sweep_at is None:
-                self._sweep_after = None
-                self._sweep_at = core.now + self._sweep_every_s
-
-    def _open_attempt(self, entry: Entry, copy: Copy) -> None:
+    def take_up(self, entry: Entry, copy: Copy) -> None:
+        """An attempt that is open and that nobody works on: taken up where it tells of a copy, abandoned where enough
+        others have one."""
         pid = entry.picture.id
         if any(d.picture is not None and d.id == pid for d in self._dispersals):
             return
@@ -375,61 +313,21 @@ class Adoptions:
             effects = handover.owner(Owner(entry, self.core.next_attempt), handover.Abandon(unit))
             yield from self.core.carry_out(entry.picture, entry, effects)
 
-    def _check(self, entry: Entry, unit: int) -> None:
-        """A suspect copy: a proof where we have the bytes, else it is read out once without being stored (R4)."""
-        if entry.file is not File.GONE:
-            self._proofs.ask(entry, unit, lambda _right: None)
-            return
-        key = (entry.picture.id, unit)
-        if key in self._checking:
-            return
-        if sum(1 for _, asked in self._checking if asked == unit) >= CHECKS_PER_UNIT:
-            self._held_back = True
-            return
-        self._checking.add(key)
+    def _end(self, adoption: Adoption) -> None:
+        if adoption in self._all:
+            self._all.remove(adoption)
+        self.core.changed = True  # an ordinary dispersal may now go there
 
-        def proved(right: bool | None) -> None:
-            """With a pair that was made while the bytes were here, nothing needs to be read out."""
-            if right is None:
-                self._readouts.check(entry, unit, done)
-            else:
-                self._checking.discard(key)
-                self._go_on_checking(entry)
-
-        def done(right: bool, why: str) -> None:
-            self._checking.discard(key)
-            self._go_on_checking(entry)
-            if right:
-                self._sweep_every_s = SWEEP_FIRST_S
-                self.core.run(self._checked(entry.picture.id, unit), entry.picture.id)
-            else:
-                pid = entry.picture.id
-                self.core.log(
-                    "suspect", f"the copy of picture {pid} at unit {unit} could not be checked: {why}", pid, unit
-                )
-
-        self._audits.prove_suspect(entry, unit, proved)
-
-    def _go_on_checking(self, entry: Entry) -> None:
-        """The next one, if one had to wait for this."""
-        if self._held_back:
-            self._held_back = False
-            self._sweep_soon(after=entry.picture.id)
-
-    def _checked(self, picture: PictureId, unit: int) -> Step:
-        core = self.core
-        entry = yield from core.look_up(picture)
-        if entry is None:
-            return
-        event = handover.Audited(unit, entry.copy_at(unit).listed, True, core.stamp())
-        effects = handover.owner(Owner(entry, core.next_attempt), event)
-        yield from core.carry_out(entry.picture, entry, effects)
-        core.log("verified", f"the copy of picture {picture} at unit {unit} was read out and is right", picture, unit)
+    def _find(self, unit: int, picture: PictureId, attempt: int) -> Adoption | None:
+        for a in self._all:
+            if a.unit == unit and a.picture.id == picture and a.attempt == attempt:
+                return a
+        return None
 
     # ------------------------------------------------------------ time
 
     def tick(self) -> None:
-        """Say again what was not answered; look through the pictures in doubt."""
+        """Say again what was not answered."""
         now = self.core.now
         for adoption in list(self._all):
             if now >= adoption.since + ANSWER_WAIT_S:
@@ -444,31 +342,19 @@ class Adoptions:
                 del self._inventory_at[unit]  # asked anew from the beginning when it is heard again
             else:
                 self._ask_inventory(unit, after)
-        if self._sweep_at is not None and now >= self._sweep_at:
-            self._sweep_at = None
-            self.core.run(self._sweep(), on_error=self._sweep_failed)
-
-    def _sweep_failed(self, error: Exception) -> None:
-        self._sweep_at = self.core.now + SWEEP_LONGEST_S
-        self.core.log("card", f"could not look through the pictures in doubt: {error}")
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
         if not self._all and not self._inventory_at:
-            return self._sweep_at
+            return None
         times = [min(a.again_at, a.since + ANSWER_WAIT_S) for a in self._all]
         times += [again_at for again_at, _ in self._inventory_at.values()]
-        if self._sweep_at is not None:
-            times.append(self._sweep_at)
-        return min(times, default=None)
+        return min(times)
 
     def new_boot(self, unit: int) -> None:
-        """A unit is there (again): doubts about it are looked at soon."""
+        """A unit is there (again), and knows nothing of handles."""
         for adoption in self._all:
             if adoption.unit == unit:
                 adoption.handle = None
                 adoption.tries = 0
                 self._say(adoption)
-        self._sweep_every_s = SWEEP_FIRST_S
-        if self._sweep_at is not None:
-            self._sweep_at = min(self._sweep_at, self.core.now + 2.0)

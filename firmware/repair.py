@@ -24,7 +24,7 @@ SOON_S = 1.0
 """After one was brought back, or something changed that concerns this."""
 PROVE_WITHIN_S = 3600.0
 """A suspect holder that is heard gets so long to prove a copy before it is given it anew: as long as doubts are looked
-through at least (firmware/adoption.py)."""
+through at least (firmware/doubts.py)."""
 MAX_DOUBTED = 64
 """Pictures waited with for that; beyond it the one that waits longest begins anew."""
 MAX_SKIPPED = 64

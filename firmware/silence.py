@@ -25,7 +25,7 @@ AGAIN_S = 3600.0
 
 
 class Silence:
-    """Judges each unit once; when it is heard again its copies are proved (firmware/adoption.py), and count again."""
+    """Judges each unit once; when it is heard again its copies are proved (firmware/doubts.py), and count again."""
 
     def __init__(self, core: Core, time: OperatingTime) -> None:
         self.core = core

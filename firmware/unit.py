@@ -22,6 +22,7 @@ from firmware.copying import Copies
 from firmware.core import Core, Settings
 from firmware.deletion import Deletions
 from firmware.dispersal import Dispersals
+from firmware.doubts import Doubts
 from firmware.drop_by_hand import DropByHand
 from firmware.drops import Drops
 from firmware.errors import ClonedUnit, ForeignSession, PeerError
@@ -117,9 +118,8 @@ class Unit:
         self.drops = Drops(core, self.proofs, self.shutter, self.hostings, evictions)
         self.drop_by_hand = DropByHand(core, self.proofs, evictions)
         self.audits = Audits(core, self.proofs, self.read_outs, self._transfers)
-        self.adoptions = Adoptions(
-            core, self.proofs, self.audits, self.read_outs, self.dispersals, inventoried=memory.inventoried
-        )
+        self.adoptions = Adoptions(core, self.dispersals, inventoried=memory.inventoried)
+        self.doubts = Doubts(core, self.proofs, self.audits, self.read_outs, self.adoptions)
         self.operating_time = OperatingTime(core, memory.heard)
         self.silence = Silence(core, self.operating_time)
         self.repairs = Repairs(core, self.dispersals, self.read_outs, self.hostings)
@@ -169,6 +169,7 @@ class Unit:
             self.relays,
             self.previews,
             self.adoptions,
+            self.doubts,
             self.holding,
             self.findings,
             self.deletions,
@@ -195,6 +196,7 @@ class Unit:
             self.serving,
             self.relays,
             self.adoptions,
+            self.doubts,
             self.records,
             self.audits,
             self.repairs,
