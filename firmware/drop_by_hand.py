@@ -6,10 +6,10 @@ from firmware.commands import DropOwn
 from firmware.core import Core
 from firmware.errors import Refused
 from firmware.evictions import Evictions
-from firmware.lines import so_many
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.proofs import Proofs
 from firmware.steps import Step
+from firmware.wording import so_many
 
 
 class DropByHand:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from firmware.wording import so_many
+
 Fields = Mapping[str, Any]
 
 _PREFIXES = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
@@ -27,11 +29,6 @@ def size(size_bytes: int | None) -> str:
 
 def _text(value: object) -> str:
     return "-" if value is None or value == "" else str(value)
-
-
-def so_many(count: object, one: str, many: str = "") -> str:
-    """So many of something: "1 picture", "2 pictures". many: where it is not `one` with an s."""
-    return f"{_text(count)} {one if count == 1 else many or f'{one}s'}"
 
 
 _NOT_KNOWN = "holders not known here"

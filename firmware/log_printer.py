@@ -6,7 +6,7 @@ import queue
 import threading
 from typing import TextIO
 
-from firmware.lines import so_many
+from firmware.wording import so_many
 
 MAX_WAITING = 1000
 """Lines that wait for a reader; beyond it they are counted and left out: `log` has them still."""

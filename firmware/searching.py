@@ -12,6 +12,7 @@ from firmware import messages as m
 from firmware.core import Core
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import EVERYONE
+from firmware.wording import units
 
 ANSWER_WITHIN_S = 18.0
 """A first search never takes longer, whatever it waits for: an unknown id is answered within 20 s (DESIGN §9)."""
@@ -194,8 +195,3 @@ class Search:
     def _everyone_again_s(self) -> float:
         again_s = min(LONGEST_AGAIN_S, AGAIN_S * LONGER_BY**self._tries) * (0.75 + 0.5 * self._core.rng.random())
         return again_s + AGAIN_BYTES / self._core.line_bytes_per_s
-
-
-def units(numbers: list[int]) -> str:
-    """For a person."""
-    return f"unit {numbers[0]}" if len(numbers) == 1 else f"units {', '.join(map(str, numbers))}"

@@ -6,10 +6,10 @@ from firmware import handover
 from firmware.core import Core
 from firmware.events import ListedAt
 from firmware.handover import Owner
-from firmware.lines import so_many
 from firmware.operating_time import OperatingTime
 from firmware.pictures import PictureId
 from firmware.steps import Step
+from firmware.wording import so_many
 from hal.errors import DandelionError
 
 SUSPECT_AFTER_S = 48 * 3600

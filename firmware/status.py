@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from firmware.determine import Rules
 from firmware.events import Counted
 from firmware.exposure import exposure_row
-from firmware.lines import so_many
 from firmware.pictures import PictureId
 from firmware.states import State
+from firmware.wording import so_many, units
 
 if TYPE_CHECKING:
     from firmware.service import Service
@@ -64,7 +64,7 @@ def _fullness(service: Service) -> tuple[bool, str | None]:
     unit, room = service.unit, service.unit.core.room
     why = unit.dispersals.deciding.idle_why or None
     if sending := sorted({d.host for d in unit.dispersals if d.host}):
-        why = f"a copy to unit {', '.join(map(str, sending))} is being made"
+        why = f"a copy to {units(sending)} is being made"
     if unit.file_system.trouble is not None:
         return True, f"{unit.file_system.trouble}; {why or 'nothing is to be copied'}"
     return room.free_bytes < max(1, room.recent_bytes), why

@@ -17,7 +17,7 @@ from pathlib import Path
 from firmware.client import Client
 from firmware.control import hold
 from firmware.errors import Refused, UnitRuns, WrongArgument
-from firmware.lines import so_many
+from firmware.wording import so_many
 from sim.children import DANDELION, Child, Ending, end_all
 from sim.fleet_config import Place, config_text, read_options
 from sim.line import LineProcess

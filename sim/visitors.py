@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from firmware.lines import so_many
+from firmware.wording import so_many
 from sim.children import DANDELION, Child
 from sim.fleet_config import Place
 from sim.watch import FleetState
