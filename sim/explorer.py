@@ -25,7 +25,8 @@ from dataclasses import dataclass
 
 from sim.card import Fault, PowerCut, ProcessKilled
 from sim.machine import Machine
-from sim.stories import Scene
+from sim.scene import Scene
+from sim.stories import STORIES
 
 OFF_S = (0.1, 2.0, 15.0, 90.0)
 """How long a unit is off after a cut; short and long against the time-outs of its peers."""
@@ -193,8 +194,8 @@ class Explorer:
 
     def _epitaph(self, error: Exception) -> str:
         scene, path = self._scene, ",".join(f"{unit}.{step}" for unit, step in self._path)
-        command = f"python -m sim.cuts --story {scene.story} --seed {scene.seed} --path {path or 'none'}"
-        told = [str(error) or repr(error), f"story {scene.story}, cut before: {'; '.join(self._what) or 'nothing'}"]
+        command = f"python -m sim.cuts --story {scene.name} --seed {scene.seed} --path {path or 'none'}"
+        told = [str(error) or repr(error), f"story {scene.name}, cut before: {'; '.join(self._what) or 'nothing'}"]
         return "\n".join([*told, "to run it again:", f"{command} {self._choice.name}".rstrip()])
 
     # ------------------------------------------------------------ at each step
@@ -247,7 +248,7 @@ class Explorer:
 
     def _drawn(self, what: str, *more: int) -> random.Random:
         """Of the seed and of what has happened so far only."""
-        return random.Random(f"{what} {self._scene.seed} {self._scene.story} {self._path} {more}")
+        return random.Random(f"{what} {self._scene.seed} {self._scene.name} {self._path} {more}")
 
     # ------------------------------------------------------------ a cut
 
@@ -262,7 +263,7 @@ class Explorer:
 
 def explore(seed: int, story: str, choice: Choice) -> tuple[Tally, str]:
     """One schedule."""
-    scene = Scene(seed, story)
+    scene = Scene(seed, story, STORIES[story])
     scene.prepare()
     return Explorer(scene, choice).explore()
 
