@@ -16,11 +16,9 @@ that differ or drift, several cores, real time of any kind.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import random
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast, get_args
@@ -28,24 +26,21 @@ from typing import cast, get_args
 from firmware import commands as c
 from firmware import events as e
 from firmware import without_card
-from firmware.catalogue import Catalogue
-from firmware.catalogue_database import Database
 from firmware.core import Settings
 from firmware.determine import Rules
-from firmware.link import Link
 from firmware.messages import Message
 from firmware.pictures import Entry, PictureId
-from firmware.seal import InsecureSeal
 from firmware.startup import Started, start_up
 from firmware.store import Store
 from firmware.unit import Unit
 from hal.errors import CardError, CardReadOnly, DandelionError
-from hal.interfaces import Duplex, Protection, TimeQuality
+from hal.interfaces import Protection, TimeQuality
 from sim.camera import SimCamera
 from sim.card import ERRORS, CardOptions, Fault, PowerCut, ProcessKilled, SimCard
 from sim.members import Flood, Liar
 from sim.radio import SimRadio
 from sim.rig import Rig, Said
+from sim.watched import MemoryHome, TappedLink, WatchedCatalogue
 
 SYNC_S = 0.010
 """Latency of what ends with a sync of the card; a good SD card. Guess."""
@@ -91,86 +86,6 @@ class Options:
     without_card: bool = False  # whether it starts without a card that has failed, as the service does
 
 
-class _WatchedDatabase(Database):
-    """Says when a transaction is about to be committed; an error raised there rolls it back."""
-
-    before: Callable[[], None] | None = None
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        with super().transaction():
-            yield
-            if self.before is not None:
-                self.before()
-
-
-class _WatchedCatalogue(Catalogue):
-    """Remembers which pictures' rows were changed since somebody looked. close() leaves it open: it has no file."""
-
-    def __init__(
-        self, unit: int, wall: Callable[[], float], changed: dict[PictureId, None], before: Callable[[], None]
-    ) -> None:
-        """before: called before each COMMIT."""
-        super().__init__(":memory:", unit, wall=wall)
-        self._changed = changed
-        self.database.before = before
-
-    def open_database(self, path: str, *, read_only: bool) -> Database:
-        """Once, when it is made."""
-        self.database = _WatchedDatabase(path, read_only=read_only)
-        return self.database
-
-    def save(self, request: e.Save) -> None:
-        super().save(request)
-        self._changed.update(dict.fromkeys(request.removed))
-        self._changed.update((entry.picture.id, None) for entry in request.entries)
-
-    def close(self) -> None:
-        pass
-
-    def copy_into(self, other: _WatchedCatalogue) -> None:
-        """All of it, as a copy of the file would have it."""
-        self._database._connection.backup(other._database._connection)
-
-    def size_bytes(self) -> int:
-        """What its file would have."""
-        return int(self._database.all("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")[0][0])
-
-
-class _Home:
-    """CatalogueHome in memory: the open connection stays over restarts, each COMMIT is durable."""
-
-    def __init__(self, unit: int, wall: Callable[[], float], before: Callable[[], None]) -> None:
-        self._unit = unit
-        self._wall = wall
-        self._before = before
-        self.catalogue: _WatchedCatalogue | None = None
-        self.changed: dict[PictureId, None] = {}  # a set in order
-
-    def open(self) -> _WatchedCatalogue:
-        """As it is, whatever has become of the card."""
-        if self.catalogue is None:
-            self.catalogue = _WatchedCatalogue(self._unit, self._wall, self.changed, self._before)
-        return self.catalogue
-
-    def set_aside(self) -> str:
-        self.catalogue = None
-        return "nowhere"
-
-
-class _TappedLink(Link):
-    """Remembers what each packet says, in the order in which they go out."""
-
-    def __init__(self, unit: int, boot: int, radio: SimRadio) -> None:
-        super().__init__(unit, InsecureSeal(unit, boot), radio.mtu_bytes, overhears=radio.duplex is Duplex.HALF)
-        self.tapped: deque[tuple[int, Message, bytes]] = deque()
-
-    def encode(self, destination: int, message: Message, *, airtime_ms: int | None = None) -> list[bytes]:
-        packets = super().encode(destination, message, airtime_ms=airtime_ms)
-        self.tapped += [(destination, message, packet) for packet in packets]
-        return packets
-
-
 class Machine:
     """One unit's machine, on when it is made; off between power_cut() or kill() and restart(). Card and catalogue stay.
 
@@ -199,9 +114,9 @@ class Machine:
         self.liar: Liar | None = None
         self.flood: Flood | None = None
         self.cut: Callable[[], None] = lambda: None
-        self._home = _Home(unit, lambda: self.wall()[0], self._before_commit)
-        self._spare: _Home | None = None  # where the catalogue is while the unit goes on without a card
-        self._link: _TappedLink | None = None
+        self._home = MemoryHome(unit, lambda: self.wall()[0], self._before_commit)
+        self._spare: MemoryHome | None = None  # where the catalogue is while the unit goes on without a card
+        self._link: TappedLink | None = None
         self._free_at: dict[str, float] = {}
         self._armed = 0
         self._in_turn = False
@@ -231,7 +146,7 @@ class Machine:
         self.turn()
 
     def _begin_without_card(self, why: str, rng: random.Random) -> None:
-        self._spare = _Home(self.unit, lambda: self.wall()[0], self._before_commit)
+        self._spare = MemoryHome(self.unit, lambda: self.wall()[0], self._before_commit)
         started = self._start_up(SimCard(), self._spare, rng)
         self._begin(started._replace(notices=[without_card.notice(why), *started.notices]), rng, why)
 
@@ -240,7 +155,7 @@ class Machine:
         rig, options = self.rig, self.options
         self.store, _, memory, notices = started
         self.radio = SimRadio(rig.line, unit=self.unit)
-        self._link = _TappedLink(self.unit, memory.boot, self.radio)
+        self._link = TappedLink(self.unit, memory.boot, self.radio)
         settings = Settings(
             unit=self.unit,
             name=f"unit-{self.unit}",
@@ -269,7 +184,7 @@ class Machine:
         self.on.shutter.take_over(presses)
         self.turn()
 
-    def _start_up(self, card: SimCard, home: _Home, rng: random.Random) -> Started:
+    def _start_up(self, card: SimCard, home: MemoryHome, rng: random.Random) -> Started:
         rules = self.options.rules
         copies, priority_copies = rules.copies, rules.wanted(True)
         return start_up(
@@ -379,7 +294,7 @@ class Machine:
         return self.running
 
     @property
-    def catalogue(self) -> _WatchedCatalogue:
+    def catalogue(self) -> WatchedCatalogue:
         """As it is on the card, or in memory where there is none."""
         return (self._spare or self._home).open()
 

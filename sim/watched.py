@@ -1,0 +1,101 @@
+"""What of a simulated machine is shipped and watched: its catalogue, which lives in memory, and its link."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from firmware import events as e
+from firmware.catalogue import Catalogue
+from firmware.catalogue_database import Database
+from firmware.link import Link
+from firmware.messages import Message
+from firmware.pictures import PictureId
+from firmware.seal import InsecureSeal
+from hal.interfaces import Duplex
+from sim.radio import SimRadio
+
+
+class _WatchedDatabase(Database):
+    """Says when a transaction is about to be committed; an error raised there rolls it back."""
+
+    before: Callable[[], None] | None = None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        with super().transaction():
+            yield
+            if self.before is not None:
+                self.before()
+
+    def copy_into(self, other: _WatchedDatabase) -> None:
+        """All of it."""
+        self._connection.backup(other._connection)
+
+
+class WatchedCatalogue(Catalogue):
+    """Remembers which pictures' rows were changed since somebody looked. close() leaves it open: it has no file."""
+
+    def __init__(
+        self, unit: int, wall: Callable[[], float], changed: dict[PictureId, None], before: Callable[[], None]
+    ) -> None:
+        """before: called before each COMMIT."""
+        super().__init__(":memory:", unit, wall=wall)
+        self._changed = changed
+        self.database.before = before
+
+    def open_database(self, path: str, *, read_only: bool) -> Database:
+        """Once, when it is made."""
+        self.database = _WatchedDatabase(path, read_only=read_only)
+        return self.database
+
+    def save(self, request: e.Save) -> None:
+        super().save(request)
+        self._changed.update(dict.fromkeys(request.removed))
+        self._changed.update((entry.picture.id, None) for entry in request.entries)
+
+    def close(self) -> None:
+        pass
+
+    def copy_into(self, other: WatchedCatalogue) -> None:
+        """All of it, as a copy of the file would have it."""
+        self.database.copy_into(other.database)
+
+    def size_bytes(self) -> int:
+        """What its file would have."""
+        return int(self._database.all("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")[0][0])
+
+
+class MemoryHome:
+    """A CatalogueHome in memory: the open connection stays over restarts, each COMMIT is durable."""
+
+    def __init__(self, unit: int, wall: Callable[[], float], before: Callable[[], None]) -> None:
+        self._unit = unit
+        self._wall = wall
+        self._before = before
+        self.catalogue: WatchedCatalogue | None = None
+        self.changed: dict[PictureId, None] = {}  # a set in order
+
+    def open(self) -> WatchedCatalogue:
+        """As it is, whatever has become of the card."""
+        if self.catalogue is None:
+            self.catalogue = WatchedCatalogue(self._unit, self._wall, self.changed, self._before)
+        return self.catalogue
+
+    def set_aside(self) -> str:
+        self.catalogue = None
+        return "nowhere"
+
+
+class TappedLink(Link):
+    """Remembers what each packet says, in the order in which they go out."""
+
+    def __init__(self, unit: int, boot: int, radio: SimRadio) -> None:
+        super().__init__(unit, InsecureSeal(unit, boot), radio.mtu_bytes, overhears=radio.duplex is Duplex.HALF)
+        self.tapped: deque[tuple[int, Message, bytes]] = deque()
+
+    def encode(self, destination: int, message: Message, *, airtime_ms: int | None = None) -> list[bytes]:
+        packets = super().encode(destination, message, airtime_ms=airtime_ms)
+        self.tapped += [(destination, message, packet) for packet in packets]
+        return packets
