@@ -22,12 +22,13 @@ class Database:
         """path may be ":memory:"."""
         self.path = path
         self._connection = connect_read_only(path) if read_only else connect(path)
+        self._in_words = InWords(path)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All of what is done inside is durable at the end, or nothing of it is done."""
         assert not self._connection.in_transaction
-        with InWords(self.path):
+        with self._in_words:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -39,12 +40,12 @@ class Database:
     def change(self, sql: str, *values: object) -> int:
         """Within a transaction: number of rows changed."""
         assert self._connection.in_transaction
-        with InWords(self.path):
+        with self._in_words:
             return self._connection.execute(sql, values).rowcount
 
     def all(self, sql: str, *values: object) -> list[Row]:
         """Every row; limits are in the question."""
-        with InWords(self.path):
+        with self._in_words:
             return self._connection.execute(sql, values).fetchall()
 
     def one(self, sql: str, *values: object) -> Row | None:
@@ -73,5 +74,5 @@ class Database:
 
     def close(self) -> None:
         """Give the file back; safe to call twice."""
-        with InWords(self.path):
+        with self._in_words:
             self._connection.close()

@@ -86,6 +86,9 @@ class Dispersals:
     def __iter__(self) -> Iterator[Dispersal]:
         return iter(self._all)
 
+    def __len__(self) -> int:
+        return len(self._all)
+
     def outgoing(self) -> list[Outgoing]:
         """What is being sent, priority pictures first."""
         if not self._all:

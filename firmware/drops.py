@@ -57,7 +57,8 @@ class Drops:
     @property
     def _needed_bytes(self) -> int:
         """The same, and what a refused unit has asked for lately."""
-        return max(self._own_needed_bytes, self._hostings.wanted_bytes)
+        ahead_bytes = PICTURES_AHEAD * self.core.room.recent_bytes
+        return max(ahead_bytes, self._shutter.wanted_bytes, self._hostings.wanted_bytes)
 
     @property
     def _free_bytes(self) -> int:

@@ -64,6 +64,8 @@ class Relays:
 
     def outgoing(self) -> list[Onward]:
         """What has parts to say."""
+        if not self._all:
+            return []
         return [relay.onward for relay in self._all if relay.onward.sender is not None]
 
     # ------------------------------------------------------------ GET

@@ -58,6 +58,8 @@ class Serving:
 
     def outgoing(self) -> list[Outgoing]:
         """What has parts to say."""
+        if not self._all:
+            return []
         return [serving.outgoing for serving in self._all if serving.outgoing is not None]
 
     def busy_with(self, picture: PictureId) -> bool:

@@ -245,6 +245,8 @@ class Shutter:
 
     def tick(self) -> None:
         """Room may have come; patience may have ended."""
+        if not (self._held or self._unannounced or self._presses):
+            return
         self._keep_next()
         for press in list(self._held):
             if press is self._keeping or press.tries:
@@ -277,6 +279,8 @@ class Shutter:
 
     def deadline(self) -> float | None:
         """When patience ends."""
+        if not (self._held or self._unannounced):
+            return None
         patient = [*self._held, *(press for press in self._unannounced.values() if press.ticket is not None)]
         if not patient:
             return None

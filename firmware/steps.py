@@ -60,17 +60,20 @@ class Steps:
             self._waiting[picture] = deque()
         self._resume(run, None, None)
 
-    def answer(self, answer: Answer) -> None:
-        """Bring the answer of one request back to the step that asked."""
+    def answer(self, answer: Answer) -> bool:
+        """Bring the answer of one request back to the step that asked; True when that has ended."""
         run = self._under_way.pop(answer.token)
-        self._resume(run, answer.result, answer.error)
+        return self._resume(run, answer.result, answer.error)
 
-    def _resume(self, run: _Run, result: object, error: DandelionError | None) -> None:
+    def _resume(self, run: _Run, result: object, error: DandelionError | None) -> bool:
+        """Go on with it, and with those that wait for its end; True when it has ended."""
         current: _Run | None = run
-        while current is not None:
-            ended = self._advance(current, result, error)
+        ended = False
+        while current is not None and self._advance(current, result, error):
+            ended = True
             result = error = None
-            current = self._next_after(current) if ended else None
+            current = self._next_after(current)
+        return ended
 
     def _advance(self, run: _Run, result: object, error: DandelionError | None) -> bool:
         """Go on until the next request; True when the step has ended."""

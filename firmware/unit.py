@@ -228,11 +228,13 @@ class Unit:
     def handle(self, event: Answer | WallClock, now: float) -> None:
         """The answer to a request, or news from the clock."""
         self.core.now = now
-        self._touched = True
         match event:
-            case Answer():
-                self.core.steps.answer(event)
+            case Answer():  # in the midst of a step nothing else has become possible
+                ended = self.core.steps.answer(event)
+                self._touched = self._touched or ended or self.core.changed
+                self._due_known = False
             case WallClock(unix_s, quality):
+                self._touched = True
                 self.core.wall_offset_s = unix_s - now
                 self.core.wall_quality = quality
 
@@ -378,7 +380,7 @@ class Unit:
         self.core.now = now
         if not self._touched and now < self._due:
             return
-        self.beacons.queue = sum(1 for _ in self.dispersals) + self.shutter.waiting
+        self.beacons.queue = len(self.dispersals) + self.shutter.waiting
         for tick in self._ticks:
             tick()
         for outgoing in self._outgoing():

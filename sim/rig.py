@@ -10,8 +10,7 @@ import heapq
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from firmware.events import Request
 from firmware.messages import Message
@@ -27,8 +26,7 @@ MAX_EVENTS = 2_000_000
 """Events of one run; more means that something goes round and round."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """One packet that went to the radio. source: unit; lost: the rig took it off the line."""
 
     at: float

@@ -45,11 +45,11 @@ def test_a_step_makes_one_request_at_a_time_and_gets_its_own_answer():
     log.start(log.ask("b", look(3)))
     (a1, request_a), (b1, request_b) = log.requested()
     assert (request_a, request_b) == (look(1), look(3))
-    log.steps.answer(Answer(b1, "three"))
-    log.steps.answer(Answer(a1, "one"))
+    assert log.steps.answer(Answer(b1, "three")) is True
+    assert log.steps.answer(Answer(a1, "one")) is False
     ((a2, request),) = log.requested()
     assert request == look(2)
-    log.steps.answer(Answer(a2, "two"))
+    assert log.steps.answer(Answer(a2, "two")) is True
     assert log.done == [("b", "three"), "b", ("a", "one"), ("a", "two"), "a"]
     assert len(log.steps) == 0
 
@@ -62,7 +62,7 @@ def test_steps_on_one_picture_run_one_after_the_other_and_others_beside_them():
     (a, _), (c, _) = log.requested()
     assert log.steps.busy(ONE)
     log.steps.answer(Answer(c))
-    log.steps.answer(Answer(a))
+    assert log.steps.answer(Answer(a)) is True
     ((b, request),) = log.requested()
     assert request == look(2)
     assert log.done == [("c", None), "c", ("a", None), "a"]
