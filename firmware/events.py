@@ -8,14 +8,14 @@ but for steps on the same picture (HANDOVER R13).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from firmware.pictures import Entry, Picture, PictureId
 from hal.errors import DandelionError
 from hal.interfaces import Shot, TimeQuality
 
 
-class Answer(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Answer:
     """What became of the request that was given out with this token."""
 
     token: int
