@@ -199,15 +199,16 @@ class Pictures:
             yield from self._database.made(_files_here, found)
             key = last = found[-1][0]
 
-    def with_previews(self, pictures: Sequence[PictureId]) -> set[PictureId]:
-        """Which of these may have a preview on this card: own and held ones that are not deleted."""
+    def with_previews(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Which of these ids, as PictureId.encode() gives them, may have a preview on this card: own and held ones that
+        are not deleted."""
         marks = ", ".join("?" * PREVIEWS_PAGE)  # always as many: one statement, for SQLite keeps those it has made
         select = f"SELECT id FROM picture WHERE id IN ({marks}) AND deleted = 0 AND (own = 1 OR attempt IS NOT NULL)"
-        found: set[PictureId] = set()
-        for start in range(0, len(pictures), PREVIEWS_PAGE):
-            keys = [picture.encode() for picture in pictures[start : start + PREVIEWS_PAGE]]
-            keys += keys[-1:] * (PREVIEWS_PAGE - len(keys))
-            found |= {self._database.made(PictureId.decode, key) for (key,) in self._database.all(select, *keys)}
+        found: set[bytes] = set()
+        for start in range(0, len(keys), PREVIEWS_PAGE):
+            page = keys[start : start + PREVIEWS_PAGE]
+            page = [*page, *[page[-1]] * (PREVIEWS_PAGE - len(page))]
+            found.update(key for (key,) in self._database.all(select, *page))
         return found
 
     def first_here(self, low: PictureId) -> PictureId | None:

@@ -297,8 +297,8 @@ class Core:
                 self.say(say.unit, m.Keep(pid, say.attempt, digest4))
             case Word.DROP:
                 self.say(say.unit, m.Drop(pid, say.attempt, digest4))
-            case Word.LOST:
-                self.say(say.unit, m.Lost(pid, say.attempt))
+            case Word.LOST | Word.DROPPED:
+                self.say(say.unit, m.Lost(pid, say.attempt, say.word is Word.DROPPED))
             case Word.REFUSE_CONFLICT:
                 self.say(say.unit, m.Refuse(pid, say.attempt, m.RefuseWhy.CONFLICT, 0, 0, 0))
             case Word.REFUSE_STALE:

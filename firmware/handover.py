@@ -27,7 +27,8 @@ class Word(enum.Enum):
     STORED = "STORED"
     KEEP = "KEEP"
     DROP = "DROP"
-    LOST = "LOST"
+    LOST = "LOST"  # by itself, or asked for a proof
+    DROPPED = "LOST, dropped"  # the answer to DROP
     PARTS = "PARTS"  # PARTs of what is missing, then END with a fresh nonce (O3)
 
 
@@ -170,10 +171,11 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """LOST came: the holder's copy of this attempt is no more."""
+    """LOST came: the holder's copy of this attempt is no more. dropped: it answers a DROP."""
 
     unit: int
     attempt: int
+    dropped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,8 +302,8 @@ def _owner(state: Owner, event: OwnerEvent) -> Effects:
             return (Commit(_with_copy(state.entry, replace(state.entry.copy_at(unit), open=0))),)
         case Named():
             return _named(state, event)
-        case Gone(unit, attempt):
-            return _gone(state, unit, attempt)
+        case Gone():
+            return _gone(state, event)
         case Audited():
             return _audited(state, event)
         case Evict():
@@ -407,13 +409,13 @@ def _placed(state: Owner, unit: int, raised: Effects) -> Effects:
     return placed if isinstance(placed[0], Commit) else raised + placed
 
 
-def _gone(state: Owner, unit: int, attempt: int) -> Effects:
-    """LOST. Only the answer to a DROP that reaches every attempt there was settles what is owed: an older one may come
-    after the copy that the DROP is for was stored, and that copy would then stay for ever."""
-    copy = state.entry.copy_at(unit)
-    if copy.listed and copy.listed == attempt:
+def _gone(state: Owner, event: Gone) -> Effects:
+    """LOST. Only the answer to a DROP that reaches every attempt there was settles what is owed: an older one, or one
+    that was said without DROP, may come after the copy that the DROP is for was stored, which would then stay."""
+    copy = state.entry.copy_at(event.unit)
+    if copy.listed and copy.listed == event.attempt:
         return () if copy.suspect else (Commit(_with_copy(state.entry, _suspect(copy))),)
-    if copy.owed and attempt >= drop_number(state, unit):
+    if copy.owed and event.dropped and event.attempt >= drop_number(state, event.unit):
         return (Commit(_with_copy(state.entry, replace(copy, owed=False))),)
     return ()
 
@@ -605,7 +607,7 @@ def _asked(row: Entry | None, event: Asked) -> Effects:
 def _drop_heard(row: Entry | None, event: DropHeard) -> Effects:
     """H7; a DROP that comes again, or of an attempt without row, is answered all the same."""
     if row is None or row.attempt is None:
-        return (Withdraw(event.attempt), Say(Word.LOST, event.owner, event.attempt))
+        return (Withdraw(event.attempt), Say(Word.DROPPED, event.owner, event.attempt))
     if row.attempt == UNKNOWN_ATTEMPT or event.attempt < row.attempt:
         return ()
-    return (Commit(row.without_file), Unlink(), Say(Word.LOST, event.owner, event.attempt))
+    return (Commit(row.without_file), Unlink(), Say(Word.DROPPED, event.owner, event.attempt))

@@ -50,7 +50,7 @@ class HeldCopies:
     def _read_back(self, source: int, prove: m.Prove) -> Step:
         row = yield from self.core.look_up(prove.id)
         if row is None or row.attempt is None or UNKNOWN_ATTEMPT < row.attempt < prove.attempt:
-            self.core.say(source, m.Lost(prove.id, prove.attempt))
+            self.core.say(source, m.Lost(prove.id, prove.attempt, False))
             return
         try:
             digests = yield DigestFile(row.picture, (prove.nonce,))

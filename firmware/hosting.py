@@ -425,7 +425,7 @@ class Hostings:
         effects = handover.host(row, handover.DropHeard(source, drop.attempt))
         if effects and isinstance(effects[0], handover.Withdraw):
             self._withdraw(source, drop.id, effects[0].attempt)
-            self.core.say(source, m.Lost(drop.id, drop.attempt))
+            self.core.say(source, m.Lost(drop.id, drop.attempt, True))
             return
         assert row is not None or not effects
         if row is not None:

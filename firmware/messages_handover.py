@@ -196,12 +196,13 @@ class Drop(Message):
 
 @dataclass(frozen=True, slots=True)
 class Lost(Message):
-    """H to O: there is no copy here of this attempt."""
+    """H to O: there is no copy here of this attempt. dropped: the answer to a DROP."""
 
     KIND = 35
     id: PictureId
     attempt: int
-    LAYOUT = (("id", ID), ("attempt", ATTEMPT))
+    dropped: bool
+    LAYOUT = (("id", ID), ("attempt", ATTEMPT), ("dropped", Flag()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ MAX_SEQUENCE = 0xFFFF_FFFF
 NONCE_BYTES = PROOF_BYTES = 16  # a proof is BLAKE2b-128 keyed with a nonce (HANDOVER H6)
 MAX_PICTURE_BYTES = 64_000_000  # guess: four times the largest JPEG of a Pi camera; longer ones are a peer's error
 MAX_PREVIEW_BYTES = 4096  # DESIGN §8
-_ID_TEXT = re.compile(r"(\d{5})-([0-9a-f]{4})-(\d{8,10})")
+_ID_TEXT = re.compile(r"([0-9]{5})-([0-9a-f]{4})-([0-9]{8}|[1-9][0-9]{8,9})")
 _ID_WIRE = struct.Struct(">HHI")
 
 
@@ -30,7 +30,7 @@ class PictureId:
     sequence: int
 
     def __str__(self) -> str:
-        return f"{self.unit:05d}-{self.card:04x}-{self.sequence:08d}"
+        return "%05d-%04x-%08d" % (self.unit, self.card, self.sequence)  # noqa: UP031 - half the time, for each file
 
     def encode(self) -> bytes:
         """8 bytes, big-endian; sorts as the id does."""
@@ -47,14 +47,14 @@ class PictureId:
         found = _ID_TEXT.fullmatch(text)
         if found is not None:
             made = cls(int(found[1]), int(found[2], 16), int(found[3]))
-            if 1 <= made.unit <= MAX_UNIT and made.sequence <= MAX_SEQUENCE and str(made) == text:
+            if 1 <= made.unit <= MAX_UNIT and made.sequence <= MAX_SEQUENCE:
                 return made
         raise WrongArgument(f"{text!r} is not a picture id", can="ids look like 00001-3fa7-00000042")
 
 
 def picture_name(picture: PictureId, sha256: bytes) -> str:
     """`<picture id>-<first 16 hex digits of its sha256>.jpg` (DESIGN §8)."""
-    return f"{picture}-{sha256.hex()[:16]}.jpg"
+    return f"{picture}-{sha256[:8].hex()}.jpg"
 
 
 def looks_like_jpeg(data: bytes) -> bool:

@@ -221,19 +221,19 @@ class Proofs:
     def _lost(self, source: int, lost: m.Lost, asked: list[Proving]) -> Step:
         if lost.id.unit == self.core.unit:
             for attempt in sorted({lost.attempt} | {proving.attempt for proving in asked}):
-                yield from self._gone(source, lost.id, attempt)
+                yield from self._gone(source, lost.id, handover.Gone(source, attempt, lost.dropped))
         for _ in asked:
             self.tally.add("failed", self.core.now)
             self.failed(source)
         for proving in asked:
             proving.settle(False)
 
-    def _gone(self, source: int, picture: PictureId, attempt: int) -> Step:
+    def _gone(self, source: int, picture: PictureId, event: handover.Gone) -> Step:
         entry = yield from self.core.look_up(picture)
         if entry is None:
             return
-        self._disproved(entry, source, attempt)
-        effects = handover.owner(Owner(entry, self.core.next_attempt), handover.Gone(source, attempt))
+        self._disproved(entry, source, event.attempt)
+        effects = handover.owner(Owner(entry, self.core.next_attempt), event)
         yield from self.core.carry_out(entry.picture, entry, effects)
         if effects and entry.copy_at(source).listed:
             self.core.log("lost", f"unit {source} has lost its copy of picture {picture}", picture, source)

@@ -286,10 +286,10 @@ def tidy_previews(store: Store, catalogue: Catalogue, notices: Notices) -> None:
     if not catalogue.counter("complete", 0):
         return
     names = [file.name for file in store.card.entries(PREVIEW) if not file.is_directory]
-    known = {picture: name for name in names if (picture := preview_of(name)) is not None}
+    known = {picture.encode(): name for name in names if (picture := preview_of(name)) is not None}
     hands, wanted = _Hands(store, notices), catalogue.with_previews(sorted(known))
-    for picture in sorted(known.keys() - wanted):
-        hands.unlink(f"{PREVIEW}/{known[picture]}")
+    for key in sorted(known.keys() - wanted):
+        hands.unlink(f"{PREVIEW}/{known[key]}")
 
 
 def _can_resume(catalogue: Catalogue, row: Partial, file: CardEntry, now_unix_s: float) -> bool:

@@ -147,7 +147,7 @@ class Unit:
         self._told_of_boots = self._parts_told_of_boots()
         self._handlers = self._message_handlers()
         for entry in memory.lost_held:
-            core.say(entry.picture.id.unit, m.Lost(entry.picture.id, entry.attempt or 0))
+            core.say(entry.picture.id.unit, m.Lost(entry.picture.id, entry.attempt or 0, False))
         core.log("started", f"unit {core.unit} has started; boot {core.boot}, card {core.card:04x}")
         if memory.new_catalogue:
             core.log("card", "the catalogue is new: every unit that is heard is asked what it holds for this one")

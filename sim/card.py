@@ -90,14 +90,25 @@ class _Node:
 
 
 class _Directory:
-    """Names as they are seen, and as the medium holds them. really: as in _Node."""
+    """Names as they are seen, and as the medium holds them. really: as in _Node. touched: the two may differ."""
 
-    __slots__ = ("live", "medium", "really")
+    __slots__ = ("live", "medium", "really", "touched")
 
     def __init__(self) -> None:
         self.live: dict[str, _Node | _Directory] = {}
         self.medium: dict[str, _Node | _Directory] = {}
         self.really: dict[str, _Node | _Directory] | None = None
+        self.touched = False
+
+    def names(self) -> dict[str, _Node | _Directory]:
+        """Those that are seen, to be changed in place."""
+        self.touched = True
+        return self.live
+
+    @property
+    def is_on_medium(self) -> bool:
+        """Whether the medium has the names that are seen."""
+        return not self.touched or self.live == self.medium
 
     def reach_medium(self, *, lies: bool = False) -> None:
         """All names, or so the card says."""
@@ -105,12 +116,13 @@ class _Directory:
             self.really = None
         elif self.really is None:
             self.really = self.medium
-        self.medium = dict(self.live)
+        if self.touched:
+            self.medium, self.touched = dict(self.live), False
 
     def own_up(self) -> None:
         """As in _Node."""
         if self.really is not None:
-            self.medium, self.really = self.really, None
+            self.medium, self.really, self.touched = self.really, None, True
 
 
 class SimFile:
@@ -197,7 +209,7 @@ class SimCard:
         if name in directory.live:
             raise FileExistsError(path)
         self.take_room(_blocks(size_bytes), path)
-        node = directory.live[name] = _Node(size_bytes)
+        node = directory.names()[name] = _Node(size_bytes)
         return SimFile(self, node, path)
 
     def open(self, path: str, *, writable: bool = False) -> SimFile:
@@ -216,7 +228,7 @@ class SimCard:
         if isinstance(target.live.get(new_name), _Directory):
             raise CardError(f"{new}: Is a directory")
         replaced = target.live.get(new_name)
-        target.live[new_name] = source.live.pop(old_name)
+        target.names()[new_name] = source.names().pop(old_name)
         self._used_bytes -= _used(replaced)
 
     def unlink(self, path: str) -> None:
@@ -224,7 +236,7 @@ class SimCard:
         directory, name = self._parent(path)
         self.step(path, Fault.IO, Fault.READ_ONLY)
         self._used_bytes -= _used(self._file(path))
-        del directory.live[name]
+        del directory.names()[name]
 
     def make_directory(self, path: str) -> None:
         """Make a directory and its missing parents, each durable in its parent: two calls per level."""
@@ -232,14 +244,14 @@ class SimCard:
         for depth, name in enumerate(parts, 1):
             parent = self._directory(parts[: depth - 1])
             self.step(path, Fault.IO, Fault.READ_ONLY)
-            if isinstance(parent.live.setdefault(name, _Directory()), _Node):
+            if isinstance(parent.names().setdefault(name, _Directory()), _Node):
                 raise CardError(f"{path}: Not a directory")
             self.sync_directory("/".join(parts[: depth - 1]))
 
     def sync_directory(self, path: str) -> None:
         """Make the names in this directory durable."""
         directory = self._directory(_parts(path))
-        kinds = (Fault.IO,) if directory.live == directory.medium else (Fault.IO, Fault.READ_ONLY)
+        kinds = (Fault.IO,) if directory.is_on_medium else (Fault.IO, Fault.READ_ONLY)
         self.step(path, *kinds)
         directory.reach_medium(lies=self.options.lies)
 
@@ -250,15 +262,14 @@ class SimCard:
             directory = self._directory(_parts(path))
         except FileNotFoundError:
             return []
-        start = f"{path}/" if path else ""
-        return [self._entry(start + name, name, node) for name, node in sorted(directory.live.items())]
-
-    def _entry(self, path: str, name: str, node: _Node | _Directory) -> CardEntry:
-        if path in self.options.unreadable:
-            return CardEntry(name, -1, isinstance(node, _Directory))
-        if isinstance(node, _Directory):
-            return CardEntry(name, BLOCK_BYTES, True)
-        return CardEntry(name, len(node.live), False)
+        start, unreadable = f"{path}/" if path else "", self.options.unreadable
+        found = []
+        for name, node in sorted(directory.live.items()):
+            size_bytes = BLOCK_BYTES if isinstance(node, _Directory) else len(node.live)
+            if unreadable and start + name in unreadable:
+                size_bytes = -1
+            found.append(CardEntry(name, size_bytes, isinstance(node, _Directory)))
+        return found
 
     def free_bytes(self) -> int:
         """What whole blocks leave free."""

@@ -329,23 +329,29 @@ def test_r7_a_far_number_is_not_followed():
 
 def test_lost_of_the_listed_copy_makes_it_suspect_and_no_more():
     doubtful = listed(attempt=5, suspect=True, doubted=True)
-    assert committed(owner(at_origin(listed(attempt=5)), h.Gone(HOST, 5))).copies == (doubtful,)
-    assert owner(at_origin(listed(attempt=5)), h.Gone(HOST, 4)) == ()
+    assert committed(owner(at_origin(listed(attempt=5)), h.Gone(HOST, 5, False))).copies == (doubtful,)
+    assert owner(at_origin(listed(attempt=5)), h.Gone(HOST, 4, False)) == ()
 
 
 def test_lost_settles_what_a_deleted_picture_owes():
     state = at_origin(Copy(HOST, owed=True), file=File.GONE, deleted=True)
-    assert committed(owner(state, h.Gone(HOST, 9))).copies == ()
+    assert committed(owner(state, h.Gone(HOST, 9, True))).copies == ()
 
 
 @pytest.mark.parametrize("deleted", [True, False])
 def test_lost_that_answers_an_older_drop_settles_nothing(deleted):
     """It may be older than the copy that is owed a DROP, which then nobody would ask to go any more."""
     state = at_origin(Copy(HOST, owed=True), deleted=deleted, file=File.GONE if deleted else File.WHOLE)
-    assert owner(state, h.Gone(HOST, h.drop_number(state, HOST) - 1)) == ()
+    assert owner(state, h.Gone(HOST, h.drop_number(state, HOST) - 1, True)) == ()
     again = at_origin(Copy(HOST, open=8, owed=True))
-    assert owner(again, h.Gone(HOST, 6)) == ()
-    assert committed(owner(again, h.Gone(HOST, 7))).copies == (Copy(HOST, open=8),)
+    assert owner(again, h.Gone(HOST, 6, True)) == ()
+    assert committed(owner(again, h.Gone(HOST, 7, True))).copies == (Copy(HOST, open=8),)
+
+
+def test_lost_that_answers_no_drop_settles_nothing():
+    """The copy that is owed a DROP may have been stored after it was said."""
+    state = at_origin(Copy(HOST, owed=True))
+    assert owner(state, h.Gone(HOST, 9, False)) == ()
 
 
 def test_r2_a_failed_audit_makes_suspect_and_a_right_one_renews():
@@ -361,7 +367,7 @@ def test_r2_a_failed_audit_makes_suspect_and_a_right_one_renews():
 def test_r2_a_suspect_that_fails_again_or_is_lost_is_no_news():
     state = at_origin(listed(suspect=True))
     assert owner(state, h.Audited(HOST, 5, False, NOW)) == ()
-    assert owner(state, h.Gone(HOST, 5)) == ()
+    assert owner(state, h.Gone(HOST, 5, False)) == ()
 
 
 def test_o9_a_recalled_file_counts_once_it_is_durable_unless_the_picture_was_deleted():
@@ -443,7 +449,7 @@ def test_keep_marks_its_own_attempt_and_never_changes_a_number():
 
 @pytest.mark.parametrize("attempt", [4, 9])
 def test_h7_the_row_goes_before_the_file_and_lost_is_said_last(attempt):
-    assert host(a_row(4), h.DropHeard(ORIGIN, attempt)) == (Commit(None), Unlink(), Say(Word.LOST, ORIGIN, attempt))
+    assert host(a_row(4), h.DropHeard(ORIGIN, attempt)) == (Commit(None), Unlink(), Say(Word.DROPPED, ORIGIN, attempt))
 
 
 def test_h7_a_drop_of_a_lower_or_to_an_unknown_number_is_not_obeyed():
@@ -452,7 +458,7 @@ def test_h7_a_drop_of_a_lower_or_to_an_unknown_number_is_not_obeyed():
 
 
 def test_h7_a_repeated_drop_is_answered_and_ends_a_reservation():
-    assert host(None, h.DropHeard(ORIGIN, 4)) == (h.Withdraw(4), Say(Word.LOST, ORIGIN, 4))
+    assert host(None, h.DropHeard(ORIGIN, 4)) == (h.Withdraw(4), Say(Word.DROPPED, ORIGIN, 4))
 
 
 def test_a_damaged_file_loses_its_row_is_put_aside_and_the_owner_is_told():
@@ -479,7 +485,7 @@ LISTED = (Copy(HOST, listed=4, proof=PROOF),)
         (LISTED, h.Audited(HOST, 4, True, NOW), 0),
         (LISTED, h.Audited(HOST, 4, False, NOW), 1),
         ((Copy(HOST, listed=4, suspect=True),), h.Audited(HOST, 4, True, NOW), 1),
-        (LISTED, h.Gone(HOST, 4), 1),
+        (LISTED, h.Gone(HOST, 4, False), 1),
         (LISTED, evict(), 0),
         (LISTED, h.Place(OTHER), 0),
         ((Copy(HOST, open=4),), h.Abandon(HOST), 0),
@@ -497,9 +503,9 @@ def test_r6_the_version_goes_up_with_what_the_record_says_and_with_nothing_else(
 
 def test_r6_losses_of_a_suspect_and_answers_to_drops_tell_nothing_new():
     suspect = at_origin(Copy(HOST, listed=4, suspect=True))
-    assert owner(suspect, h.Gone(HOST, 4)) == ()
+    assert owner(suspect, h.Gone(HOST, 4, False)) == ()
     tombstone = at_origin(Copy(HOST, owed=True), file=File.GONE, deleted=True)
-    assert committed(owner(tombstone, h.Gone(HOST, NEXT - 1))).version == 1
+    assert committed(owner(tombstone, h.Gone(HOST, NEXT - 1, True))).version == 1
 
 
 @pytest.mark.parametrize("version", [1, 2, 70])
@@ -562,4 +568,4 @@ def test_r1_a_tombstone_takes_no_copy_only_the_drop_does():
     assert committed(host(held, h.Asked(ORIGIN, 5, True))) == a_row(5, version=3, deleted=True)
     gone, unlink, lost = host(held, h.DropHeard(ORIGIN, 4))
     assert gone.entry == Entry(PICTURE, File.GONE, version=3, deleted=True)
-    assert (unlink, lost) == (Unlink(), Say(Word.LOST, ORIGIN, 4))
+    assert (unlink, lost) == (Unlink(), Say(Word.DROPPED, ORIGIN, 4))

@@ -76,7 +76,7 @@ def test_a_copy_placed_there_anew_owes_nothing_and_is_not_doubted():
 
 
 def test_lost_settles_what_is_owed():
-    (commit,) = owner(at_origin(Copy(HOST, owed=True), BOTH[1]), h.Gone(HOST, 9))
+    (commit,) = owner(at_origin(Copy(HOST, owed=True), BOTH[1]), h.Gone(HOST, 9, True))
     assert commit.entry.copies == (BOTH[1],)
 
 
@@ -87,4 +87,4 @@ def test_a_deleted_picture_still_owes_what_was_let_go():
 
 
 def test_lost_of_a_copy_that_is_suspect_already_is_no_news():
-    assert owner(at_origin(listed(suspect=True, doubted=True)), h.Gone(HOST, 5)) == ()
+    assert owner(at_origin(listed(suspect=True, doubted=True)), h.Gone(HOST, 5, False)) == ()

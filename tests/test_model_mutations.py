@@ -310,14 +310,14 @@ def test_the_last_copy_is_let_go(monkeypatch):
 
 def test_a_late_answer_to_an_older_drop_settles_what_is_owed(monkeypatch):
     def mutated(shipped):
-        def gone(state, unit, attempt):
-            owed = state.entry.copy_at(unit).owed
-            return shipped(state, unit, h.drop_number(state, unit) if owed else attempt)
+        def gone(state, event):
+            owed = state.entry.copy_at(event.unit).owed
+            return shipped(state, replace(event, attempt=h.drop_number(state, event.unit)) if owed else event)
 
         return gone
 
     instead(monkeypatch, h, "_gone", mutated)
-    instead(monkeypatch, moves, "_is_over", lambda s: lambda at, said: said.says is not Says.LOST and s(at, said))
+    instead(monkeypatch, moves, "_is_over", lambda s: lambda at, said: said.says is not Says.DROPPED and s(at, said))
     assert found(Options(attempts=2, handles=True, deletes=1), at_rest=True) == "I6"
 
 

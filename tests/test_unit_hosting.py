@@ -395,7 +395,7 @@ def test_h7_a_repeated_drop_is_answered_again():
     for _ in range(3):
         say(origin, m.Drop(unknown, 1, b"none"))
         rig.run_for(2)
-    assert [said.message for said in host.said(m.Lost)] == [m.Lost(unknown, 1)] * 3
+    assert [said.message for said in host.said(m.Lost)] == [m.Lost(unknown, 1, True)] * 3
 
 
 def test_h7_a_drop_ends_the_reservation_of_its_attempt_and_of_those_before():
@@ -439,7 +439,7 @@ def test_r9_a_copy_of_an_older_attempt_is_no_proof_of_the_one_asked_about():
     attempt = host.entry(picture.id).attempt
     say(origin, m.Prove(picture.id, attempt + 1, bytes(16)))
     rig.run_for(2)
-    assert [said.message for said in host.said(m.Lost)] == [m.Lost(picture.id, attempt + 1)]
+    assert [said.message for said in host.said(m.Lost)] == [m.Lost(picture.id, attempt + 1, True)]
     assert not host.said(m.Proof)
     host.catalogue.save(Save(entries=(replace(host.entry(picture.id), attempt=UNKNOWN_ATTEMPT),)))
     say(origin, m.Prove(picture.id, attempt + 1, bytes(16)))

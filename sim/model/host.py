@@ -22,6 +22,7 @@ SAYS = {
     h.Word.REFUSE_STALE: Says.STALE,
     h.Word.STORED: Says.STORED,
     h.Word.LOST: Says.LOST,
+    h.Word.DROPPED: Says.DROPPED,
 }
 KEEPS = "keeps records"
 

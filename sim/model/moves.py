@@ -178,6 +178,6 @@ def _is_over(at: Origin, message: Message) -> bool:
         return False
     if message.says in (Says.ACCEPT, Says.KNOWN, Says.STALE, Says.STORED):
         return at.entry is None or message.number != at.entry.copy_at(message.source).open
-    if message.says is not Says.LOST:
+    if message.says not in (Says.LOST, Says.DROPPED):
         return False
     return at.entry is not None and message.number < handover.drop_number(at.owner, message.source)

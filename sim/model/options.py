@@ -85,7 +85,7 @@ def _configurations() -> Iterator[tuple[str, Configuration]]:
         "the origin's card lost": Configuration(replace(two, origin_cards=1), million, settles=True),
         "a host's card lost": Configuration(replace(two, host_cards=1), million // 4, settles=True),
         "a host's catalogue lost": Configuration(replace(two, host_catalogues=1), million // 4, settles=True),
-        "rot of a copy": Configuration(replace(two, held_rots=1), million // 4),  # I6: see there
+        "rot of a copy": Configuration(replace(two, held_rots=1), million // 4, settles=True),
     }
     for name, configuration in together.items():
         yield f"2 hosts, 2 attempts, {name}", configuration

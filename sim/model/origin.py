@@ -318,8 +318,8 @@ def _answered(message: Message) -> h.OwnerEvent:
         case Says.STALE:
             assert isinstance(message.more, int)
             return h.Stale(unit, number, message.more)
-        case Says.LOST:
-            return h.Gone(unit, number)
+        case Says.LOST | Says.DROPPED:
+            return h.Gone(unit, number, message.says is Says.DROPPED)
     raise AssertionError(f"{message} is not for the origin")
 
 

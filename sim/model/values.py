@@ -46,6 +46,7 @@ class Says(enum.Enum):
     STALE = "REFUSE stale"
     STORED = "STORED"
     LOST = "LOST"
+    DROPPED = "LOST, dropped"
     NAMES = "HOLD or INVENTORY"
     SHOWS = "the bytes of the copy, read back"  # COPY and its parts, or a right PROOF
     RECORD = "RECORDS"
