@@ -361,6 +361,12 @@ def test_every_file_function_and_test_of_reliability_exists() -> None:
     assert len(tests) > 100
 
 
+def test_reliability_lists_every_mutation_that_the_model_check_finds() -> None:
+    code = (ROOT / "tests" / "test_model_mutations.py").read_text()
+    listed = re.findall(r"^\| [^|]+ \| `(test_[^`]+)` \| [^|]+ \|$", TEXTS["docs/reliability.md"], re.M)
+    assert sorted(listed) == sorted(re.findall(r"^def (test_\w+)", code, re.M))
+
+
 def test_reliability_takes_each_rule_from_r1_to_r8_out() -> None:
     rows = re.findall(r"^\| ([A-Z]\d+) \| .* \| `test_", TEXTS["docs/reliability.md"], re.MULTILINE)
     assert {f"R{number}" for number in range(1, 9)} <= set(rows)
