@@ -328,6 +328,8 @@ class Adoptions:
 
     def tick(self) -> None:
         """Say again what was not answered."""
+        if not self._all and not self._inventory_at:
+            return
         now = self.core.now
         for adoption in list(self._all):
             if now >= adoption.since + ANSWER_WAIT_S:

@@ -12,7 +12,7 @@ from functools import partial
 
 from firmware import messages as m
 from firmware.core import Core
-from firmware.events import DrawnAt, DuePair, FirstPair, Pair, SavePairs, UsePair
+from firmware.events import DrawnAt, DuePairs, FirstPair, Pair, SavePairs, UsePair
 from firmware.pairs import DAY_S
 from firmware.pictures import NONCE_BYTES, Entry, File, PictureId
 from firmware.proofs import Proofs
@@ -21,10 +21,13 @@ from firmware.steps import Step
 from hal.errors import DandelionError
 
 A_DAY = 20
-"""Pictures of each kind, with and without own file, that a holder is asked for a day (R9): one that has lost a tenth of
-what it holds is found within a day with 9 chances in 10. Each costs some 100 bytes of air."""
-EVERY_S = DAY_S / A_DAY
-"""Between two turns of one holder, on average; the turns are spread by chance."""
+"""Pictures with own file that a holder is asked for a day (R9): one that has lost a tenth of what it holds is found
+within a day with 9 chances in 10. Each costs some 100 bytes of air."""
+EVERY_S = DAY_S / (A_DAY + 2)
+"""Between two turns of one holder, on average. Chance spreads the turns: with two more nearly every day has A_DAY."""
+PAIRS_A_TURN = 10
+"""Pictures without own file that a holder is asked for in a turn: 220 a day. A camera that takes one an hour, and drops
+it from its own card at once, uses 192 pairs a day, eight of each."""
 QUICK_S, QUICK_TURNS = 30.0, 16
 """After a failed proof so many turns of that holder come so fast, and anew after each failure: what a dead card or a
 liar has lost is found, and copied anew, within hours. Those proved longest ago of the DRAWN are asked for then; with 8
@@ -125,9 +128,12 @@ class Audits:
     # ------------------------------------------------------------ without it
 
     def _without_file(self, unit: int) -> Step:
-        pair = yield DuePair(unit, self.core.age_s)
-        if pair is not None:
-            self.core.run(self._due(pair), pair.picture, self._failed)
+        due = yield DuePairs(unit, self.core.age_s, PAIRS_A_TURN)
+        asked = set[PictureId]()
+        for pair in due:
+            if pair.picture not in asked:  # another one of the same picture is for the next turn
+                asked.add(pair.picture)
+                self.core.run(self._due(pair), pair.picture, self._failed)
 
     def _due(self, pair: Pair) -> Step:
         entry = yield from self.core.look_up(pair.picture)

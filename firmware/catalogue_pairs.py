@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from firmware import catalogue_rows as rows
 from firmware.catalogue_database import Database
-from firmware.events import DuePair, FirstPair, Pair, SavePairs, UsePair
+from firmware.events import DuePairs, FirstPair, Pair, SavePairs, UsePair
 from firmware.pictures import Entry, File
 
 _PAIR = "SELECT id, unit, due_s, nonce, digest FROM pair"
@@ -43,18 +43,18 @@ class Pairs:
             for pair in request.pairs:
                 _insert(self._database, pair)
 
-    def due_pair(self, request: DuePair) -> Pair | None:
-        """The one for a unit that is due longest."""
-        where = "INDEXED BY pair_due WHERE unit = ? AND due_s <= ? ORDER BY due_s, id LIMIT 1"
-        return self._pair(where, request.unit, request.age_s)
+    def due_pairs(self, request: DuePairs) -> tuple[Pair, ...]:
+        """Those for a unit that are due, the one due longest first."""
+        where = "INDEXED BY pair_due WHERE unit = ? AND due_s <= ? ORDER BY due_s, id LIMIT ?"
+        return self._pairs(where, request.unit, request.age_s, request.limit)
 
     def first_pair(self, request: FirstPair) -> Pair | None:
         """The next one of a picture for a unit."""
-        return self._pair("WHERE id = ? AND unit = ? ORDER BY due_s LIMIT 1", request.picture.encode(), request.unit)
+        where = "WHERE id = ? AND unit = ? ORDER BY due_s LIMIT 1"
+        return next(iter(self._pairs(where, request.picture.encode(), request.unit)), None)
 
-    def _pair(self, where: str, *values: object) -> Pair | None:
-        row = self._database.one(f"{_PAIR} {where}", *values)
-        return None if row is None else self._database.made(rows.pair_of, row)
+    def _pairs(self, where: str, *values: object) -> tuple[Pair, ...]:
+        return tuple(self._database.made(rows.pair_of, row) for row in self._database.all(f"{_PAIR} {where}", *values))
 
     def use_pair(self, request: UsePair) -> None:
         """It is gone."""

@@ -84,6 +84,8 @@ class Copies:
 
     def tick(self) -> None:
         """Begin what can be begun; give up what cannot."""
+        if not self._unheard and not self._orders:
+            return
         waiting, self._unheard = self._unheard, []
         for command, until in waiting:
             if self.core.neighbours.is_heard(command.unit, self.core.now):

@@ -360,11 +360,12 @@ class SavePairs:
 
 
 @dataclass(frozen=True, slots=True)
-class DuePair:
-    """Result: Pair or None, the one for this unit that is due longest."""
+class DuePairs:
+    """Result: tuple of Pair, those for this unit that are due, the one due longest first; at most limit."""
 
     unit: int
     age_s: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -613,7 +614,7 @@ CatalogueRequest = (
     | Doubted
     | NextFile
     | SavePairs
-    | DuePair
+    | DuePairs
     | FirstPair
     | UsePair
     | SaveCalendar

@@ -201,6 +201,8 @@ class Questions:
 
     def tick(self) -> None:
         """Answers that are due, questions to be passed on, those that nobody could answer, those that are old."""
+        if not self._all:
+            return
         now = self._core.now
         for key, question in list(self._all.items()):
             if question.search is not None and not question.over:

@@ -120,6 +120,8 @@ class Recollections:
 
     def tick(self) -> None:
         """Say again what was not answered; a unit that is silent is asked anew from the beginning when it is back."""
+        if not self._asks:
+            return
         for unit, ask in list(self._asks.items()):
             if self.core.now < ask.again_at:
                 continue

@@ -17,6 +17,7 @@ that differ or drift, several cores, real time of any kind.
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -118,7 +119,7 @@ class Machine:
         self._spare: MemoryHome | None = None  # where the catalogue is while the unit goes on without a card
         self._link: TappedLink | None = None
         self._free_at: dict[str, float] = {}
-        self._armed = 0
+        self._due_at = self._wakes_at = math.inf  # when it wants a turn next; when it wakes, if not later
         self._in_turn = False
         self._ticket = 0
         rig.join(self)
@@ -173,6 +174,7 @@ class Machine:
         for notice in notices:
             self.running.core.log("card", notice)
         self._free_at = {"card": rig.now, "catalogue": rig.now, "camera": rig.now}
+        self._wakes_at = math.inf
         self.running.handle(e.WallClock(*self.wall()), rig.now)
 
     def _leave_card(self) -> None:
@@ -443,10 +445,20 @@ class Machine:
         radio_at = radio.deadline()
         if radio_at is not None:
             times = [t for t in times if radio.room or t > self.rig.now] + [radio_at]
-        self._armed += 1
-        start, number = self.starts, self._armed
-        self.rig.at(min(times), lambda: self._woken(start, number))
+        self._due_at = min(times)
+        if self._due_at < self._wakes_at:
+            self._wake()
 
-    def _woken(self, start: int, number: int) -> None:
-        if start == self.starts and number == self._armed:
+    def _wake(self) -> None:
+        self._wakes_at = at = self._due_at
+        start = self.starts
+        self.rig.at(at, lambda: self._woken(start, at))
+
+    def _woken(self, start: int, at: float) -> None:
+        if start != self.starts or at != self._wakes_at:  # another life, or woken before
+            return
+        self._wakes_at = math.inf
+        if self.rig.now < self._due_at:
+            self._wake()
+        else:
             self.turn()

@@ -112,20 +112,18 @@ class Rig:
         end, first, at_once = self.now + limit_s, self.events, 0
         while not condition():
             if not self._heap or self._heap[0][0] > end:
-                self._advance_to(end)
+                self.clock.advance_to(end)
+                self.now = end
                 return False
             when, _, event = heapq.heappop(self._heap)
             at_once = at_once + 1 if when == self.now else 0
             assert at_once < MAX_TURNS_AT_ONCE, f"a deadline never passes\n{self.story()}"
             assert self.events - first < MAX_EVENTS, f"this does not end\n{self.story()}"
-            self._advance_to(when)
+            self.clock.advance_to(when)
+            self.now = when
             self.events += 1
             event()
         return True
-
-    def _advance_to(self, when: float) -> None:
-        self.clock.advance_to(when)
-        self.now = when
 
     def carried(self) -> None:
         """Something was put on the line: be there when it arrives."""

@@ -9,7 +9,7 @@ from firmware import commands as c
 from firmware import messages as m
 from firmware.audits import A_DAY, COMPARED_DAYS, EVERY_S
 from firmware.determine import Rules
-from firmware.events import DigestFile, Digests, DuePair, Save, SaveCalendar, UsePair
+from firmware.events import DigestFile, Digests, DuePairs, Save, SaveCalendar, UsePair
 from firmware.layout import picture_path
 from firmware.pairs import DAY_S, PAIR_DAYS, RENEW_DAYS
 from firmware.pictures import File
@@ -50,6 +50,11 @@ def drop(machine, picture):
 def provings(machine, since=0.0):
     """Questions asked, each counted once however often it was said."""
     return {(s.message.id, s.message.nonce) for s in machine.said(m.Prove) if s.at >= since}
+
+
+def next_pair(machine, unit=2):
+    """The one that is due first, whenever that is."""
+    return next(iter(machine.catalogue.due_pairs(DuePairs(unit, 10**9, 1))), None)
 
 
 def suspects(machine):
@@ -186,6 +191,24 @@ def test_pairs_are_made_before_the_file_goes_and_are_used_by_the_calendar():
     assert copies(origin, picture) == [2]
 
 
+def test_all_pairs_that_are_due_are_used_within_a_few_turns():
+    rig, origin, host, _ = with_copies(12, dropped=12)
+    grow_older(origin, 2.1)  # two of each are due
+    rig.run_until(lambda: len(provings(origin)) == 24, 5 * EVERY_S)
+    rig.run_for(10)
+    assert not suspects(origin)
+    assert parts_bytes(host) == 0
+
+
+def test_of_pairs_that_are_due_for_one_picture_a_turn_uses_one():
+    rig, origin, _, _ = with_copies(2, dropped=2)
+    grow_older(origin, 4.1)  # three of each are due
+    rig.run_until(lambda: provings(origin), 2 * EVERY_S)
+    rig.run_for(60)
+    assert len(provings(origin)) == 2
+    assert len({picture for picture, _ in provings(origin)}) == 2
+
+
 def test_after_the_last_pair_the_picture_is_read_out_once_and_new_ones_are_made():
     rig, origin, host, (picture,) = with_copies(1, dropped=1)
     grow_older(origin, RENEW_DAYS - 1)  # all are due
@@ -199,7 +222,7 @@ def test_after_the_last_pair_the_picture_is_read_out_once_and_new_ones_are_made(
     assert picture.size_bytes <= parts_bytes(host) < 1.2 * picture.size_bytes
     assert copies(origin, picture) == [2]
     assert origin.entry(picture.id).file is File.GONE
-    pair = origin.catalogue.due_pair(DuePair(2, 10**9))
+    pair = next_pair(origin)
     assert pair.nonce
     assert pair.due_s > origin.on.core.age_s
 
@@ -235,9 +258,9 @@ def test_a_pair_is_never_said_twice_even_when_its_answer_was_lost():
 
 def test_deleting_a_picture_takes_its_pairs_away():
     _, origin, _, (picture,) = with_copies(1, dropped=1)
-    assert origin.catalogue.due_pair(DuePair(2, 10**9))
+    assert next_pair(origin)
     carry_out(origin, lambda ticket: c.DeletePicture(ticket, picture.id))
-    assert origin.catalogue.due_pair(DuePair(2, 10**9)) is None
+    assert next_pair(origin) is None
 
 
 def test_a_rotten_own_file_is_found_when_it_is_dropped_and_stays():
@@ -264,11 +287,11 @@ def test_suspects_are_proved_with_pairs_and_nothing_is_read_out():
 def test_a_persons_read_out_makes_new_pairs():
     rig, origin, _, (picture,) = with_copies(1, dropped=1)
     grow_older(origin, 3)
-    old = origin.catalogue.due_pair(DuePair(2, 10**9))
+    old = next_pair(origin)
     ticket = origin.command(lambda ticket: c.Get(ticket, picture.id, False, 60.0))
     rig.run_until(lambda: isinstance(origin.outcome(ticket), c.Done), 60)
     rig.run_for(1)
-    new = origin.catalogue.due_pair(DuePair(2, 10**9))
+    new = next_pair(origin)
     assert new.nonce != old.nonce
     assert new.due_s == pytest.approx(origin.on.core.age_s + DAY_S, abs=5)
     grow_older(origin, 1.1)
@@ -290,7 +313,7 @@ def two_holders():
     rig.run_until(settled(origin, *hosts, wanted=2), 300)
     drop(origin, picture)
     for unit in (2, 3):
-        while (pair := origin.catalogue.due_pair(DuePair(unit, 10**9))).nonce:
+        while (pair := next_pair(origin, unit)).nonce:
             origin.catalogue.use_pair(UsePair(pair))
     grow_older(origin, RENEW_DAYS + 1)
     return rig, origin, hosts, picture
@@ -304,7 +327,7 @@ def test_two_holders_without_pairs_get_one_nonce_and_agree():
     assert copies(origin, picture) == [2, 3]
     assert all(parts_bytes(host) == 0 for host in hosts)
     for unit in (2, 3):
-        later = origin.catalogue.due_pair(DuePair(unit, 10**9))
+        later = next_pair(origin, unit)
         assert not later.nonce
         assert later.due_s > origin.on.core.age_s + (COMPARED_DAYS - 1) * DAY_S
 

@@ -22,7 +22,7 @@ from firmware.events import (
     Decisions,
     Doubted,
     DrawnAt,
-    DuePair,
+    DuePairs,
     FirstPair,
     Held,
     KeptRecords,
@@ -456,7 +456,7 @@ def test_no_request_reads_a_whole_table(catalogue: Catalogue, monkeypatch: pytes
         DrawnAt(2, 2**31, 20),
         Doubted(after, 20),
         NextFile(after),
-        DuePair(2, 10**9),
+        DuePairs(2, 10**9, 20),
         FirstPair(entries[5].picture.id, 2),
     )
     for request in requests:

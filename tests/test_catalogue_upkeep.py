@@ -18,7 +18,7 @@ from firmware.events import (
     Counts,
     Doubted,
     DrawnAt,
-    DuePair,
+    DuePairs,
     FirstPair,
     ListedAt,
     NextFile,
@@ -68,10 +68,14 @@ def pair(sequence: int, unit: int, due_s: int) -> Pair:
     return Pair(known(sequence).picture.id, unit, due_s, bytes([unit]) * 16, bytes([due_s]) * 16)
 
 
+def due(catalogue: Catalogue, unit: int, age_s: int) -> object:
+    return catalogue.carry_out(DuePairs(unit, age_s, 20))
+
+
 def test_a_holder_of_a_picture_without_own_file_never_lacks_a_pair(catalogue: Catalogue) -> None:
     save(catalogue, away(1, AT_2))
     empty = Pair(known(1).picture.id, 2, 0)
-    assert catalogue.carry_out(DuePair(2, 0)) == empty
+    assert due(catalogue, 2, 0) == (empty,)
     save(catalogue, away(1, AT_2, AT_3))
     assert catalogue.carry_out(FirstPair(empty.picture, 3)) == replace(empty, unit=3)
 
@@ -83,24 +87,26 @@ def test_pairs_go_with_the_copy_and_when_the_file_is_here_again(catalogue: Catal
     save(catalogue, away(1, AT_2))
     catalogue.carry_out(SavePairs((pair(1, 2, 10), pair(1, 2, 20))))
     save(catalogue, after)
-    assert catalogue.carry_out(DuePair(2, 99)) is None
+    assert due(catalogue, 2, 99) == ()
 
 
 def test_pairs_go_with_their_row(catalogue: Catalogue) -> None:
     save(catalogue, away(1, AT_2))
     catalogue.carry_out(Save(removed=(known(1).picture.id,)))
-    assert catalogue.carry_out(DuePair(2, 99)) is None
+    assert due(catalogue, 2, 99) == ()
 
 
 def test_the_pair_due_longest_comes_first_and_is_used_once(catalogue: Catalogue) -> None:
     save(catalogue, away(1, AT_2, AT_3), away(2, AT_2))
     made = (pair(1, 2, 30), pair(2, 2, 20), pair(2, 2, 40), pair(1, 3, 10))
     catalogue.carry_out(SavePairs(made))
-    assert catalogue.carry_out(DuePair(2, 19)) is None
-    for due in (made[1], made[0], made[2]):
-        assert catalogue.carry_out(DuePair(2, 50)) == due
-        catalogue.carry_out(UsePair(due))
-    assert catalogue.carry_out(DuePair(2, 50)) is None
+    assert due(catalogue, 2, 19) == ()
+    assert due(catalogue, 2, 50) == (made[1], made[0], made[2])
+    assert catalogue.carry_out(DuePairs(2, 50, 2)) == (made[1], made[0])
+    for one in (made[1], made[0], made[2]):
+        assert due(catalogue, 2, 50)[0] == one
+        catalogue.carry_out(UsePair(one))
+    assert due(catalogue, 2, 50) == ()
     assert catalogue.carry_out(FirstPair(made[3].picture, 3)) == made[3]
 
 
@@ -108,8 +114,8 @@ def test_new_pairs_take_the_place_of_those_for_the_same_unit(catalogue: Catalogu
     save(catalogue, away(1, AT_2, AT_3))
     catalogue.carry_out(SavePairs((pair(1, 2, 10), pair(1, 3, 10))))
     catalogue.carry_out(SavePairs((pair(1, 2, 20),)))
-    assert catalogue.carry_out(DuePair(2, 15)) is None
-    assert catalogue.carry_out(DuePair(3, 15)) == pair(1, 3, 10)
+    assert due(catalogue, 2, 15) == ()
+    assert due(catalogue, 3, 15) == (pair(1, 3, 10),)
 
 
 # ------------------------------------------------------------ exposure

@@ -1,5 +1,7 @@
 """Exposure: how long pictures have only one card, from the shutter to the first verified copy (HANDOVER R12)."""
 
+from pathlib import Path
+
 import pytest
 from rig_scene import a_pair, copies, held, settled, shoot
 
@@ -126,3 +128,10 @@ def test_status_says_what_was_checked():
     row |= {"scrub": {"checked": 7, "damaged": 1}, "pictures": {"suspect_copies": 5}}
     told = "20 proofs asked for within a day, 18 right, 1 failed; 5 copies suspect; 7 files read again, 1 damaged"
     assert f"checks    {told}" in status(row).splitlines()
+
+
+def test_the_line_that_is_explained_in_the_docs_is_that_of_status():
+    told = {"pictures": 3, "oldest": "00001-3fa7-00000042", "oldest_s": 2400, "p50_s": 30, "p99_s": 245, "of": 1000}
+    (line,) = [line for line in status({"exposure": told}).splitlines() if line.startswith("exposed")]
+    explained = (Path(__file__).parent.parent / "docs" / "reliability.md").read_text().splitlines()
+    assert f"    {line}" in explained
