@@ -42,6 +42,7 @@ from firmware.events import (
     RecordCount,
     Save,
     SaveDecision,
+    SaveInventoried,
     SaveName,
     SaveOrder,
     SavePartial,
@@ -388,6 +389,12 @@ def test_the_newest_decisions_of_a_picture_stay(catalogue: Catalogue) -> None:
     for decision in made:
         catalogue.carry_out(decision)
     assert catalogue.carry_out(Decisions(of)) == made[5:]
+
+
+def test_units_whose_inventory_was_taken_in_are_remembered(catalogue: Catalogue) -> None:
+    for unit in (7, 3, 7):
+        catalogue.carry_out(SaveInventoried(unit))
+    assert catalogue.inventoried() == frozenset({3, 7})
 
 
 def test_names_are_remembered(catalogue: Catalogue) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,22 @@ def test_where_files_cannot_be_mapped_the_catalogue_is_held_for_one_and_still_su
     assert has(tmp_path, [1, 2])
     read = power.run(read_them, image=followed(made.log).cut(), faults=Faults(unmapped=True))
     assert not read.error, read.error
+
+
+def read_them_where_nothing_can_be_written(top: Path) -> None:
+    """As a command does on a card that is mounted read-only."""
+    subprocess.run(["mount", "-o", "remount,bind,ro", top], check=True)
+    read_them(top)
+
+
+def test_a_card_that_takes_no_writes_is_read_without_any() -> None:
+    """SQLite writes -shm even to read; it is told that nothing changes, unless a WAL has what the file lacks."""
+    left = followed(power.run(commit_two).log).cut()
+    assert left.keys() == {"c", "c-wal", "c-shm"}
+    assert left["c-wal"]
+    for image in ({"c": left["c"]}, {"c": left["c"], "c-wal": b""}, left):
+        read = power.run(read_them_where_nothing_can_be_written, image=image)
+        assert not read.error, read.error
 
 
 JUNK = b"no database" * 900

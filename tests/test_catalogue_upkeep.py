@@ -220,7 +220,8 @@ def test_operating_time_is_kept(catalogue: Catalogue) -> None:
     save(catalogue, known(1, AT_2), known(2, AT_3))
     catalogue.carry_out(SaveCalendar((("age", 500), ("scrub_after", 2**64 - 1)), ((2, 400), (9, 300))))
     catalogue.carry_out(SaveCalendar((("age", 700),), ((2, 600),)))
-    assert catalogue.counter("age", 0) == 700
+    catalogue.carry_out(SaveCalendar((("scrub_due", 900),), ()))
+    assert (catalogue.counter("age", 0), catalogue.counter("scrub_due", 0)) == (700, 900)
     assert catalogue.heard(700) == ((2, 600), (3, 700), (9, 300))  # of 3 nothing is known but that it holds a copy
     many = tuple((unit, 1000 + unit) for unit in range(100, 100 + MAX_HEARD))
     catalogue.carry_out(SaveCalendar((), many))
