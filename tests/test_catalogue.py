@@ -197,6 +197,7 @@ def test_unchecked_files_of_any_kind(catalogue: Catalogue) -> None:
     catalogue.save(Save(entries=entries))
     assert catalogue.carry_out(Unchecked(10)) == [entries[0], entries[2]]
     assert catalogue.carry_out(Unchecked(1)) == [entries[0]]
+    assert catalogue.carry_out(Unchecked(10, entries[0].picture.id)) == [entries[2]]
 
 
 def test_pages_go_through_everything_that_is_not_deleted_once(catalogue: Catalogue) -> None:
@@ -229,6 +230,49 @@ def test_pages_go_through_everything_that_is_not_deleted_once(catalogue: Catalog
             assert set(found) == wanted
             if since is None:
                 assert found == sorted(found)
+
+
+def test_pages_since_a_time_go_on_behind_a_picture_that_has_gone_meanwhile(catalogue: Catalogue) -> None:
+    dated = [
+        replace(entry, picture=replace(entry.picture, taken_at=100.0 + n))
+        for n, entry in enumerate(known(n, unit=unit, file=File.GONE) for unit in (2, 3) for n in range(3))
+    ]
+    catalogue.save(Save(entries=tuple(dated)))
+    gone = dated[4].picture.id
+    catalogue.save(Save(removed=(gone,)))
+    assert catalogue.page(Page(None, 100.0, gone, 9)) == [dated[3], dated[5]]
+    undated = replace(dated[1], picture=replace(dated[1].picture, taken_at=None))
+    catalogue.save(Save(entries=(undated,)))
+    assert catalogue.page(Page(2, 100.0, undated.picture.id, 9)) == [dated[0], dated[2]]
+    assert catalogue.page(Page(2, 102.0, dated[0].picture.id, 9)) == [dated[2]]
+    assert catalogue.page(Page(2, 100.0, dated[0].picture.id, 1)) == [dated[2]]
+
+
+def test_status_counts_priority_pictures_orders_and_the_oldest_without_a_copy(catalogue: Catalogue) -> None:
+    urgent = [known(n, *verified(*range(2, 2 + n % 3)), priority=True) for n in range(1, 7)]
+    catalogue.save(Save(entries=(*urgent, known(7), known(8, file=File.GONE), known(9, *verified(2)))))
+    for n in (1, 2, 3):
+        catalogue.carry_out(SaveOrder(picture(n, unit=2).id, bytes(32)))
+    catalogue.save(Save(entries=(replace(known(10, file=File.GONE), deleted=True),)))
+    counted = catalogue.carry_out(Counts(1, 2))
+    assert isinstance(counted, Counted)
+    assert (counted.own, counted.urgent, counted.exposed, counted.away, counted.lacking) == (8, 4, 3, 1, 6)
+    assert counted.deletes_pending == 4
+    assert counted.oldest == urgent[2].picture
+    catalogue.save(Save(entries=(replace(urgent[2], copies=verified(2)), replace(urgent[5], copies=verified(2)))))
+    counted = catalogue.carry_out(Counts(1, 2))
+    assert isinstance(counted, Counted)
+    assert (counted.urgent, counted.exposed, counted.oldest) == (4, 1, known(7).picture)
+    catalogue.save(Save(entries=(known(7, *verified(2)),)))
+    counted = catalogue.carry_out(Counts(1, 2))
+    assert isinstance(counted, Counted)
+    assert (counted.exposed, counted.oldest, counted.oldest_since_s) == (0, None, None)
+
+
+def test_an_empty_catalogue_counts_nothing(catalogue: Catalogue) -> None:
+    assert catalogue.carry_out(Counts(1, 2)) == Counted(0, 0, 0)
+    assert catalogue.own_bytes(1, 2) == (0, 0)
+    assert (catalogue.held_bytes(), catalogue.largest_bytes(), catalogue.held_by()) == (0, 0, ())
 
 
 def test_sums_for_the_room_reckoning(catalogue: Catalogue) -> None:
@@ -380,6 +424,9 @@ def test_delete_orders_stay_until_they_are_done(catalogue: Catalogue) -> None:
     for order in (SaveOrder(two, b"2" * 32), SaveOrder(one, b"1" * 32), SaveOrder(two, b"2" * 32, done=True)):
         catalogue.carry_out(order)
     assert catalogue.carry_out(Orders(None, 10)) == [(one, b"1" * 32)]
+    catalogue.carry_out(SaveOrder(two, b"3" * 32))
+    assert catalogue.carry_out(Orders(one, 10)) == [(two, b"3" * 32)]
+    assert catalogue.carry_out(Orders(None, 1)) == [(one, b"1" * 32)]
 
 
 def test_the_newest_decisions_of_a_picture_stay(catalogue: Catalogue) -> None:

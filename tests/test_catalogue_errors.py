@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -108,12 +109,13 @@ def test_tables_of_something_else_are_damage(tmp_path: Path) -> None:
         )
 
 
-def test_newer_software_is_what_a_newer_schema_asks_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ask", [Catalogue, Catalogue.read_only])
+def test_newer_software_is_what_a_newer_schema_asks_for(tmp_path: Path, ask: Callable[[str, int], Catalogue]) -> None:
     path, steps = tmp_path / "c", len(catalogue_schema.STEPS)
     with closing(connect(str(path))) as connection:
         connection.executescript(f"CREATE TABLE more (x); PRAGMA user_version = {steps + 1}")
     with pytest.raises(CardError) as raised:
-        Catalogue(str(path), UNIT)
+        ask(str(path), UNIT)
     can = "install the newer software again; or remove the catalogue, it is rebuilt from the pictures"
     assert str(raised.value) == f"the catalogue {path} has schema {steps + 1}, this software knows {steps}; {can}"
 
@@ -146,6 +148,15 @@ def test_a_catalogue_that_is_condemned_is_rebuilt_at_the_next_start(tmp_path: Pa
     with pytest.raises(CatalogueDamaged) as raised:
         home.open()
     assert str(raised.value) == f"{tmp_path}/c was found damaged while the unit ran"
+
+
+def test_a_catalogue_whose_directory_has_gone_is_condemned_without_a_mark(tmp_path: Path) -> None:
+    folder = tmp_path / "card"
+    folder.mkdir()
+    with closing(Catalogue(str(folder / "c"), UNIT)) as catalogue:
+        shutil.rmtree(folder)
+        catalogue.condemn()
+    assert not folder.exists()
 
 
 def test_a_catalogue_in_memory_leaves_no_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,7 @@ def test_where_files_cannot_be_mapped_the_catalogue_is_held_for_one_and_still_su
     assert [change.data for change in made.log if isinstance(change, Marked)] == [b"1", b"2"]
     lay_out(followed(made.log).cut(), tmp_path)
     assert has(tmp_path, [1, 2])
+    read_them(tmp_path)
     read = power.run(read_them, image=followed(made.log).cut(), faults=Faults(unmapped=True))
     assert not read.error, read.error
 
@@ -79,11 +80,13 @@ def read_them_where_nothing_can_be_written(top: Path) -> None:
     read_them(top)
 
 
-def test_a_card_that_takes_no_writes_is_read_without_any() -> None:
+def test_a_card_that_takes_no_writes_is_read_without_any(tmp_path: Path) -> None:
     """SQLite writes -shm even to read; it is told that nothing changes, unless a WAL has what the file lacks."""
     left = followed(power.run(commit_two).log).cut()
     assert left.keys() == {"c", "c-wal", "c-shm"}
     assert left["c-wal"]
+    lay_out(left, tmp_path)
+    read_them(tmp_path)
     for image in ({"c": left["c"]}, {"c": left["c"], "c-wal": b""}, left):
         read = power.run(read_them_where_nothing_can_be_written, image=image)
         assert not read.error, read.error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,12 +61,14 @@ def test_no_more_of_a_part_is_said_to_be_kept_than_there_can_be() -> None:
     assert Store(card, UNIT).carry_out(BeginPart(OF, OF.size_bytes + 1)) == OF.size_bytes
 
 
-def test_a_part_that_is_begun_again_under_way_goes_on_with_the_same_file() -> None:
-    card = SimCard()
+def test_a_part_that_is_begun_again_under_way_goes_on_with_the_same_file(tmp_path: Path) -> None:
+    card = DirectoryCard(str(tmp_path / "card"))
+    before = os.listdir("/proc/self/fd")
     store = begun(card)
     store.carry_out(WritePart(OF.id, 0, DATA))
     assert store.carry_out(BeginPart(OF, 64_000)) == 64_000
     assert store.carry_out(FinishPart(OF, NONCE)) is not None
+    assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 def test_the_name_of_a_part_is_synced_once_and_not_at_all_where_it_was_before() -> None:
@@ -118,6 +121,31 @@ def test_the_preview_of_a_held_picture_is_kept_until_the_picture_goes() -> None:
     store.carry_out(RemoveFile(OF, keep_preview=False))
     card.power_cut()
     assert store.carry_out(ReadPreview(OF.id)) == b""
+
+
+def test_a_preview_may_have_4096_bytes_and_no_more() -> None:
+    store = Store(SimCard(), UNIT)
+    preview = PREVIEW[:-2] + bytes(4096 - len(PREVIEW)) + PREVIEW[-2:]
+    store.carry_out(SavePreview(OF.id, preview))
+    assert store.carry_out(ReadPreview(OF.id)) == preview
+    with pytest.raises(AssertionError):
+        store.carry_out(SavePreview(OF.id, preview + b" "))
+
+
+def test_a_shot_that_finds_its_place_taken_leaves_no_preview() -> None:
+    card = SimCard()
+    store = Store(card, UNIT)
+    card.make_directory(store.path(picture(1)))
+    with pytest.raises(CardError):
+        store.carry_out(shot(1))
+    assert files(card) == {}
+
+
+def test_a_shot_that_is_read_back_wrong_twice_tells_what_a_person_can_do() -> None:
+    card = SimCard(CardOptions(below={"tmp/": Fault.ROT}))
+    with pytest.raises(CardError) as raised:
+        Store(card, UNIT).carry_out(shot(1))
+    assert str(raised.value) == f"picture {picture(1).id} was read back wrong; the card is worn out, replace it"
 
 
 # ------------------------------------------------------------ room
