@@ -92,6 +92,18 @@ def test_a_value_that_cannot_be_is_damage_and_marked(tmp_path: Path) -> None:
     assert (tmp_path / f"c{DAMAGE_MARK}").exists()
 
 
+def test_what_the_check_at_the_start_finds_is_told(tmp_path: Path) -> None:
+    home = CatalogueFile(str(tmp_path / "c"), UNIT, wall=wall)
+    with closing(home.open()) as catalogue:
+        catalogue.save(Save(entries=(known(1),)))
+        assert catalogue.flaws() == []
+    with closing(sqlite3.connect(tmp_path / "c")) as other:
+        other.executescript("PRAGMA ignore_check_constraints = ON; UPDATE picture SET file = 7")
+    with pytest.raises(CatalogueDamaged) as raised:
+        home.open()
+    assert str(raised.value) == f"{tmp_path}/c is damaged: CHECK constraint failed in picture"
+
+
 def test_tables_of_something_else_are_damage(tmp_path: Path) -> None:
     for name, script in (
         ("more", "CREATE TABLE picture (x)"),
