@@ -337,6 +337,7 @@ def test_r4_the_very_next_number_was_not_given_out_so_it_raises_next_too():
 
 def test_r4_a_surplus_copy_is_dropped():
     assert named(5, listed(OTHER)) == (Say(Word.DROP, HOST, NEXT - 1),)
+    assert named(5, listed(OTHER), file=File.GONE) == (Say(Word.DROP, HOST, NEXT - 1),)
 
 
 def test_r4_a_copy_is_no_surplus_while_others_are_suspect_or_too_few():
