@@ -13,6 +13,7 @@ from card_scene import UNIT, held, known, picture, wall
 
 from firmware.catalogue import Catalogue
 from firmware.catalogue_notes import MAX_DECISIONS
+from firmware.catalogue_pictures import FileHere
 from firmware.events import (
     Away,
     Cached,
@@ -273,6 +274,40 @@ def test_an_empty_catalogue_counts_nothing(catalogue: Catalogue) -> None:
     assert catalogue.carry_out(Counts(1, 2)) == Counted(0, 0, 0)
     assert catalogue.own_bytes(1, 2) == (0, 0)
     assert (catalogue.held_bytes(), catalogue.largest_bytes(), catalogue.held_by()) == (0, 0, ())
+
+
+def test_files_that_should_be_here_are_told_with_name_and_size(catalogue: Catalogue) -> None:
+    buried = replace(known(3), deleted=True)
+    entries = (known(1), known(2, file=File.GONE), buried, replace(held(4), deleted=True))
+    catalogue.save(Save(entries=entries))
+    every = list(catalogue.files_here(PictureId(0, 0, 0), PictureId(0xFFFF, 0xFFFF, 0xFFFF_FFFF)))
+    of = [entry.picture for entry in entries]
+    assert every == [
+        FileHere(of[0].id, of[0].file_name, of[0].size_bytes, buried=False),
+        FileHere(of[2].id, of[2].file_name, of[2].size_bytes, buried=True),
+        FileHere(of[3].id, of[3].file_name, of[3].size_bytes, buried=False),
+    ]
+    assert list(catalogue.files_here(of[2].id, of[2].id)) == every[1:2]
+    assert catalogue.first_here(of[0].id) == of[0].id
+    assert catalogue.first_here(of[1].id) == of[2].id
+    assert catalogue.first_here(PictureId(3, 0, 0)) is None
+
+
+def test_previews_belong_to_own_and_held_pictures_that_are_not_deleted(catalogue: Catalogue) -> None:
+    entries = [known(n) for n in range(60)] + [known(60, file=File.GONE), held(61)]
+    others = [replace(known(70), deleted=True), replace(held(71), deleted=True), known(72, unit=2, file=File.GONE)]
+    catalogue.save(Save(entries=(*entries, *others)))
+    asked = [entry.picture.id for entry in (*entries, *others, known(99))]
+    assert catalogue.with_previews(asked) == {entry.picture.id for entry in entries}
+    assert catalogue.with_previews(asked[-4:]) == catalogue.with_previews([]) == set()
+
+
+def test_held_pictures_whose_file_is_lost_are_told_apart(catalogue: Catalogue) -> None:
+    lost = held(2, file=File.GONE)
+    catalogue.save(Save(entries=(held(1), lost, held(3, file=File.UNCHECKED), known(4, file=File.GONE))))
+    assert catalogue.held_without_file() == [lost]
+    sizes = [held(n).picture.size_bytes for n in (1, 3)]
+    assert catalogue.held_by() == ((2, sum(sizes)),)
 
 
 def test_sums_for_the_room_reckoning(catalogue: Catalogue) -> None:

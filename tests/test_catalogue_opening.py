@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -80,14 +82,21 @@ def read_them_where_nothing_can_be_written(top: Path) -> None:
     read_them(top)
 
 
+def commit_two_and_end(top: Path) -> None:
+    """The process is killed: nothing is copied back from the WAL."""
+    catalogue = CatalogueFile(str(top / "c"), UNIT).open()
+    catalogue.save(Save(entries=(known(1), known(2))))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_a_card_that_takes_no_writes_is_read_without_any(tmp_path: Path) -> None:
     """SQLite writes -shm even to read; it is told that nothing changes, unless a WAL has what the file lacks."""
-    left = followed(power.run(commit_two).log).cut()
-    assert left.keys() == {"c", "c-wal", "c-shm"}
-    assert left["c-wal"]
-    lay_out(left, tmp_path)
+    closed = {"c": followed(power.run(commit_two).log).cut()["c"]}
+    killed = followed(power.run(commit_two_and_end).log).cut()
+    assert killed["c-wal"]
+    lay_out(killed, tmp_path)
     read_them(tmp_path)
-    for image in ({"c": left["c"]}, {"c": left["c"], "c-wal": b""}, left):
+    for image in (closed, {**closed, "c-wal": b""}, killed):
         read = power.run(read_them_where_nothing_can_be_written, image=image)
         assert not read.error, read.error
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
-from card_scene import PREVIEW, UNIT, content, files, picture, shot
+from card_scene import PREVIEW, UNIT, content, files, picture, put, put_picture, shot
 
 from firmware.events import (
     BeginPart,
     ClosePart,
+    DigestFile,
     FinishPart,
     FreeSpace,
     ReadPreview,
@@ -99,6 +101,41 @@ def test_after_a_failed_fsync_at_its_end_the_part_is_gone_and_nothing_more_is_ta
     assert str(raised.value) == f"picture {OF.id} is not being received; its parts were thrown away"
 
 
+@pytest.mark.parametrize("size_bytes", [64_000, 128_000, 150_000])
+def test_a_file_that_goes_on_behind_the_picture_is_not_whole_wherever_blocks_end(size_bytes: int) -> None:
+    card = SimCard()
+    store = Store(card, UNIT)
+    of = picture(8, DATA[:size_bytes])
+    put(card, store.path(of), DATA[:size_bytes])
+    assert store.digest_file(DigestFile(of)).whole
+    card.unlink(store.path(of))
+    put(card, store.path(of), DATA[:size_bytes] + b"x")
+    assert not store.digest_file(DigestFile(of)).whole
+
+
+def test_a_part_that_cannot_be_unlinked_is_left_to_the_next_start() -> None:
+    card = SimCard()
+    store = begun(card)
+    card.options.at[card.calls + 1] = Fault.IO
+    store.carry_out(ClosePart(OF.id, keep=False))
+    assert list(files(card)) == [PART]
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 64_000, 150_000])
+def test_a_file_without_a_row_is_measured_on_the_medium(size_bytes: int) -> None:
+    card = SimCard()
+    put(card, "own/x", DATA[:size_bytes])
+    assert Store(card, UNIT).measure("own/x") == (size_bytes, hashlib.sha256(DATA[:size_bytes]).digest())
+
+
+def test_a_picture_goes_where_no_preview_was_ever_kept(tmp_path: Path) -> None:
+    for card in (SimCard(), DirectoryCard(str(tmp_path / "card"))):
+        store = Store(card, UNIT)
+        path = put_picture(card, picture(1))
+        store.carry_out(RemoveFile(picture(1), keep_preview=False))
+        assert path not in files(card)
+
+
 def test_pictures_that_were_received_raise_the_floor_like_own_ones() -> None:
     store = Store(SimCard(CardOptions(size_bytes=200_000_000)), UNIT)
     giant = picture(8, bytes(12_000_000), unit=2)
@@ -157,6 +194,14 @@ def test_free_space_is_what_is_above_the_floor_and_never_below_nothing() -> None
     assert store.carry_out(FreeSpace()) == 409_600
     store.saw(FLOOR_SMALL_BYTES)
     assert store.carry_out(FreeSpace()) == 0
+
+
+def test_a_picture_may_take_all_that_is_above_the_floor() -> None:
+    card = SimCard(CardOptions(size_bytes=FLOOR_SMALL_BYTES + OF.size_bytes))
+    store = begun(card)
+    store.carry_out(ClosePart(OF.id, keep=False))
+    with pytest.raises(CardFull):
+        store.carry_out(BeginPart(picture(8, DATA + b"x", unit=2), 0))
 
 
 def test_where_the_floor_would_be_passed_the_numbers_are_told() -> None:
