@@ -1,6 +1,7 @@
 # setup: .venv with the project in it.  run: a simulated fleet, until Ctrl-C.  test: all tests.  check: what CI checks first.
 # power: the power cut at every call that a unit makes of its card, half an hour; `make test` tries some of them.
-# mutants: changes the rules of the hand-over in one place after the other and sees whether a test fails; half an hour.
+# coverage: whether the tests of hand-over, store and catalogue go through each line and each branch of these; a minute.
+# mutants: changes these in one place after the other and sees whether a test fails; an hour.
 # model: every state of the hand-over's models, in the order of the table in docs/reliability.md.
 # cuts: the power cut at every pair of steps of a hand-over, 60 schedules, hours; see python -m sim.cuts --help.
 # soak: simulated worlds with every fault and at their worst for half an hour; with SOAK="--days 30", fifty units for a month.
@@ -11,7 +12,7 @@ CUTS ?= --schedules 60
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check cuts detection model power mutants soak clean
+.PHONY: setup run test check coverage cuts detection model power mutants soak clean
 
 setup: $(STAMP)
 
@@ -36,9 +37,18 @@ check: setup
 power: setup
 	$(BIN)/python -m pytest -q tests/test_power_cuts.py tests/e2e/test_stops.py --every-cut --timeout 7200
 
+coverage: setup
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q tests/test_handover.py tests/test_let_go.py tests/test_store*.py \
+		tests/test_quarantine.py tests/test_recipe_cuts.py tests/test_catalogue*.py
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 mutants: setup
-	$(BIN)/python tests/mutants.py firmware.handover \
-		tests/test_handover.py tests/test_let_go.py tests/test_model.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mutants]'
+	rm -rf mutants
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results --all true | $(BIN)/python tests/survivors.py
 
 model: setup
 	$(BIN)/python -m sim.model --all
@@ -55,5 +65,5 @@ detection: setup
 	$(BIN)/python -m sim.detection --seeds 200 --no-own-files
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv mutants .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

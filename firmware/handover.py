@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File, Picture
 
@@ -320,6 +321,8 @@ def _owner(state: Owner, event: OwnerEvent) -> Effects:
             return _delete(state, owed)
         case LetGo():
             return _let_go(state, event)
+        case _:
+            assert_never(event)
 
 
 def may_drop(state: Owner, unit: int, attempt: int, wanted: int) -> bool:
@@ -386,27 +389,19 @@ def _named(state: Owner, event: Named) -> Effects:
     if event.attempt >= state.next_attempt:
         state = replace(state, next_attempt=event.attempt + 1)
         raised = (Commit(entry, state.next_attempt),)
-    if event.attempt == UNKNOWN_ATTEMPT or copy.open:
-        return _placed(state, event.unit, raised)
-    if copy.listed == event.attempt:
+    if copy.open:  # under its number again, which commits nothing
+        return (*raised, *_place(state, event.unit))
+    if copy.listed and copy.listed == event.attempt:
         return (*raised, Say(Word.KEEP, event.unit, event.attempt))
-    if copy.listed and not entry.deleted:
-        return _placed(state, event.unit, raised)
     others = sum(1 for c in entry.verified if c.unit != event.unit)
-    if entry.deleted or others >= event.wanted:
-        number = drop_number(state, event.unit)
-        if entry.deleted and not copy.owed:
-            raised = (Commit(_with_copy(entry, replace(copy, owed=True)), state.next_attempt),)
-        if may_drop(state, event.unit, number, event.wanted):
-            return (*raised, Say(Word.DROP, event.unit, number))
-        return raised
-    return _placed(state, event.unit, raised)
-
-
-def _placed(state: Owner, unit: int, raised: Effects) -> Effects:
-    """O1 with a counter that was raised: in one commit, or another picture could take the number in between."""
-    placed = _place(state, unit)
-    return placed if isinstance(placed[0], Commit) else raised + placed
+    surplus = not copy.listed and others >= event.wanted
+    if event.attempt == UNKNOWN_ATTEMPT or not (entry.deleted or surplus):
+        return _place(state, event.unit)  # raised in its commit, or another picture could take the number in between
+    number = drop_number(state, event.unit)
+    assert may_drop(state, event.unit, number, event.wanted)
+    if entry.deleted and not copy.owed:
+        raised = (Commit(_with_copy(entry, replace(copy, owed=True)), state.next_attempt),)
+    return (*raised, Say(Word.DROP, event.unit, number))
 
 
 def _gone(state: Owner, event: Gone) -> Effects:
@@ -566,8 +561,9 @@ def host(row: Entry | None, event: HostEvent) -> Effects:
         case Asked():
             return _asked(row, event)
         case AllHere(picture, attempt):
-            known = row if row is not None and row.picture.sha256 == picture.sha256 else Entry(picture, File.WHOLE)
-            held = replace(known, picture=picture, file=File.WHOLE, attempt=attempt)
+            held = Entry(picture, File.WHOLE, attempt=attempt)
+            if row is not None and row.picture.sha256 == picture.sha256:
+                held = replace(row, picture=picture, file=File.WHOLE, attempt=attempt)
             return (PutFile(), Commit(held), Say(Word.STORED, picture.id.unit, attempt))
         case EndHeard(attempt):
             if row is None or row.attempt != attempt:
@@ -583,6 +579,8 @@ def host(row: Entry | None, event: HostEvent) -> Effects:
             if row is None or row.attempt is None:
                 return ()
             return (Commit(row.without_file), PutAside(), Say(Word.LOST, owner_unit, row.attempt))
+        case _:
+            assert_never(event)
 
 
 def _asked(row: Entry | None, event: Asked) -> Effects:

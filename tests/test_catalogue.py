@@ -13,6 +13,7 @@ from card_scene import UNIT, held, known, picture, wall
 
 from firmware.catalogue import Catalogue
 from firmware.catalogue_notes import MAX_DECISIONS
+from firmware.catalogue_pictures import FileHere
 from firmware.events import (
     Away,
     Cached,
@@ -42,6 +43,7 @@ from firmware.events import (
     RecordCount,
     Save,
     SaveDecision,
+    SaveInventoried,
     SaveName,
     SaveOrder,
     SavePartial,
@@ -196,6 +198,7 @@ def test_unchecked_files_of_any_kind(catalogue: Catalogue) -> None:
     catalogue.save(Save(entries=entries))
     assert catalogue.carry_out(Unchecked(10)) == [entries[0], entries[2]]
     assert catalogue.carry_out(Unchecked(1)) == [entries[0]]
+    assert catalogue.carry_out(Unchecked(10, entries[0].picture.id)) == [entries[2]]
 
 
 def test_pages_go_through_everything_that_is_not_deleted_once(catalogue: Catalogue) -> None:
@@ -228,6 +231,83 @@ def test_pages_go_through_everything_that_is_not_deleted_once(catalogue: Catalog
             assert set(found) == wanted
             if since is None:
                 assert found == sorted(found)
+
+
+def test_pages_since_a_time_go_on_behind_a_picture_that_has_gone_meanwhile(catalogue: Catalogue) -> None:
+    dated = [
+        replace(entry, picture=replace(entry.picture, taken_at=100.0 + n))
+        for n, entry in enumerate(known(n, unit=unit, file=File.GONE) for unit in (2, 3) for n in range(3))
+    ]
+    catalogue.save(Save(entries=tuple(dated)))
+    gone = dated[4].picture.id
+    catalogue.save(Save(removed=(gone,)))
+    assert catalogue.page(Page(None, 100.0, gone, 9)) == [dated[3], dated[5]]
+    undated = replace(dated[1], picture=replace(dated[1].picture, taken_at=None))
+    catalogue.save(Save(entries=(undated,)))
+    assert catalogue.page(Page(2, 100.0, undated.picture.id, 9)) == [dated[0], dated[2]]
+    assert catalogue.page(Page(2, 102.0, dated[0].picture.id, 9)) == [dated[2]]
+    assert catalogue.page(Page(2, 100.0, dated[0].picture.id, 1)) == [dated[2]]
+
+
+def test_status_counts_priority_pictures_orders_and_the_oldest_without_a_copy(catalogue: Catalogue) -> None:
+    urgent = [known(n, *verified(*range(2, 2 + n % 3)), priority=True) for n in range(1, 7)]
+    catalogue.save(Save(entries=(*urgent, known(7), known(8, file=File.GONE), known(9, *verified(2)))))
+    for n in (1, 2, 3):
+        catalogue.carry_out(SaveOrder(picture(n, unit=2).id, bytes(32)))
+    catalogue.save(Save(entries=(replace(known(10, file=File.GONE), deleted=True),)))
+    counted = catalogue.carry_out(Counts(1, 2))
+    assert isinstance(counted, Counted)
+    assert (counted.own, counted.urgent, counted.exposed, counted.away, counted.lacking) == (8, 4, 3, 1, 6)
+    assert counted.deletes_pending == 4
+    assert counted.oldest == urgent[2].picture
+    catalogue.save(Save(entries=(replace(urgent[2], copies=verified(2)), replace(urgent[5], copies=verified(2)))))
+    counted = catalogue.carry_out(Counts(1, 2))
+    assert isinstance(counted, Counted)
+    assert (counted.urgent, counted.exposed, counted.oldest) == (4, 1, known(7).picture)
+    catalogue.save(Save(entries=(known(7, *verified(2)),)))
+    counted = catalogue.carry_out(Counts(1, 2))
+    assert isinstance(counted, Counted)
+    assert (counted.exposed, counted.oldest, counted.oldest_since_s) == (0, None, None)
+
+
+def test_an_empty_catalogue_counts_nothing(catalogue: Catalogue) -> None:
+    assert catalogue.carry_out(Counts(1, 2)) == Counted(0, 0, 0)
+    assert catalogue.own_bytes(1, 2) == (0, 0)
+    assert (catalogue.held_bytes(), catalogue.largest_bytes(), catalogue.held_by()) == (0, 0, ())
+
+
+def test_files_that_should_be_here_are_told_with_name_and_size(catalogue: Catalogue) -> None:
+    buried = replace(known(3), deleted=True)
+    entries = (known(1), known(2, file=File.GONE), buried, replace(held(4), deleted=True))
+    catalogue.save(Save(entries=entries))
+    every = list(catalogue.files_here(PictureId(0, 0, 0), PictureId(0xFFFF, 0xFFFF, 0xFFFF_FFFF)))
+    of = [entry.picture for entry in entries]
+    assert every == [
+        FileHere(of[0].id, of[0].file_name, of[0].size_bytes, buried=False),
+        FileHere(of[2].id, of[2].file_name, of[2].size_bytes, buried=True),
+        FileHere(of[3].id, of[3].file_name, of[3].size_bytes, buried=False),
+    ]
+    assert list(catalogue.files_here(of[2].id, of[2].id)) == every[1:2]
+    assert catalogue.first_here(of[0].id) == of[0].id
+    assert catalogue.first_here(of[1].id) == of[2].id
+    assert catalogue.first_here(PictureId(3, 0, 0)) is None
+
+
+def test_previews_belong_to_own_and_held_pictures_that_are_not_deleted(catalogue: Catalogue) -> None:
+    entries = [known(n) for n in range(60)] + [known(60, file=File.GONE), held(61)]
+    others = [replace(known(70), deleted=True), replace(held(71), deleted=True), known(72, unit=2, file=File.GONE)]
+    catalogue.save(Save(entries=(*entries, *others)))
+    asked = [entry.picture.id for entry in (*entries, *others, known(99))]
+    assert catalogue.with_previews(asked) == {entry.picture.id for entry in entries}
+    assert catalogue.with_previews(asked[-4:]) == catalogue.with_previews([]) == set()
+
+
+def test_held_pictures_whose_file_is_lost_are_told_apart(catalogue: Catalogue) -> None:
+    lost = held(2, file=File.GONE)
+    catalogue.save(Save(entries=(held(1), lost, held(3, file=File.UNCHECKED), known(4, file=File.GONE))))
+    assert catalogue.held_without_file() == [lost]
+    sizes = [held(n).picture.size_bytes for n in (1, 3)]
+    assert catalogue.held_by() == ((2, sum(sizes)),)
 
 
 def test_sums_for_the_room_reckoning(catalogue: Catalogue) -> None:
@@ -379,6 +459,9 @@ def test_delete_orders_stay_until_they_are_done(catalogue: Catalogue) -> None:
     for order in (SaveOrder(two, b"2" * 32), SaveOrder(one, b"1" * 32), SaveOrder(two, b"2" * 32, done=True)):
         catalogue.carry_out(order)
     assert catalogue.carry_out(Orders(None, 10)) == [(one, b"1" * 32)]
+    catalogue.carry_out(SaveOrder(two, b"3" * 32))
+    assert catalogue.carry_out(Orders(one, 10)) == [(two, b"3" * 32)]
+    assert catalogue.carry_out(Orders(None, 1)) == [(one, b"1" * 32)]
 
 
 def test_the_newest_decisions_of_a_picture_stay(catalogue: Catalogue) -> None:
@@ -388,6 +471,12 @@ def test_the_newest_decisions_of_a_picture_stay(catalogue: Catalogue) -> None:
     for decision in made:
         catalogue.carry_out(decision)
     assert catalogue.carry_out(Decisions(of)) == made[5:]
+
+
+def test_units_whose_inventory_was_taken_in_are_remembered(catalogue: Catalogue) -> None:
+    for unit in (7, 3, 7):
+        catalogue.carry_out(SaveInventoried(unit))
+    assert catalogue.inventoried() == frozenset({3, 7})
 
 
 def test_names_are_remembered(catalogue: Catalogue) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import struct
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +39,7 @@ from sim.card import SimCard
 SIZE_BYTES = 500
 FLIPS = 60
 PAGE = 7
+EVERY = (PictureId(0, 0, 0), PictureId(0xFFFF, 0xFFFF, 0xFFFF_FFFF))
 
 
 def small(sequence: int, *, unit: int = UNIT) -> Picture:
@@ -281,6 +284,29 @@ def first_ones_end(reader: Catalogue) -> bool:
     except CatalogueDamaged:
         return True
     pytest.fail("it goes round and round")
+
+
+@pytest.mark.parametrize(
+    ("ask", "spoilt"),
+    [
+        (lambda reader: list(reader.files_here(*EVERY)), lambda n: (small(n, unit=2).id.encode(), b"\0\x42")),
+        (lambda reader: reader.page(Page(2, 1.0, None, 100)), lambda n: (struct.pack(">i", 10**9 + n), b"\x7f")),
+    ],
+)
+def test_a_page_that_is_out_of_order_is_damage(
+    tmp_path: Path, ask: Callable[[Catalogue], object], spoilt: Callable[[int], tuple[bytes, bytes]]
+) -> None:
+    path = made(tmp_path / "c").path
+    sound, found_out = path.read_bytes(), 0
+    for sequence in range(1, 20):
+        before, above = spoilt(sequence)
+        path.write_bytes(sound.replace(before, above + before[len(above) :]))
+        with closing(Catalogue.read_only(str(path), UNIT)) as reader:
+            try:
+                ask(reader)
+            except CatalogueDamaged as error:
+                found_out += "has a value that cannot be" in str(error) and "comes after" in str(error)
+    assert found_out
 
 
 def test_a_flipped_bit_in_the_id_of_a_held_row_does_not_unlink_its_file(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ def test_read_only_reads_and_refuses_to_write(tmp_path: Path) -> None:
         made.save(Save(entries=(known(1),)))
         with closing(Catalogue.read_only(path, UNIT)) as reader:
             assert reader.look_up(LookUp(known(1).picture.id)) == known(1)
+            assert reader.largest_bytes() == known(1).picture.size_bytes
             with pytest.raises(CardReadOnly):
                 reader.save(Save(sequence=3))
 

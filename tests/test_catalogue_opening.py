@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -68,8 +71,34 @@ def test_where_files_cannot_be_mapped_the_catalogue_is_held_for_one_and_still_su
     assert [change.data for change in made.log if isinstance(change, Marked)] == [b"1", b"2"]
     lay_out(followed(made.log).cut(), tmp_path)
     assert has(tmp_path, [1, 2])
+    read_them(tmp_path)
     read = power.run(read_them, image=followed(made.log).cut(), faults=Faults(unmapped=True))
     assert not read.error, read.error
+
+
+def read_them_where_nothing_can_be_written(top: Path) -> None:
+    """As a command does on a card that is mounted read-only."""
+    subprocess.run(["mount", "-o", "remount,bind,ro", top], check=True)
+    read_them(top)
+
+
+def commit_two_and_end(top: Path) -> None:
+    """The process is killed: nothing is copied back from the WAL."""
+    catalogue = CatalogueFile(str(top / "c"), UNIT).open()
+    catalogue.save(Save(entries=(known(1), known(2))))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_card_that_takes_no_writes_is_read_without_any(tmp_path: Path) -> None:
+    """SQLite writes -shm even to read; it is told that nothing changes, unless a WAL has what the file lacks."""
+    closed = {"c": followed(power.run(commit_two).log).cut()["c"]}
+    killed = followed(power.run(commit_two_and_end).log).cut()
+    assert killed["c-wal"]
+    lay_out(killed, tmp_path)
+    read_them(tmp_path)
+    for image in (closed, {**closed, "c-wal": b""}, killed):
+        read = power.run(read_them_where_nothing_can_be_written, image=image)
+        assert not read.error, read.error
 
 
 JUNK = b"no database" * 900

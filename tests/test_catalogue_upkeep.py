@@ -164,7 +164,9 @@ def test_copies_of_a_unit_are_those_listed_and_not_suspect(catalogue: Catalogue)
     save(catalogue, known(1, AT_2), known(2, AT_3), known(3, doubtful), known(4, Copy(2, open=9)), away(5, AT_2))
     found = catalogue.carry_out(ListedAt(2, 10))
     assert sorted(sequences(found)) == [1, 5]
-    assert sequences(catalogue.carry_out(Doubted(None, 10))) == [3]
+    save(catalogue, known(6, doubtful))
+    assert sequences(catalogue.carry_out(Doubted(None, 10))) == [3, 6]
+    assert sequences(catalogue.carry_out(Doubted(known(3).picture.id, 10))) == [6]
 
 
 def drawn_at(catalogue: Catalogue, start: int, limit: int) -> list[int]:
@@ -179,6 +181,7 @@ def test_copies_are_drawn_round_and_round_with_the_file_here(catalogue: Catalogu
     drawn = drawn_at(catalogue, start, 50)
     assert sorted(drawn) == list(range(50))
     assert drawn != sorted(drawn)
+    assert drawn_at(catalogue, start, 30) == drawn[:30]
 
 
 def test_every_copy_is_drawn_sooner_or_later(catalogue: Catalogue) -> None:
@@ -193,6 +196,8 @@ def test_pictures_away_that_lack_copies_have_a_holder_that_counts(catalogue: Cat
     save(catalogue, away(1, AT_2), away(2, AT_2, AT_3), away(3, suspect), urgent, known(5, AT_2))
     assert sequences(catalogue.carry_out(Away(2, 3, 10))) == [4, 1]
     assert sequences(catalogue.carry_out(Away(2, 3, 10, frozenset({known(4).picture.id})))) == [1]
+    assert sequences(catalogue.carry_out(Away(3, 3, 2, frozenset({known(4).picture.id})))) == [1, 2]
+    assert sequences(catalogue.carry_out(Away(2, 3, 1, frozenset({known(4).picture.id})))) == [1]
     assert sequences(catalogue.carry_out(Away(1, 2, 10))) == [4]
     assert counted(catalogue).away == 2
 
@@ -226,7 +231,8 @@ def test_operating_time_is_kept(catalogue: Catalogue) -> None:
     save(catalogue, known(1, AT_2), known(2, AT_3))
     catalogue.carry_out(SaveCalendar((("age", 500), ("scrub_after", 2**64 - 1)), ((2, 400), (9, 300))))
     catalogue.carry_out(SaveCalendar((("age", 700),), ((2, 600),)))
-    assert catalogue.counter("age", 0) == 700
+    catalogue.carry_out(SaveCalendar((("scrub_due", 900),), ()))
+    assert (catalogue.counter("age", 0), catalogue.counter("scrub_due", 0)) == (700, 900)
     assert catalogue.heard(700) == ((2, 600), (3, 700), (9, 300))  # of 3 nothing is known but that it holds a copy
     many = tuple((unit, 1000 + unit) for unit in range(100, 100 + MAX_HEARD))
     catalogue.carry_out(SaveCalendar((), many))

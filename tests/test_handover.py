@@ -66,6 +66,14 @@ def test_o6_an_abandoned_attempt_is_closed_and_its_number_burned():
     assert owner(at_origin(listed()), h.Abandon(HOST)) == ()
 
 
+def test_o6_a_holder_where_a_new_attempt_is_given_up_stays_listed():
+    state = at_origin(Copy(HOST, open=4, listed=3))
+    assert committed(owner(state, h.Abandon(HOST))).copies == (Copy(HOST, listed=3),)
+    assert committed(owner(state, h.Stale(HOST, 4, row_attempt=3))).copies == (Copy(HOST, listed=3),)
+    away = at_origin(Copy(HOST, open=4, listed=3), file=File.GONE)
+    assert committed(owner(away, h.Accepted(HOST, 4, nothing_missing=False))).copies == (Copy(HOST, listed=3),)
+
+
 # ---------------------------------------------------------------- ACCEPT
 
 
@@ -88,6 +96,12 @@ def test_r4_without_own_bytes_a_copy_is_listed_as_suspect_before_keep():
     commit, keep = owner(state, h.Accepted(HOST, 4, nothing_missing=True))
     assert commit.entry.copies == (Copy(HOST, listed=4, suspect=True, doubted=True),)
     assert keep == Say(Word.KEEP, HOST, 4)
+
+
+def test_r4_what_was_proved_or_owed_of_an_earlier_copy_says_nothing_of_one_without_proof():
+    earlier = Copy(HOST, open=4, listed=3, owed=True, proof=PROOF, verified_at=1e9)
+    commit, _ = owner(at_origin(earlier, file=File.GONE), h.Accepted(HOST, 4, nothing_missing=True))
+    assert commit.entry.copies == (Copy(HOST, listed=4, suspect=True, doubted=True),)
 
 
 def test_r4_without_own_bytes_a_copy_that_lacks_something_is_none():
@@ -168,7 +182,7 @@ def test_stale_for_another_attempt_changes_nothing():
 def test_stale_with_a_far_number_is_not_followed():
     commit, alarm = owner(at_origin(Copy(HOST, open=4)), h.Stale(HOST, 4, NEXT + h.FARTHEST_JUMP))
     assert commit == Commit(at_origin().entry)
-    assert isinstance(alarm, h.Alarm)
+    assert alarm == h.Alarm(f"attempt {NEXT + 2**32} of picture {PICTURE.id} was heard, far above our own")
 
 
 # ---------------------------------------------------------------- O5
@@ -250,7 +264,13 @@ def test_o7_a_tombstone_lets_every_copy_go():
 
 @pytest.mark.parametrize(
     ("copies", "number"),
-    [((), NEXT - 1), ((Copy(HOST, open=5),), 4), ((listed(attempt=3),), 2), ((Copy(HOST, open=7, listed=3),), 2)],
+    [
+        ((), NEXT - 1),
+        ((Copy(HOST, open=5),), 4),
+        ((listed(attempt=3),), 2),
+        ((listed(attempt=3, suspect=True),), 2),
+        ((Copy(HOST, open=7, listed=3),), 2),
+    ],
 )
 def test_o7_the_number_is_the_highest_that_reaches_nothing_that_counts(copies, number):
     assert h.drop_number(at_origin(*copies), HOST) == number
@@ -301,10 +321,23 @@ def test_r4_a_heard_number_raises_next_before_anything_is_said():
     raised, request = named(20, Copy(HOST, open=6))
     assert raised == Commit(at_origin(Copy(HOST, open=6)).entry, 21)
     assert request == Say(Word.REQUEST, HOST, 6)
+    commit, drop = named(20, file=File.GONE, deleted=True)
+    assert commit.next_attempt == 21
+    assert drop == Say(Word.DROP, HOST, 20)
+
+
+def test_r4_the_very_next_number_was_not_given_out_so_it_raises_next_too():
+    commit, request = named(NEXT)
+    assert commit.next_attempt == NEXT + 2
+    assert request == Say(Word.REQUEST, HOST, NEXT + 1)
+    commit, request = named(NEXT, listed(attempt=5))
+    assert commit.next_attempt == NEXT + 2
+    assert request == Say(Word.REQUEST, HOST, NEXT + 1)
 
 
 def test_r4_a_surplus_copy_is_dropped():
     assert named(5, listed(OTHER)) == (Say(Word.DROP, HOST, NEXT - 1),)
+    assert named(5, listed(OTHER), file=File.GONE) == (Say(Word.DROP, HOST, NEXT - 1),)
 
 
 def test_r4_a_copy_is_no_surplus_while_others_are_suspect_or_too_few():
@@ -320,7 +353,8 @@ def test_r6_a_copy_of_a_deleted_picture_is_owed_a_drop():
 
 def test_r7_a_far_number_is_not_followed():
     (alarm,) = named(NEXT + h.FARTHEST_JUMP)
-    assert isinstance(alarm, h.Alarm)
+    text = f"unit {HOST} names attempt {NEXT + 2**32} of picture {PICTURE.id}, far above our own"
+    assert alarm == h.Alarm(text)
     assert named(NEXT + h.FARTHEST_JUMP - 1)[0].next_attempt == NEXT + h.FARTHEST_JUMP + 1
 
 
@@ -391,6 +425,17 @@ def test_r6_the_tombstone_names_who_is_owed_before_file_and_drops_go():
     assert owner(at_origin(deleted=True), h.Delete()) == ()
 
 
+def test_r6_a_deleted_picture_whose_file_is_gone_has_none_to_unlink():
+    effects = owner(at_origin(listed(), file=File.GONE), h.Delete())
+    assert [type(effect) for effect in effects] == [Commit, Say]
+
+
+def test_an_event_of_another_kind_is_our_own_bug():
+    for step in (lambda: owner(at_origin(), h.DropHeard(ORIGIN, 4)), lambda: host(a_row(4), h.Place(HOST))):
+        with pytest.raises(AssertionError, match="unreachable"):
+            step()
+
+
 # ---------------------------------------------------------------- H1, H2
 
 
@@ -423,7 +468,8 @@ def test_h1_a_lower_attempt_is_refused_as_stale():
 def test_h1_other_content_is_a_conflict_whatever_the_number_and_changes_nothing(attempt):
     refuse, alarm = asked(a_row(4), attempt, same_content=False)
     assert refuse == Say(Word.REFUSE_CONFLICT, ORIGIN, attempt)
-    assert isinstance(alarm, h.Alarm)
+    text = f"unit {ORIGIN} asks for room for another content of picture {PICTURE.id}"
+    assert alarm == h.Alarm(text)
 
 
 # ---------------------------------------------------------------- H4 to H7
@@ -524,7 +570,13 @@ def test_r6_a_record_that_says_nothing_new_or_is_older_changes_nothing():
 
 def test_r6_a_version_far_above_our_own_is_not_followed():
     (alarm,) = owner(at_origin(*LISTED), h.Recorded(1 + h.FARTHEST_JUMP, said_with()))
-    assert isinstance(alarm, h.Alarm)
+    text = f"version {1 + 2**32} of the record of picture {PICTURE.id} was heard, far above our own"
+    assert alarm == h.Alarm(text)
+
+
+def test_r6_the_record_of_a_deleted_picture_names_no_holder():
+    assert h.said_by(at_origin(*LISTED, deleted=True).entry) == h.Said(True, ())
+    assert h.said_by(at_origin(*LISTED, Copy(OTHER, open=3)).entry) == said_with((HOST, False))
 
 
 def test_r6_a_tombstone_heard_counts_as_our_own_delete_and_owes_a_drop_to_whom_it_names():
@@ -558,6 +610,10 @@ def test_r6_an_origin_that_asks_room_for_what_it_deleted_is_told():
 def test_r6_a_copy_that_is_stored_and_one_that_goes_keep_what_the_record_said():
     stored = committed(host(known(), h.AllHere(PICTURE, 4)))
     assert stored == Entry(PICTURE, File.WHOLE, attempt=4, version=3, named=(OTHER,))
+    told_later = replace(PICTURE, taken_at=1e9)
+    assert committed(host(known(), h.AllHere(told_later, 4))).picture == told_later
+    other = replace(PICTURE, sha256=bytes(32))
+    assert committed(host(known(), h.AllHere(other, 4))) == Entry(other, File.WHOLE, attempt=4)
     for event in (h.DropHeard(ORIGIN, 4), h.FileLost(ORIGIN)):
         assert committed(host(stored, event)) == known()
     assert committed(host(a_row(4), h.DropHeard(ORIGIN, 4))) is None
