@@ -297,8 +297,8 @@ def test_previews_belong_to_own_and_held_pictures_that_are_not_deleted(catalogue
     entries = [known(n) for n in range(60)] + [known(60, file=File.GONE), held(61)]
     others = [replace(known(70), deleted=True), replace(held(71), deleted=True), known(72, unit=2, file=File.GONE)]
     catalogue.save(Save(entries=(*entries, *others)))
-    asked = [entry.picture.id for entry in (*entries, *others, known(99))]
-    assert catalogue.with_previews(asked) == {entry.picture.id for entry in entries}
+    asked = [entry.picture.id.encode() for entry in (*entries, *others, known(99))]
+    assert catalogue.with_previews(asked) == {entry.picture.id.encode() for entry in entries}
     assert catalogue.with_previews(asked[-4:]) == catalogue.with_previews([]) == set()
 
 
