@@ -439,7 +439,7 @@ def test_r9_a_copy_of_an_older_attempt_is_no_proof_of_the_one_asked_about():
     attempt = host.entry(picture.id).attempt
     say(origin, m.Prove(picture.id, attempt + 1, bytes(16)))
     rig.run_for(2)
-    assert [said.message for said in host.said(m.Lost)] == [m.Lost(picture.id, attempt + 1, True)]
+    assert [said.message for said in host.said(m.Lost)] == [m.Lost(picture.id, attempt + 1, False)]
     assert not host.said(m.Proof)
     host.catalogue.save(Save(entries=(replace(host.entry(picture.id), attempt=UNKNOWN_ATTEMPT),)))
     say(origin, m.Prove(picture.id, attempt + 1, bytes(16)))
