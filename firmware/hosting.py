@@ -261,8 +261,9 @@ class Hostings:
         hosting.expires = core.now + ttl_s
         missing: m.Ranges = ()
         if hosting.receiver is not None:
-            gaps = hosting.receiver.have.missing(hosting.picture.size_bytes)
-            missing = tuple(gaps)[: m.MAX_RANGES]
+            size = hosting.picture.size_bytes
+            gaps = hosting.receiver.have.missing(size)
+            missing = tuple(gaps)[: m.MAX_RANGES] or ((size - 1, size),)  # "nothing missing" is said of a row only (H1)
         accept = m.Accept(hosting.picture.id, hosting.attempt, hosting.handle, min(65_535, int(ttl_s)), missing)
         core.say(hosting.owner, accept)
         core.log(

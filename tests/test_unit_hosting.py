@@ -528,3 +528,23 @@ def test_power_cuts_between_any_two_calls_of_the_card_lose_nothing(unit, call):
     rig.run_until(settled(origin, host), 400)
     check(origin, host)
     room_is_as_the_card_is(machine)
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+def test_r4_bytes_that_are_all_there_and_were_never_stored_are_no_copy_to_an_origin_without_its_file(resumed):
+    """END was lost. "Nothing missing" is said of a row only: an origin that has no bytes takes it for a copy."""
+    rig, origin, host = a_pair(origin=Options(size_bytes=(9_000, 9_000)))
+    rig.loses = lambda said: isinstance(said.message, m.End)
+    picture = shoot(origin)
+    rig.run_until(lambda: any(h.receiver is not None and h.receiver.complete for h in host.on.hostings), 60)
+    origin.kill()
+    origin.card.unlink(picture_path(picture, 1))
+    if resumed:
+        rig.run_for(300)
+        assert not list(host.on.hostings)
+    origin.restart()
+    accepted = len(host.said(m.Accept))
+    rig.run_until(lambda: len(host.said(m.Accept)) > accepted, 60)
+    rig.run_for(5)
+    assert not origin.entry(picture.id).listed
+    assert not held(host)
