@@ -425,6 +425,9 @@ class Hostings:
             return
         effects = handover.host(row, handover.DropHeard(source, drop.attempt))
         if effects and isinstance(effects[0], handover.Withdraw):
+            if any(h.state is State.STORE and (h.owner, h.picture.id) == (source, drop.id) for h in self._all):
+                self.core.run(self._drop(source, drop), drop.id)  # it waits to be stored, and is dropped behind that
+                return
             self._withdraw(source, drop.id, effects[0].attempt)
             self.core.say(source, m.Lost(drop.id, drop.attempt, True))
             return

@@ -9,7 +9,7 @@ from rig_scene import a_pair, check, check_always, copies, held, on_card, own, p
 
 from firmware import commands as c
 from firmware import messages as m
-from firmware.events import FinishPart, OldestPartials, Save
+from firmware.events import FinishPart, LookUp, OldestPartials, Save
 from firmware.hosting import KNOWN_TTL_S, RESERVATIONS, SHORTEST_TTL_S
 from firmware.layout import picture_path
 from firmware.pictures import UNKNOWN_ATTEMPT, File, Picture, PictureId
@@ -548,3 +548,22 @@ def test_r4_bytes_that_are_all_there_and_were_never_stored_are_no_copy_to_an_ori
     rig.run_for(5)
     assert not origin.entry(picture.id).listed
     assert not held(host)
+
+
+def test_h7_a_drop_that_comes_just_before_all_is_stored_leaves_no_copy():
+    """Both wait for the same slow catalogue: the answer to the DROP must not be followed by the row."""
+    rig, origin, host = a_pair()
+    rig.loses = lambda said: isinstance(said.message, m.End)
+    picture = shoot(origin)
+    rig.run_until(lambda: any(h.receiver is not None and h.receiver.complete for h in host.on.hostings), 60)
+    rig.run_for(0.3)
+    origin.kill()
+    rig.loses = None
+    host.latency_s[LookUp] = 1.0
+    host.on.hostings.on_drop(1, m.Drop(picture.id, 1, picture.digest4))
+    host.turn()
+    rig.run_for(0.2)
+    rig.replay(origin.said(m.End)[-1])
+    rig.run_for(8)
+    assert held(host) == []
+    assert [said.message for said in host.said(m.Lost)] == [m.Lost(picture.id, 1, True)]
