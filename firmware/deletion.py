@@ -152,11 +152,12 @@ class Deletions:
 
     def _say_again(self) -> Step:
         core = self.core
+        next_attempt = core.next_attempt  # of attempts that the rows may not show yet none is below it
         owed = yield Owed(self._after, PAGE)
         for entry in owed:
             for copy in entry.copies:
                 if copy.owed and core.neighbours.find(copy.unit) is not None:
-                    self._say_drop(entry, copy.unit)
+                    self._say_drop(Owner(entry, next_attempt), copy.unit)
         orders = yield Orders(self._after_order, PAGE)
         for picture, sha256 in orders:
             if core.neighbours.find(picture.unit) is not None:
@@ -172,12 +173,12 @@ class Deletions:
         self._again_at = core.now + self._every_s
         self._every_s = min(2 * self._every_s, AGAIN_LONGEST_S)
 
-    def _say_drop(self, entry: Entry, unit: int) -> None:
-        """O7 on the picture as it is now: it may not be deleted, and its other copies less than when it was let go."""
-        state = Owner(entry, self.core.next_attempt)
+    def _say_drop(self, state: Owner, unit: int) -> None:
+        """O7 on the row that was read: it may not be deleted, and its other copies less than when it was let go."""
+        picture = state.entry.picture
         number = handover.drop_number(state, unit)
-        if handover.may_drop(state, unit, number, self.core.settings.rules.wanted(entry.picture.priority)):
-            self.core.say(unit, m.Drop(entry.picture.id, number, entry.picture.digest4))
+        if handover.may_drop(state, unit, number, self.core.settings.rules.wanted(picture.priority)):
+            self.core.say(unit, m.Drop(picture.id, number, picture.digest4))
 
     def tick(self) -> None:
         """Say again what is owed; tell people who have waited long enough."""

@@ -309,6 +309,8 @@ class Dispersals:
             self._refused(dispersal, UNANSWERED_S, "its proof is wrong")
             return
         yield from core.carry_out(picture, entry, effects)
+        if dispersal.state is not State.SEND:
+            return  # the host has restarted, or time was over, while that was committed: what follows finds it
         text = f"picture {picture.id} is stored at unit {dispersal.host}"
         if dispersal.outgoing is not None and (again_bytes := dispersal.outgoing.sender.bytes_resent):
             text += f" ({again_bytes} bytes of it were sent again)"
@@ -363,6 +365,8 @@ class Dispersals:
         event = handover.Stale(dispersal.host, refuse.attempt, refuse.row_attempt)
         effects = handover.owner(Owner(entry, core.next_attempt), event)
         yield from core.carry_out(picture, entry, effects)
+        if dispersal.state not in (State.AWAIT_ACCEPT, State.SEND):
+            return  # as in _receipt
         self._stop_sending(dispersal)
         states.dispersal.move(dispersal, "refused")
         self._look_again(dispersal)

@@ -261,8 +261,9 @@ class Hostings:
         hosting.expires = core.now + ttl_s
         missing: m.Ranges = ()
         if hosting.receiver is not None:
-            gaps = hosting.receiver.have.missing(hosting.picture.size_bytes)
-            missing = tuple(gaps)[: m.MAX_RANGES]
+            size = hosting.picture.size_bytes
+            gaps = hosting.receiver.have.missing(size)
+            missing = tuple(gaps)[: m.MAX_RANGES] or ((size - 1, size),)  # "nothing missing" is said of a row only (H1)
         accept = m.Accept(hosting.picture.id, hosting.attempt, hosting.handle, min(65_535, int(ttl_s)), missing)
         core.say(hosting.owner, accept)
         core.log(
@@ -424,6 +425,9 @@ class Hostings:
             return
         effects = handover.host(row, handover.DropHeard(source, drop.attempt))
         if effects and isinstance(effects[0], handover.Withdraw):
+            if any(h.state is State.STORE and (h.owner, h.picture.id) == (source, drop.id) for h in self._all):
+                self.core.run(self._drop(source, drop), drop.id)  # it waits to be stored, and is dropped behind that
+                return
             self._withdraw(source, drop.id, effects[0].attempt)
             self.core.say(source, m.Lost(drop.id, drop.attempt, True))
             return

@@ -45,9 +45,10 @@ class Request(Message):
 
 @dataclass(frozen=True, slots=True)
 class Accept(Message):
-    """H has reserved room for ttl_s (refreshed by every part), or has it all already: nothing missing (H1).
+    """H has reserved room for ttl_s (refreshed by every part), or holds it already: nothing missing (H1).
 
-    Of more than MAX_RANGES missing ranges the first ones; REPORT tells the others.
+    Where all bytes are there and not yet stored, the last one is missing: an origin without bytes takes "nothing
+    missing" for a copy (R4). Of more than MAX_RANGES missing ranges the first ones; REPORT tells the others.
     """
 
     KIND = 17

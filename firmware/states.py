@@ -13,8 +13,6 @@ from typing import Protocol
 
 from transitions import Machine, MachineError
 
-from hal.errors import DandelionError
-
 
 class State(enum.StrEnum):
     """Phases of a dispersal, a hosting or a read-out; every chain starts and ends in IDLE."""
@@ -92,8 +90,9 @@ class HasState(Protocol):
     state: State
 
 
-class IllegalMove(DandelionError, AssertionError):
-    """A move that no table has: a bug of ours; the object's state is as before."""
+class IllegalMove(AssertionError):
+    """A move that no table has: a bug of ours, which no step takes for trouble of the card; the object's state is as
+    before."""
 
 
 class Chain:

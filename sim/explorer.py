@@ -150,15 +150,18 @@ class Explorer:
         try:
             self._to_the_end()
         except Exception as error:  # noqa: BLE001 - whatever breaks a unit is told with the command that shows it again
-            tally = self._shared.tally
-            tally.failed += 1
-            self._shared.tally = tally
-            if tally.failed == 1:
-                broken = "" if isinstance(error, AssertionError) else f"{traceback.format_exc()}\n"
-                self._shared.text = broken + self._epitaph(error)
+            self._fail(error)
         finally:
             if self._is_child:  # never back into what its parent was called from
                 os._exit(0)
+
+    def _fail(self, error: Exception) -> None:
+        tally = self._shared.tally
+        tally.failed += 1
+        self._shared.tally = tally
+        if tally.failed == 1:
+            broken = "" if isinstance(error, AssertionError) else f"{traceback.format_exc()}\n"
+            self._shared.text = broken + self._epitaph(error)
 
     def _to_the_end(self) -> None:
         scene, choice = self._scene, self._choice
@@ -171,6 +174,8 @@ class Explorer:
         if choice.fault is not None:
             self._restart_all()  # what a failed call has left on the card is taken in by the next start
         scene.after_all()
+        if not self._path and scene.story.missing(scene):
+            raise AssertionError(f"nothing was cut, and {scene.story.missing(scene)}")
         if choice.path is not None and len(self._path) < len(choice.path):
             raise AssertionError(f"the path ends before {choice.path[len(self._path)]}")
         self._count(settled_s)
@@ -228,10 +233,16 @@ class Explorer:
         sys.stdout.flush()
         child = os.fork()
         if child:
-            os.waitpid(child, 0)
+            self._ended(unit, step, os.waitpid(child, 0)[1])
             return False
         self._is_child = True
         return True
+
+    def _ended(self, unit: int, step: int, status: int) -> None:
+        """A child that was killed, by a lack of memory as like as not, has told nothing: that is no run that passed."""
+        if status and not self._shared.tally.failed:
+            what = f"the run behind {self._path} and {unit}.{step} has ended with {os.waitstatus_to_exitcode(status)}"
+            self._fail(AssertionError(what))
 
     def _may_happen(self, unit: int, step: int) -> bool:
         choice = self._choice

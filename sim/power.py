@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import multiprocessing
 import os
 import select
@@ -68,14 +67,13 @@ def run(
         )
         server.start()
         there.close()
-        try:
+        result: object = None
+        with contextlib.suppress(EOFError):
             result = here.recv()
-        except EOFError:
-            result = OSError(errno.EIO, "the process that answers the kernel has ended")
         server.join()
     if isinstance(result, OSError):
         raise result
-    assert isinstance(result, Recording)
+    assert isinstance(result, Recording), "the process that answers the kernel has failed"  # its trace is on stderr
     return result
 
 

@@ -84,6 +84,7 @@ class Story:
     """The origin takes a picture, and it gets its copy."""
 
     units = 2
+    deletes = False  # whether a person orders it
 
     def options(self, size_bytes: int) -> Options:
         """Of every unit."""
@@ -95,6 +96,12 @@ class Story:
     def tell(self, scene: Scene) -> None:
         """To be cut."""
         scene.shoot()
+
+    def missing(self, scene: Scene) -> str:
+        """What has not come about at the end of a run in which nothing was cut, "" where all has: a story in which
+        nothing happens would prove nothing."""
+        failed = [outcome for outcome in scene.outcomes if not isinstance(outcome, c.Done)]
+        return f"a command has ended with {failed[0]}" if failed else ""
 
 
 class Scene:
@@ -130,6 +137,7 @@ class Scene:
             very_late=chance.choice((*[0.0] * 9, 0.03)),
         )
         self.rig.loses = self.line.loses
+        self.outcomes: list[c.Done | c.Failed | None] = []  # of all commands; None: restarts took it away each time
 
     def _carried_out(self, machine: OnRig, request: e.Request) -> None:
         if isinstance(request, _CHANGING):
@@ -164,6 +172,11 @@ class Scene:
 
     def ask(self, machine: Machine, make: Callable[[int], c.Command]) -> object:
         """Give a command until it was answered; its value, None where it failed or restarts took it away each time."""
+        outcome = self._outcome(machine, make)
+        self.outcomes.append(outcome)
+        return outcome.value if isinstance(outcome, c.Done) else None
+
+    def _outcome(self, machine: Machine, make: Callable[[int], c.Command]) -> c.Done | c.Failed | None:
         for _ in range(TRIES):
             if not self.rig.run(lambda: machine.running is not None, SETTLE_S):
                 return None
@@ -172,7 +185,7 @@ class Scene:
             self.rig.run(lambda: not self._waits_for(machine, start, ticket), ANSWER_S)  # noqa: B023 - run at once
             outcome = machine.outcome(ticket)
             if outcome is not None:
-                return outcome.value if isinstance(outcome, c.Done) else None
+                return outcome
         return None
 
     def _waits_for(self, machine: Machine, start: int, ticket: int) -> bool:
@@ -206,17 +219,29 @@ class Scene:
         began, waiting = self.rig.now, ["not looked at yet"]
         for pause_s in LOOKS_S:
             self.rig.run_for(pause_s)
-            waiting = self.checks.unsettled()
+            waiting = self._unheard() + self.checks.unsettled()
             if not waiting:
                 return self.rig.now - began
         listed = "\n".join(waiting)
         raise Violation(f"I6: not settled after {self.rig.now - began:.0f} s:\n{listed}\n{self.rig.story(15)}")
+
+    def _unheard(self) -> list[str]:
+        """Who does not hear whom: a unit that hears nobody lacks nothing that it could do something about."""
+        on = [machine for machine in self.machines.values() if machine.running is not None]
+        return [
+            f"unit {one.unit} does not hear unit {other.unit}"
+            for one in on
+            for other in on
+            if one is not other and not one.on.core.neighbours.is_heard(other.unit, self.rig.now)
+        ]
 
     def after_all(self) -> None:
         """Every picture and row, and nothing on the cards that nobody needs."""
         self.checks.sweep()
         for picture, truth in self.checks.truths.items():
             entry = self.machines[picture.unit].entry(picture)
+            if truth.deleted and not self.story.deletes:
+                raise Violation(f"{picture} was deleted, and nobody has ordered it")
             if not truth.deleted and not truth.lost:
                 if entry is None:
                     raise Violation(f"{picture} is not in its origin's list")

@@ -91,12 +91,18 @@ class ReadOut(Recalled):
 class Deleted(Story):
     """A person deletes it at its origin."""
 
+    deletes = True
+
     def prepare(self, scene: Scene) -> None:
         scene.settled_shot()
 
     def tell(self, scene: Scene) -> None:
         for picture in list(scene.checks.truths):
             scene.ask(scene.origin, lambda ticket, p=picture: c.DeletePicture(ticket, p))  # type: ignore[misc]
+
+    def missing(self, scene: Scene) -> str:
+        living = [str(picture) for picture, truth in scene.checks.truths.items() if not truth.deleted]
+        return f"{living} are not deleted" if living else super().missing(scene)
 
 
 class DeletedElsewhere(Deleted):
@@ -152,6 +158,10 @@ class Relieved(Recalled):
                 holder.running.core.say(1, m.Relieve(picture, row.attempt))
                 holder.turn()
             scene.rig.run(lambda: holder.unit not in truth.holders, 20.0)
+
+    def missing(self, scene: Scene) -> str:
+        let_go = any("was let go" in text for text in scene.origin.logged("dropped"))
+        return super().missing(scene) if let_go else "no copy was let go"
 
 
 STORIES: dict[str, Story] = {

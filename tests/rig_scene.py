@@ -112,6 +112,7 @@ def _check_own(machine, entry, by_unit):
     picture = entry.picture
     holders = [unit for unit, other in by_unit.items() if _holds(other, picture)]
     here = entry.file is not File.GONE and on_card(machine, picture)
+    assert here or entry.file is File.GONE, f"I3: unit {machine.unit} has an own row and no file of {picture.id}"
     assert here or holders, f"I1: nobody has picture {picture.id} any more"
     assert entry.file is not File.GONE or entry.listed, f"I4: {picture.id} is gone here and the list names nobody"
     for copy in entry.listed:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
+from firmware import commands as c
+from firmware import handover
+from firmware.pictures import PictureId
 from sim.card import Fault
 from sim.cuts import main
 from sim.explorer import Choice, Second, explore, path_of
-from sim.stories import STORIES, story_of
+from sim.machine import Machine
+from sim.scene import Scene, Story
+from sim.stories import STORIES, Deleted, ReadOut, Relieved, story_of
 
+NO_PICTURE = PictureId(9, 9, 9)
 SEEDS = {story_of(seed): seed for seed in range(1, len(STORIES) + 1)}
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_cut_at_any_step_loses_nothing_and_settles(story: str) -> None:
+def test_cuts_of_every_story_lose_nothing_and_settle(story: str) -> None:
     first_share = 1.0 if story in ("dropped", "deleted", "deleted-elsewhere", "unconfirmed", "read-out") else 0.25
     tally, text = explore(SEEDS[story], story, Choice(second=Second.ANY, first_share=first_share, share=0.005))
     assert not tally.failed, text
@@ -43,8 +52,8 @@ def test_a_catalogue_that_is_gone_after_any_step_costs_no_picture(story: str) ->
     assert tally.catalogues == tally.once > 10
 
 
-def test_both_units_are_cut_at_each_pair_of_steps() -> None:
-    """A read-out is short enough for all of them; every further step of the other unit is one run."""
+def test_both_units_are_cut_within_one_read_out() -> None:
+    """It is short enough that every step of the other unit after a first cut can be a second one."""
     tally, text = explore(SEEDS["read-out"], "read-out", Choice(second=Second.OTHER, first_share=0.4))
     assert not tally.failed, text
     assert tally.twice > 3 * tally.once
@@ -71,3 +80,53 @@ def test_the_command_tells_figures_and_where_it_fails_how_to_see_it_again(
     monkeypatch.setattr("firmware.store.Store._discard", lambda _self, _path: None)
     assert main(["--story", "copied", "--second", "none"]) == 1
     assert "to run it again:\npython -m sim.cuts --story copied --seed 1 --path" in capsys.readouterr().err
+
+
+def test_a_run_that_ends_without_a_word_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the kernel has no memory left for it."""
+    monkeypatch.setattr("sim.scene.Scene.switch_on", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    tally, text = explore(SEEDS["deleted"], "deleted", Choice(second=Second.NONE))
+    assert tally.failed == 1
+    assert "has ended with -9" in text
+
+
+# ---------------------------------------------------------------- what is looked at beside I1 to I6
+
+
+def test_a_unit_that_hears_nobody_after_a_cut_has_not_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    receive = Machine.receive
+    monkeypatch.setattr(Machine, "receive", lambda self: receive(self) if self.starts == 1 else None)
+    tally, text = explore(1, "copied", Choice(path=path_of("1.9")))
+    assert tally.failed == 1
+    assert "unit 1 does not hear unit 2" in text
+
+
+def test_a_picture_that_is_deleted_though_nobody_has_ordered_it_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = handover.owner
+
+    def hasty(state: handover.Owner, event: handover.OwnerEvent) -> handover.Effects:
+        return owner(state, handover.Delete() if isinstance(event, handover.Receipt) else event)
+
+    monkeypatch.setattr(handover, "owner", hasty)
+    tally, text = explore(1, "copied", Choice(path=()))
+    assert tally.failed == 1
+    assert "was deleted, and nobody has ordered it" in text
+
+
+def test_a_command_that_fails_though_nothing_was_cut_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tell(_story: Story, scene: Scene) -> None:
+        scene.ask(scene.origin, lambda ticket: c.Verify(ticket, NO_PICTURE))
+
+    monkeypatch.setattr(ReadOut, "tell", tell)
+    tally, text = explore(SEEDS["read-out"], "read-out", Choice(path=()))
+    assert tally.failed == 1
+    assert "nothing was cut, and a command has ended with Failed" in text
+
+
+@pytest.mark.parametrize("story", [Deleted, Relieved])
+def test_a_story_in_which_nothing_happens_is_seen(story: type[Story], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(story, "tell", lambda *_: None)
+    name = story.__name__.lower()
+    tally, text = explore(SEEDS[name], name, Choice(path=()))
+    assert tally.failed == 1
+    assert "nothing was cut, and" in text

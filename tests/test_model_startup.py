@@ -49,7 +49,7 @@ def said(entry: Entry | None) -> object:
     if entry is None:
         return None
     held = entry.attempt, entry.kept, entry.file, entry.deleted
-    return held, entry.version, tuple((c.unit, c.listed, c.owed) for c in entry.copies)
+    return held, entry.version, tuple((c.unit, c.open, c.listed, c.suspect, c.owed) for c in entry.copies)
 
 
 HELD = Entry(PICTURE, File.WHOLE, attempt=3, kept=True)
@@ -92,10 +92,13 @@ def test_a_host_whose_catalogue_is_lost_starts_as_in_the_model(unit: Unit, disk:
 
 
 LISTED = (Copy(FIRST_HOST, listed=2),)
+IN_DOUBT = (Copy(FIRST_HOST, open=4, listed=2, suspect=True),)
 OWN = {
     "here": Entry(PICTURE, File.WHOLE, version=1),
     "here and listed": Entry(PICTURE, File.WHOLE, version=1, copies=LISTED),
     "elsewhere": Entry(PICTURE, File.GONE, version=1, copies=LISTED),
+    "here, in doubt, and asked for": Entry(PICTURE, File.WHOLE, version=1, copies=IN_DOUBT),
+    "elsewhere, in doubt, and asked for": Entry(PICTURE, File.GONE, version=1, copies=IN_DOUBT),
     "not checked": Entry(PICTURE, File.UNCHECKED, version=1, copies=LISTED),
     "deleted": Entry(PICTURE, File.GONE, version=2, deleted=True, copies=(Copy(FIRST_HOST, owed=True),)),
 }

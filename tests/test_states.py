@@ -7,6 +7,7 @@ from diagrams import DOCUMENTS, ROOT, diagrams, mermaid
 
 from firmware import states
 from firmware.states import CHAINS, IllegalMove, State
+from hal.errors import DandelionError
 
 MOVERS = {"DISPERSAL": states.dispersal, "HOSTING": states.hosting, "READ_OUT": states.read_out}
 ALL_TRIGGERS = sorted({why for rows in CHAINS.values() for _, why, _ in rows})
@@ -129,3 +130,7 @@ def test_every_trigger_has_a_word_in_the_documents():
             for why in line[2:].split(" |")[0].split(",")
         }
         assert {why for _, why, _ in rows} == told - {"why"}
+
+
+def test_an_illegal_move_ends_the_unit_and_is_no_trouble_that_a_step_hands_on():
+    assert not issubclass(IllegalMove, DandelionError)

@@ -8,8 +8,8 @@ from rig_scene import a_pair, carry_out, check, copies, held, on_card, rows, set
 from firmware import commands as c
 from firmware import messages as m
 from firmware.determine import Rules
+from firmware.events import LookUp, Owed, RemoveFile, Save
 from firmware.events import Orders as PendingOrders
-from firmware.events import Owed, RemoveFile, Save
 from firmware.layout import preview_path
 from firmware.pictures import Copy, File, Picture, PictureId
 from sim.machine import Machine, Options
@@ -295,3 +295,31 @@ def test_r13_steps_on_other_pictures_do_not_wait():
     rig.run_until(lambda: origin.outcome(verify_ticket) == c.Done(c.Verified((2,), (2,))), 20)
     rig.run_until(lambda: origin.outcome(again_ticket) == c.Done("deleted"), 20)
     assert len(origin.said(m.Prove)) == 1
+
+
+# ---------------------------------------------------------------- copies that were let go
+
+
+def test_o7_no_drop_that_is_said_again_reaches_the_attempt_that_is_being_opened_meanwhile():
+    """The rows that owe one are read while the new number is on its way to the same slow catalogue."""
+    rig, origin, host = a_pair()
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    third = Machine(rig, 3)
+    rig.run_until(lambda: origin.on.core.neighbours.find(3) is not None, 60)
+    rig.loses = lambda said: isinstance(said.message, m.Drop)
+    host.on.core.say(1, m.Relieve(picture.id, held(host)[0].attempt))
+    host.turn()
+    rig.run_until(lambda: copies(origin, picture) == [3], 150)
+
+    origin.latency_s.update({LookUp: 2.0, Owed: 0.5})
+    ticket = origin.command(lambda ticket: c.PlaceCopy(ticket, picture.id, 2, 60.0))
+    while origin.outcome(ticket) is None:
+        origin.on.deletions.new_boot()  # what is owed is said soon, again and again
+        origin.turn()
+        rig.run_for(0.2)
+    assert origin.outcome(ticket) == c.Done(None)
+    assert len(origin.said(m.Drop)) > 3
+    for drop in origin.said(m.Drop):
+        assert drop.message.attempt < origin.entry(picture.id).copy_at(2).listed
+    check(origin, host, third)

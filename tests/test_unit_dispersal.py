@@ -23,7 +23,7 @@ from rig_scene import (
 from firmware import commands as c
 from firmware import messages as m
 from firmware.determine import Rules
-from firmware.events import Lacking, SaveDecision, TakePicture
+from firmware.events import Lacking, Save, SaveDecision, TakePicture
 from firmware.layout import picture_path
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import File
@@ -196,6 +196,23 @@ def test_r5_stored_lost_for_long_the_next_request_fetches_the_proof_without_data
     assert first.missing == ((0, picture.size_bytes),)
     assert again.missing == ()
     assert first.attempt == again.attempt
+
+
+def test_a_host_that_restarts_while_its_receipt_is_being_committed_is_asked_once_more_and_nothing_is_wrong():
+    rig, origin, host = a_pair()
+    picture = shoot(origin)
+    rig.run_until(lambda: any(d.state is State.SEND for d in origin.on.dispersals), 60)
+    origin.latency_s[Save] = 5.0
+    rig.run_until(lambda: host.said(m.Stored), 60)
+    rig.run_for(0.5)
+    host.kill()
+    host.restart()
+    rig.run_until(settled(origin, host), 60)
+    rig.run_until(lambda: not list(origin.on.dispersals), 60)
+    assert copies(origin, picture) == [2]
+    assert origin.logged("alarm") == []
+    assert part_bytes(origin) == picture.size_bytes
+    check(origin, host)
 
 
 def test_accept_lost_the_same_number_is_asked_for_again():

@@ -9,7 +9,7 @@ from rig_scene import a_pair, check, check_always, copies, held, on_card, own, p
 
 from firmware import commands as c
 from firmware import messages as m
-from firmware.events import FinishPart, OldestPartials, Save
+from firmware.events import FinishPart, LookUp, OldestPartials, Save
 from firmware.hosting import KNOWN_TTL_S, RESERVATIONS, SHORTEST_TTL_S
 from firmware.layout import picture_path
 from firmware.pictures import UNKNOWN_ATTEMPT, File, Picture, PictureId
@@ -439,7 +439,7 @@ def test_r9_a_copy_of_an_older_attempt_is_no_proof_of_the_one_asked_about():
     attempt = host.entry(picture.id).attempt
     say(origin, m.Prove(picture.id, attempt + 1, bytes(16)))
     rig.run_for(2)
-    assert [said.message for said in host.said(m.Lost)] == [m.Lost(picture.id, attempt + 1, True)]
+    assert [said.message for said in host.said(m.Lost)] == [m.Lost(picture.id, attempt + 1, False)]
     assert not host.said(m.Proof)
     host.catalogue.save(Save(entries=(replace(host.entry(picture.id), attempt=UNKNOWN_ATTEMPT),)))
     say(origin, m.Prove(picture.id, attempt + 1, bytes(16)))
@@ -528,3 +528,42 @@ def test_power_cuts_between_any_two_calls_of_the_card_lose_nothing(unit, call):
     rig.run_until(settled(origin, host), 400)
     check(origin, host)
     room_is_as_the_card_is(machine)
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+def test_r4_bytes_that_are_all_there_and_were_never_stored_are_no_copy_to_an_origin_without_its_file(resumed):
+    """END was lost. "Nothing missing" is said of a row only: an origin that has no bytes takes it for a copy."""
+    rig, origin, host = a_pair(origin=Options(size_bytes=(9_000, 9_000)))
+    rig.loses = lambda said: isinstance(said.message, m.End)
+    picture = shoot(origin)
+    rig.run_until(lambda: any(h.receiver is not None and h.receiver.complete for h in host.on.hostings), 60)
+    origin.kill()
+    origin.card.unlink(picture_path(picture, 1))
+    if resumed:
+        rig.run_for(300)
+        assert not list(host.on.hostings)
+    origin.restart()
+    accepted = len(host.said(m.Accept))
+    rig.run_until(lambda: len(host.said(m.Accept)) > accepted, 60)
+    rig.run_for(5)
+    assert not origin.entry(picture.id).listed
+    assert not held(host)
+
+
+def test_h7_a_drop_that_comes_just_before_all_is_stored_leaves_no_copy():
+    """Both wait for the same slow catalogue: the answer to the DROP must not be followed by the row."""
+    rig, origin, host = a_pair()
+    rig.loses = lambda said: isinstance(said.message, m.End)
+    picture = shoot(origin)
+    rig.run_until(lambda: any(h.receiver is not None and h.receiver.complete for h in host.on.hostings), 60)
+    rig.run_for(0.3)
+    origin.kill()
+    rig.loses = None
+    host.latency_s[LookUp] = 1.0
+    host.on.hostings.on_drop(1, m.Drop(picture.id, 1, picture.digest4))
+    host.turn()
+    rig.run_for(0.2)
+    rig.replay(origin.said(m.End)[-1])
+    rig.run_for(8)
+    assert held(host) == []
+    assert [said.message for said in host.said(m.Lost)] == [m.Lost(picture.id, 1, True)]

@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 from firmware import handover
 from sim.model.host import Host, HostSteps
 from sim.model.options import Options
-from sim.model.origin import Origin, OriginSteps
-from sim.model.values import ORIGIN, Message, Network, Outcome, Says
+from sim.model.origin import Origin, OriginSteps, answer
+from sim.model.values import ORIGIN, Broken, Message, Network, Outcome, Says
 
 MOST_NUMBERS = 1 << 20
 """Local states of one kind; some thousands are the most that any model has had."""
@@ -65,6 +65,7 @@ class Moves:
         self._heard: dict[tuple[int, Message], list[Move]] = {}
         self._host_heard: dict[tuple[int, Message], list[Move]] = {}
         self._alive: dict[tuple[int, int], int] = {}
+        self._over: dict[tuple[int, int], bool] = {}
         self._kinds: dict[tuple[int, frozenset[Says], int], int] = {}
 
     # ------------------------------------------------------------ moves
@@ -116,7 +117,10 @@ class Moves:
         return self._numbered_at_origin(self._origin_steps.delete(self.origins.values[at]), at)
 
     def _numbered_at_origin(self, found: Iterable[Outcome[Origin]], at: int) -> list[Move]:
-        return _without_nothing((self._numbered(o, self.origins.of(o.local), NOTHING) for o in found), at)
+        outcomes = list(found)
+        if any(outcome.local.next < self.origins.values[at].next for outcome in outcomes):
+            raise Broken("O1: the counter of attempts has gone down, so that numbers are used twice")
+        return _without_nothing((self._numbered(o, self.origins.of(o.local), NOTHING) for o in outcomes), at)
 
     def _numbered_at_host(self, found: Iterable[Outcome[Host]], local: int) -> list[Move]:
         return _without_nothing((self._numbered(o, self.hosts.of(o.local), self._ended(o)) for o in found), local)
@@ -133,13 +137,22 @@ class Moves:
     # ------------------------------------------------------------ masks of the network
 
     def alive(self, at: int) -> int:
-        """What can still do something at this origin: an attempt that is over never comes again."""
+        """What can still do something at this origin: an attempt that is over never comes again. Broken where a message
+        that is left out for this would do something, for the search would not see what."""
         known = len(self.network.messages)
         mask = self._alive.get((at, known))
         if mask is None:
-            local, messages = self.origins.values[at], enumerate(self.network.messages)
-            mask = self._alive[at, known] = sum(1 << n for n, message in messages if not _is_over(local, message))
+            mask = self._alive[at, known] = sum(1 << n for n in range(known) if not self._left_out(at, n))
         return mask
+
+    def _left_out(self, at: int, number: int) -> bool:
+        over = self._over.get((at, number))
+        if over is None:
+            local, message = self.origins.values[at], self.network.messages[number]
+            over = self._over[at, number] = _is_over(local, message)
+            if over and local.entry is not None and handover.owner(local.owner, answer(message)):
+                raise Broken(f"left out: {message} of unit {message.source} is obeyed, though its attempt is over")
+        return over
 
     def to_origin(self, unit: int) -> int:
         """What this unit has told the origin."""

@@ -148,7 +148,7 @@ class OriginSteps:
         elif message.says is Says.STORED:
             yield from self._stored(at, message, label)
         else:
-            yield from self.run(at, [_event(_answered(message))], label)
+            yield from self.run(at, [_event(answer(message))], label)
 
     def _named(self, at: Origin, message: Message, label: str) -> Iterator[Outcome[Origin]]:
         event = h.Named(message.source, message.number, self._options.wanted)
@@ -308,9 +308,12 @@ def _event(event: h.OwnerEvent) -> Callable[[Origin], h.Effects]:
     return lambda now: h.owner(now.owner, event)
 
 
-def _answered(message: Message) -> h.OwnerEvent:
+def answer(message: Message) -> h.OwnerEvent:
+    """A host's answer as the rules see it; the proof of STORED is taken for a right one."""
     unit, number = message.source, message.number
     match message.says:
+        case Says.STORED:
+            return h.Receipt(unit, number, True, b"", STAMP)
         case Says.ACCEPT:
             return h.Accepted(unit, number, nothing_missing=False)
         case Says.KNOWN:

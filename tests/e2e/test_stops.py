@@ -120,8 +120,10 @@ def test_an_origin_that_stands_still_until_its_host_asks_for_nothing_more(
 def stopped(unit: UnitProcess) -> Iterator[None]:
     """SIGSTOP, and SIGCONT at the end."""
     os.kill(unit.pid, signal.SIGSTOP)
-    yield
-    os.kill(unit.pid, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        os.kill(unit.pid, signal.SIGCONT)
 
 
 def end_and_check(one: UnitProcess, two: UnitProcess, shots: list[Fields], folder: Path, into: Path) -> None:
