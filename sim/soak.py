@@ -155,6 +155,8 @@ def main(argv: Sequence[str]) -> int:
     how.add_argument("--days", type=float, metavar="DAYS", help="one world for so many simulated days")
     add_arguments(parser)
     arguments = parser.parse_args(argv)
+    if arguments.days is not None and (arguments.worst or arguments.one_death):
+        parser.error("--worst and --one-death are kinds of small worlds: give --for")
     try:
         if arguments.seconds is not None:
             kinds = (WORST_DAY,) if arguments.worst else (DAY, WORST_DAY)

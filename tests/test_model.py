@@ -1,10 +1,13 @@
 """The model check in forms short enough for every run: all states of small models, and of larger ones the first."""
 
+from dataclasses import replace
+
 import pytest
 
+import sim.model.__main__ as command
 from firmware import handover
 from firmware.pictures import File
-from sim.model.options import CONFIGURATIONS, Options
+from sim.model.options import CONFIGURATIONS, Configuration, Options
 from sim.model.search import Search
 from sim.model.settle import settle_all
 from sim.model.values import Says
@@ -63,6 +66,15 @@ def dropped_when_placed(state, event):
 def test_a_search_that_is_not_complete_says_so():
     result = Search(Options(attempts=2), limit=100).run()
     assert (result.complete, result.broken, result.states >= 100) == (False, "", True)
+
+
+def test_the_command_fails_where_a_configuration_that_should_be_whole_is_not(monkeypatch, capsys):
+    row = {"small": Configuration(Options(attempts=1), limit=50)}
+    monkeypatch.setattr(command, "CONFIGURATIONS", row)
+    assert command.main(["--all"]) == 1
+    assert "raise the limit" in capsys.readouterr().out
+    monkeypatch.setitem(row, "small", replace(row["small"], whole=False))
+    assert command.main(["--all"]) == 0
 
 
 def test_the_way_to_a_broken_rule_is_the_shortest_and_begins_with_the_first_step(monkeypatch):

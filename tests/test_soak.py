@@ -31,6 +31,13 @@ def test_a_month_tells_each_day_and_what_came_of_it(capsys):
         assert words in told
 
 
+@pytest.mark.parametrize("kind", ["--worst", "--one-death"])
+def test_a_month_is_not_of_the_kinds_of_small_worlds(kind, capsys):
+    with pytest.raises(SystemExit):
+        main(["--days", "0.1", kind])
+    assert "give --for" in capsys.readouterr().err
+
+
 def test_worlds_for_a_time_go_on_with_the_next_seed(capsys):
     assert main(["--for", "0.01", "--units", "3", "--hours", "2", "--seed", "5"]) == 0
     told = capsys.readouterr().out

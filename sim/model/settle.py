@@ -26,7 +26,7 @@ from sim.model.values import FIRST_HOST, ORIGIN, PICTURE, STAMP, Broken, Disk, M
 FAR = 1_000_000
 """Numbers and versions are not bounded here: each run needs a few."""
 MOST_ROUNDS = 40
-"""Turns of all timers; more would be a unit that never comes to rest. No configuration has needed more than 12."""
+"""Turns of all timers; more would be a unit that never comes to rest. Configurations need some ten at most."""
 
 
 @dataclass(frozen=True, slots=True)
