@@ -8,6 +8,7 @@ from rig_scene import a_pair, carry_out, check, copies, held, own, place, press,
 from firmware import commands as c
 from firmware import events as e
 from firmware import messages as m
+from firmware.record_rows import page_of
 from firmware.shutter import SHOTS_HELD
 from firmware.without_card import is_dead
 from hal.errors import CardError, CardFull, CardReadOnly
@@ -155,6 +156,60 @@ def test_no_host_is_relieved_by_a_life_that_could_not_say_drop():
         host.turn()
         rig.run_for(600)
     assert copies(origin, before) == [2]
+
+
+def a_host_without():
+    """The same pair, whose host has started anew on a card that takes no writes and has a picture of the origin."""
+    rig, origin, host = a_pair(host=Options(without_card=True))
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    rig.run_for(120)  # the host keeps its record too
+    host.kill()
+    host.card.options.read_only = True
+    host.restart()
+    rig.run_for(60)
+    assert host.on.core.settings.without_card
+    return rig, origin, host, picture
+
+
+def test_a_drop_is_not_settled_by_a_host_that_cannot_reach_its_card():
+    rig, origin, host, picture = a_host_without()
+    carry_out(origin, lambda ticket: c.DeletePicture(ticket, picture.id))
+    rig.run_for(600)
+    works_again(host)
+    rig.run_until(lambda: not held(host), 600)
+
+
+def test_r7_an_origin_without_list_asks_a_host_without_card_until_it_has_its_card_again():
+    rig, origin, host, picture = a_host_without()
+    rig.loses = lambda said: isinstance(said.message, m.RecordsAsk)  # which names holders too
+    origin.kill()
+    origin.lose_card()
+    origin.restart()
+    rig.run_for(600)
+    works_again(host)
+    rig.run_until(lambda: copies(origin, picture) == [2], 600)
+
+
+def test_r6_a_unit_without_card_keeps_no_record_and_tells_of_none_and_the_tombstones_on_its_card_are_found_later():
+    rig, origin, host, picture = a_host_without()
+    works_again(host)
+    carry_out(origin, lambda ticket: c.DeletePicture(ticket, picture.id))
+    rig.run_for(600)
+    origin.kill()
+    host.kill()
+    host.card.options.read_only = True
+    origin.lose_card()
+    origin.restart()
+    host.restart()
+    rig.run_for(600)
+    origin.on.core.say(2, page_of(7, [m.Tombstone(picture.id, picture.size_bytes, picture.sha256, ())]))
+    origin.turn()
+    rig.run_for(5)
+    answers = [said.message for said in host.said(m.RecordsKept) if said.message.page == 7]
+    assert [answer.kept for answer in answers] == [0]
+    works_again(host)
+    rig.run_until(lambda: (entry := origin.entry(picture.id)) is not None and entry.deleted, 600)
 
 
 def works_again(machine):
