@@ -149,7 +149,12 @@ class Core:
             self.told.append(Told(ticket, Failed(error)))
 
     def say(self, unit: int, message: m.Message) -> None:
-        """Put a message into the outbox, once while it waits there; it may be lost like everything on the air."""
+        """Put a message into the outbox, once while it waits there; it may be lost like everything on the air.
+
+        Without a card what others would rely on for ever is not said (firmware/without_card.py).
+        """
+        if self.settings.without_card and _outlasts_memory(message):
+            return
         if (unit, message) not in self.outbox:
             self.outbox.append((unit, message))
 
@@ -291,8 +296,6 @@ class Core:
     def _say_word(self, picture: Picture, entry: Entry | None, say: Say) -> bool:
         pid, digest4 = picture.id, picture.digest4
         match say.word:
-            case Word.KEEP if self.settings.without_card:
-                pass  # the host asks again, whoever knows its answer then (firmware/without_card.py)
             case Word.KEEP:
                 self.say(say.unit, m.Keep(pid, say.attempt, digest4))
             case Word.DROP:
@@ -316,6 +319,11 @@ class Core:
         view = CardView(self.room.limit_bytes, self.room.fixed_bytes, self.room.recent_bytes, self.relieving)
         self.relieving = relieving(view, self.settings.rules)
         return CardView(view.capacity_bytes, view.fixed_bytes, view.recent_bytes, self.relieving)
+
+
+def _outlasts_memory(message: m.Message) -> bool:
+    """What must be said only by who knows what is on its card."""
+    return isinstance(message, m.Keep | m.Drop | m.Inventory) or (isinstance(message, m.Lost) and message.dropped)
 
 
 def _decisive(entry: Entry | None) -> object:

@@ -61,6 +61,11 @@ class Deletions:
 
     def _order(self, ticket: int, picture: PictureId) -> Step:
         core = self.core
+        if core.settings.without_card:
+            what = "the card cannot be used, and a delete that is kept nowhere would not last"
+            can = "delete it at another unit, which keeps the order, or when this one has a card again"
+            core.failed(ticket, Refused(what, did="nothing was deleted", can=can))
+            return
         entry = yield from core.look_up(picture)
         if picture.unit != core.unit:
             if entry is not None and entry.deleted:
@@ -127,8 +132,8 @@ class Deletions:
             self.soon()
 
     def on_delete(self, source: int, delete: m.Delete) -> None:
-        """An order that another unit took from a person, for a picture of ours."""
-        if delete.id.unit == self.core.unit:
+        """An order that another unit took from a person, for a picture of ours; that unit says it until it is done."""
+        if delete.id.unit == self.core.unit and not self.core.settings.without_card:
             self.core.run(self._ordered(source, delete), delete.id)
 
     def _ordered(self, source: int, delete: m.Delete) -> Step:

@@ -44,7 +44,14 @@ class Keeping:
         self._full = False
 
     def on_records(self, source: int, page: m.Records) -> None:
-        """Durable before it is confirmed; where the card fails nothing is, and the page comes again."""
+        """Durable before it is confirmed; where the card fails nothing is, and the page comes again.
+
+        A unit without a card keeps none of it, which has others asked.
+        """
+        if self.core.settings.without_card:
+            if page.page:
+                self.core.say(source, m.RecordsKept(page.page, 0, self.core.card))
+            return
         taking = _Taking(source, page.page, set(range(len(rows_of(page)))))
         if len(self._taking) >= MAX_TAKING or any((t.source, t.page) == (source, page.page) for t in self._taking):
             return  # it comes again
@@ -106,7 +113,7 @@ class Keeping:
 
     def on_ask(self, source: int, ask: m.RecordsAsk) -> None:
         """R7: a page of what is kept of its asker's pictures; only owners are answered."""
-        if ask.owner == source:
+        if ask.owner == source and not self.core.settings.without_card:
             self.core.run(self._answer(ask))
 
     def _answer(self, ask: m.RecordsAsk) -> Step:

@@ -92,7 +92,8 @@ class LettingGo:
     def on_relieve(self, source: int, relieve: m.Relieve) -> None:
         """A host names a copy; where nothing can be done, nothing changes."""
         core = self.core
-        if relieve.id.unit == core.unit and core.settings.rules.policy is not Policy.NEVER:
+        may = core.settings.rules.policy is not Policy.NEVER and not core.settings.without_card
+        if relieve.id.unit == core.unit and may:
             move = Move(relieve.id, source, relieve.attempt, Why.RELIEVE, core.now, core.now)
             move.asked_before = self._has_asked(move)
             self._begin(move)

@@ -3,7 +3,11 @@
 What is different then follows from one setting, `Settings.without_card` (why there is none):
 * nothing is hosted; policy is always, as what is here goes with the power;
 * at most two pictures wait in memory, and each is announced when a host has stored it (firmware/shutter.py);
-* no KEEP is said (firmware/core.py): what this life knows ends with it, so each host asks the next one (HOLD, R4).
+* neither KEEP nor DROP is said (firmware/core.py): what this life knows ends with it, so each host asks the next one
+  (HOLD, R4); the list on a card that comes back may name the very copy that this life would let go;
+* nor is anything said of what that card may hold: no INVENTORY, no RECORDS, no LOST that answers a DROP; these settle
+  it for good, and are asked for again. PROVE is answered by LOST: suspicion deletes nothing, and has another copy made;
+* no delete is taken (firmware/deletion.py): it could be kept nowhere, and the picture would come back with its card.
 A new catalogue draws a card number of its own, so that ids are never those of the card; the next start tries the card.
 
 While a unit runs, its shutter finds out (`Core.card_failed`); the shell then makes a new unit, which takes over the

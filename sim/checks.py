@@ -18,7 +18,7 @@ from firmware.layout import picture_path
 from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File, Picture, PictureId
 from firmware.states import State
 from sim.hurts import Hurts
-from sim.machine import Machine
+from sim.machine import Machine, Place
 from sim.truth import Loss, Truth, Violation
 
 PAGE = 500  # rows read at once
@@ -28,7 +28,7 @@ MOST_STEPS = 200  # durable steps under way in one unit: eight dispersals, four 
 
 
 class Checks:
-    """Over all machines of a world. truths: every picture that was ever announced, the oldest first.
+    """Over all machines of a world. truths: every picture that was ever taken, the oldest first.
 
     excused: ways to lose a picture that the faults of this world and R14 excuse; any other is a violation.
     """
@@ -52,15 +52,19 @@ class Checks:
             case e.RemoveFile() | e.Quarantine() | e.FinishPart() | e.KeepShot():
                 touched.append(request.picture.id)
         for picture in touched:
-            self._row(machine, picture, machine.entry(picture))
+            place = machine.place_of(picture)
+            self._row(machine, picture, place.entry(picture))
             self.picture(picture)
+            if machine.memory is not None and place is not machine.memory:
+                self._seen_without_card(machine, machine.memory, picture)
 
     def _row(self, machine: Machine, picture: PictureId, entry: Entry | None) -> None:
         """Learn what is new, and whether this machine's held row and file agree."""
         if picture.unit == machine.unit:
             if entry is not None:
-                self._announced(entry)
-                self._attempts(machine, entry)
+                place = machine.place_of(picture)
+                self._known(entry, announced=place is not machine.memory)
+                self._attempts(machine, place, entry)
             return
         truth = self.truths.get(picture)
         if entry is None or entry.attempt is None:
@@ -68,7 +72,7 @@ class Checks:
                 truth.holders.discard(machine.unit)
             return
         if truth is None:
-            raise Violation(f"unit {machine.unit} holds {picture}, which unit {picture.unit} never announced")
+            raise Violation(f"unit {machine.unit} holds {picture}, which unit {picture.unit} never took")
         if entry.picture.sha256 != truth.sha256:
             raise Violation(f"unit {machine.unit} holds other content under the id {picture}")
         if whole(machine, entry.picture):
@@ -80,22 +84,40 @@ class Checks:
         if not self.hurts.is_hurt(machine.unit, picture):
             raise Violation(f"I3: unit {machine.unit} has a row and no whole file of {picture}")
 
-    def _attempts(self, machine: Machine, entry: Entry) -> None:
+    def _seen_without_card(self, machine: Machine, memory: Place, picture: PictureId) -> None:
+        """What a life without a card makes of a picture of other lives or units: its list is right too (I2)."""
+        entry = memory.entry(picture)
+        if entry is None:
+            return
+        if picture.unit != machine.unit:
+            if entry.attempt is not None:
+                raise Violation(f"unit {machine.unit} hosts {picture} and has no card")
+            return
+        self._attempts(machine, memory, entry)
+        for copy in entry.listed:
+            self._listed(entry.picture, copy)
+
+    def _attempts(self, machine: Machine, place: Place, entry: Entry) -> None:
         """O1: (origin, attempt) names one transfer, for as long as its catalogue lives."""
         for copy in entry.copies:
             what = entry.picture.id, copy.unit
-            key = machine.unit, machine.catalogue.counter("card", 0), copy.open
+            key = machine.unit, place.catalogue.counter("card", 0), copy.open
             if copy.open and self._transfers.setdefault(key, what) != what:
                 raise Violation(f"O1: attempt {copy.open} of unit {machine.unit} is used twice, for {what} too")
 
-    def _announced(self, entry: Entry) -> None:
+    def _known(self, entry: Entry, *, announced: bool) -> None:
+        """Its origin has it in its catalogue. announced: that is on a card."""
         picture = entry.picture
         truth = self.truths.get(picture.id)
         if truth is None:
             self.truths[picture.id] = Truth(picture.sha256, picture.size_bytes, deleted=entry.deleted)
+            self.truths[picture.id].announced = announced
+            self.truths[picture.id].without_card = not announced
             return
         if truth.sha256 != picture.sha256:
             raise Violation(f"the id {picture.id} is used twice, for {truth.sha256.hex()} and {picture.sha256.hex()}")
+        if announced and not truth.announced:
+            self._announce(picture.id, truth)
         if entry.deleted:
             self.hurts.buried_again(picture.id)
         elif truth.deleted and not self.hurts.is_unburied(picture.id):
@@ -103,13 +125,34 @@ class Checks:
         truth.deleted = truth.deleted or entry.deleted
         truth.here = truth.here and not entry.deleted
 
+    def _announce(self, picture: PictureId, truth: Truth) -> None:
+        """From now on it must not be lost; where a copy of it was hurt before, it may have been."""
+        truth.announced = True
+        for unit in self._machines:
+            self.hurts.may_be_lost(unit, picture, here=truth.here)
+
+    def announced_without_card(self, machine: Machine, picture: PictureId) -> None:
+        """A life without a card has told people of it (DESIGN §5)."""
+        truth, entry = self.truths.get(picture), machine.place_of(picture).entry(picture)
+        if truth is None or entry is None:
+            raise Violation(f"announced: unit {machine.unit} tells of {picture}, which it never took")
+        stored = truth.holders or any(self.hurts.is_hurt(copy.unit, picture) for copy in entry.verified)
+        if not stored:
+            raise Violation(f"announced: unit {machine.unit} has no card, and no host has stored {picture}")
+        self._announce(picture, truth)
+        self.picture(picture)
+
     # ------------------------------------------------------------ one picture
 
     def picture(self, picture: PictureId) -> None:
-        """I1 to I5 of one picture; fine if it was never announced."""
+        """I1 to I5 of one picture; fine if it was never taken."""
         truth = self.truths.get(picture)
         if truth is not None and not truth.deleted:
-            self._picture(picture, truth, self._machines[picture.unit].entry(picture))
+            self._picture(picture, truth, self._entry(picture))
+
+    def _entry(self, picture: PictureId) -> Entry | None:
+        """As its origin knows it."""
+        return self._machines[picture.unit].place_of(picture).entry(picture)
 
     def _picture(self, picture: PictureId, truth: Truth, entry: Entry | None) -> None:
         self.looked += 1
@@ -119,7 +162,8 @@ class Checks:
         if not here and not truth.holders and entry is not None:
             for copy in entry.verified:  # its card died, or it lied, and the own file was dropped on its proof
                 self.hurts.may_be_lost(copy.unit, picture, here=False)
-        if not here and not truth.lost and not any(holds(self._machines[unit], picture) for unit in truth.holders):
+        owed = truth.announced and not truth.lost
+        if not here and owed and not any(holds(self._machines[unit], picture) for unit in truth.holders):
             raise Violation(f"I1: nobody has {picture} any more")
         if entry is not None:
             self._list(entry)
@@ -145,7 +189,7 @@ class Checks:
             raise Violation(f"I4: {picture.id} is gone at its origin and the list names nobody")
 
     def _listed(self, picture: Picture, copy: Copy) -> None:
-        row = self._machines[copy.unit].entry(picture.id)
+        row = self._machines[copy.unit].kept.entry(picture.id)
         if row is None or row.attempt is None or not whole(self._machines[copy.unit], picture):
             if not self.hurts.excuses(copy.unit, picture.id, copy.listed):
                 raise Violation(f"I2: unit {copy.unit} is listed for {picture.id} and has it not")
@@ -158,7 +202,8 @@ class Checks:
         if here or not truth.here or self.hurts.is_hurt(picture.unit, picture):
             return
         origin = self._machines[picture.unit]
-        boot, since = origin.catalogue.counter("boot", 0), origin.rig.now - PROOF_LIFE_S
+        catalogue, since = origin.place_of(picture).catalogue, origin.rig.now - PROOF_LIFE_S
+        boot = catalogue.counter("boot", 0)
         proved = [c for c in entry.verified if c.verified_boot == boot and c.verified_monotonic >= since]
         if len(proved) < self._copies_min:
             raise Violation(f"I5: the own file of {picture} was dropped while {len(proved)} others had proved theirs")
@@ -173,10 +218,10 @@ class Checks:
                 self._row(machine, row.picture.id, row)
             self.bounds(machine)
         for picture, truth in self.truths.items():
-            entry = self._machines[picture.unit].entry(picture)
+            entry, origin = self._entry(picture), self._machines[picture.unit]
             if entry is not None:
-                self._announced(entry)
-            elif not self.hurts.may_be_unlisted(picture):
+                self._known(entry, announced=origin.place_of(picture) is not origin.memory)
+            elif truth.announced and not self.hurts.may_be_unlisted(picture):
                 raise Violation(f"unit {picture.unit} has forgotten {picture}")
             if not truth.deleted:
                 self._picture(picture, truth, entry)
@@ -212,7 +257,7 @@ class Checks:
                 if self.hurts.is_unburied(picture):
                     waiting.append(f"unit {picture.unit} does not know that {picture} was deleted")
                 waiting += [f"unit {unit} still holds {picture}, which was deleted" for unit in sorted(truth.holders)]
-            elif not truth.lost:
+            elif truth.announced and not truth.lost:
                 waiting += self._picture_unsettled(picture, truth)
         return waiting
 
@@ -220,6 +265,8 @@ class Checks:
         unit, who = machine.running, f"unit {machine.unit}"
         if unit is None:
             return [f"{who} is off"]
+        if machine.memory is not None:
+            return [f"{who} goes on without its card"]
         found = [f"{who} is placing {d.id}" for d in unit.dispersals if d.picture and not self._finds_no_room(d.id)]
         found += [f"{who} is receiving {h.picture.id}" for h in unit.hostings if h.state is not State.IDLE]
         if len(unit.core.steps):
@@ -247,7 +294,7 @@ class Checks:
         return picture not in self.truths
 
     def _picture_unsettled(self, picture: PictureId, truth: Truth) -> list[str]:
-        entry = self._machines[picture.unit].entry(picture)
+        entry = self._entry(picture)
         if entry is None:
             return [f"unit {picture.unit} does not know {picture}, which {sorted(truth.holders)} hold"]
         listed = {copy.unit for copy in entry.listed}
@@ -271,7 +318,7 @@ class Checks:
     def _finds_no_room(self, picture: PictureId) -> bool:
         """Whether it lacks copies and no unit that its origin hears can take one; the origin goes on asking then."""
         machine = self._machines[picture.unit]
-        origin, entry = machine.running, machine.entry(picture)
+        origin, entry = machine.running, self._entry(picture)
         if origin is None or entry is None or self._lacking(entry) <= 0:
             return False
         listed = {copy.unit for copy in entry.listed}
@@ -286,16 +333,16 @@ class Checks:
 
 def whole(machine: Machine, picture: Picture) -> bool:
     """The picture's bytes on the medium are right."""
-    data = machine.card.durable(picture_path(picture, machine.unit))
+    data = machine.place_of(picture.id).card.durable(picture_path(picture, machine.unit))
     return data is not None and hashlib.sha256(data).digest() == picture.sha256
 
 
 def holds(machine: Machine, picture: PictureId) -> bool:
     """Row and whole file."""
-    row = machine.entry(picture)
+    row = machine.kept.entry(picture)
     return row is not None and row.attempt is not None and whole(machine, row.picture)
 
 
 def held_rows(machine: Machine) -> list[Entry]:
-    """All of them."""
-    return machine.catalogue.held(e.Held(None, None, 1_000_000))
+    """All of them; without a card nothing else is held."""
+    return machine.kept.catalogue.held(e.Held(None, None, 1_000_000))

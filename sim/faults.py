@@ -82,6 +82,8 @@ class Faults:
             machine.slowness = 1.0
             machine.card.options.at.clear()
             self._cards.mend(machine)
+            if machine.memory is not None:
+                machine.kill()
             self.switch_on(machine)
 
     # ------------------------------------------------------------ when
@@ -247,6 +249,22 @@ class Faults:
         machine.lose_card()
         self.happened("card lost", machine.unit)
         self.switch_on(machine)
+
+    def without_card(self, machine: Machine) -> None:
+        """It goes on without a card; a person who finds that the card works again starts the unit anew."""
+        self.happened("without a card", machine.unit)
+        start, options = machine.starts, machine.card.options
+        if options.dead or options.read_only:
+            return  # whoever mends that starts it
+        mean_s = TRY_AGAIN_S if self._stopped else self._options.read_only_s
+        after_s = self._chance(f"looks {start}", machine.unit).expovariate(1 / mean_s)
+
+        def look() -> None:
+            if machine.starts == start and machine.memory is not None:
+                machine.kill()
+                self.switch_on(machine)
+
+        self._rig.at(self._rig.now + after_s, look)
 
     # ------------------------------------------------------------ cards and clocks
 

@@ -44,7 +44,8 @@ class Hurts:
         """Just before the unit gets a new card, or its card dies."""
         for entry in all_rows(self._machines[unit]):
             picture = entry.picture.id
-            below = self._machines[picture.unit].catalogue.counter("next_attempt", 1)
+            lists = self._machines[picture.unit].places
+            below = max(place.catalogue.counter("next_attempt", 1) for place in lists)
             self._hit(unit, picture, _Hurt(below, Loss.LAST_COPY))
         self.catalogue_lost(unit)
 
@@ -61,6 +62,17 @@ class Hurts:
                 self._unburied.discard(picture)
                 truth.deleted = False
                 truth.lose(Loss.FORGOTTEN)  # whoever still holds it may bring it back; nobody must
+
+    def memory_lost(self, unit: int) -> None:
+        """Just before a life without a card ends: with it go its list, and all that it has taken and still has."""
+        machine = self._machines[unit]
+        assert machine.memory is not None
+        for picture, truth in self._truths.items():
+            if picture.unit != unit or machine.place_of(picture) is not machine.memory:
+                continue
+            self._unlisted.add(picture)
+            if truth.here:
+                self._hit(unit, picture, _Hurt(0, Loss.WITHOUT_CARD))
 
     def rotted(self, unit: int, picture: PictureId) -> None:
         """A bit of this unit's file has turned over; its row stays, and until somebody reads the file nobody knows."""
@@ -88,10 +100,12 @@ class Hurts:
         """If this unit's copy was destroyed and nobody has the picture any more, it is lost; is that excused?
         here: whether its origin has the file."""
         truth, hurt = self._truths[picture], self._hurt.get((unit, picture))
-        if hurt is None or here or truth.holders or truth.lost or truth.deleted:
+        if hurt is None or here or truth.holders or truth.lost or truth.deleted or not truth.announced:
             return
         why = hurt.why
-        if not truth.copied:
+        if truth.without_card and not truth.dropped and why in (Loss.LAST_COPY, Loss.WITHOUT_CARD):
+            why = Loss.WITHOUT_CARD
+        elif not truth.copied:
             why = Loss.NEVER_COPIED
         elif why is Loss.LAST_COPY and unit != picture.unit:
             why = Loss.ONLY_HOLDER if truth.dropped else Loss.AFTER_ORIGIN
@@ -101,7 +115,7 @@ class Hurts:
 
     def _buried_elsewhere(self, picture: PictureId, than: int) -> bool:
         others = (
-            machine.entry(picture) for unit, machine in self._machines.items() if unit not in (picture.unit, than)
+            machine.kept.entry(picture) for unit, machine in self._machines.items() if unit not in (picture.unit, than)
         )
         return any(entry is not None and entry.deleted for entry in others)
 
@@ -139,5 +153,5 @@ class Hurts:
 
 
 def all_rows(machine: Machine) -> list[Entry]:
-    """Everything that the catalogue knows, tombstones excepted."""
-    return machine.catalogue.page(e.Page(None, None, None, ALL))
+    """Everything that the catalogue on its card knows, tombstones excepted."""
+    return machine.kept.catalogue.page(e.Page(None, None, None, ALL))

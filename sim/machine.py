@@ -7,7 +7,8 @@ seed, same commands: same events, under any PYTHONHASHSEED.
 Simulated: latency per kind of request (card, catalogue and camera each do one thing after the other, as their threads
 do), a slow card, power cuts between any two events and between any two calls of the card, a process that is killed,
 loss of chosen messages, replays of anything ever said, restarts with or without the catalogue, wall time that jumps;
-cards that die, or take no more writes, and the catalogue with them; members that do harm (sim/members.py).
+cards that die, or take no more writes, and the catalogue with them, and units that go on without; members that do harm
+(sim/members.py).
 
 Not simulated: cuts within a transaction of SQLite (each request to the catalogue is done or not), work that a thread
 does while its request is under way (all of it is done at its end), the time that a start-up takes, monotonic clocks
@@ -22,7 +23,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast, get_args
+from typing import Protocol, cast, get_args
 
 from firmware import commands as c
 from firmware import events as e
@@ -72,6 +73,36 @@ AboutTo = Callable[["Machine", str, tuple[Fault, ...]], Fault | None]
 raise PowerCut, or return one of these faults, which then happens."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a unit has its pictures and its list: a card, and the catalogue on it."""
+
+    card: SimCard
+    home: MemoryHome
+
+    @property
+    def catalogue(self) -> WatchedCatalogue:
+        """As it is, whatever has become of the card."""
+        return self.home.open()
+
+    def entry(self, picture: PictureId) -> Entry | None:
+        """What the catalogue there knows."""
+        return self.catalogue.look_up(e.LookUp(picture))
+
+
+class WatchesLives(Protocol):
+    """Who is told of the lives that a machine leads without a card."""
+
+    def began(self, machine: Machine) -> None:
+        """It goes on without; machine.memory is what it has."""
+
+    def told(self, machine: Machine, picture: PictureId) -> None:
+        """It has just told people that it has taken this picture."""
+
+    def ends(self, machine: Machine) -> None:
+        """Its memory goes now."""
+
+
 @dataclass(slots=True)
 class Options:
     """One machine; what is here may be changed while it is off. size_bytes: least and most of its pictures."""
@@ -90,10 +121,12 @@ class Options:
 class Machine:
     """One unit's machine, on when it is made; off between power_cut() or kill() and restart(). Card and catalogue stay.
 
+    card: the one in its slot. memory: what it uses in place of that while it goes on without, gone at the end of that
+    life; None: it uses its card. in_use says which it is now.
     slowness: how many times longer than usual card and catalogue take. wall_error_s: how far its wall clock is wrong.
     tear: what of un-synced data survives when the power goes within a step; None: nothing.
     liar, flood: what a member that does harm has in place of the shipped card thread, and beside what its unit says.
-    cut: told of each power cut.
+    cut: told of each power cut. lives: told of those without a card.
     """
 
     def __init__(self, rig: Rig, unit: int, options: Options | None = None) -> None:
@@ -115,8 +148,10 @@ class Machine:
         self.liar: Liar | None = None
         self.flood: Flood | None = None
         self.cut: Callable[[], None] = lambda: None
-        self._home = MemoryHome(unit, lambda: self.wall()[0], self._before_commit)
-        self._spare: MemoryHome | None = None  # where the catalogue is while the unit goes on without a card
+        self.lives: WatchesLives | None = None
+        self.memory: Place | None = None
+        self._home = self._new_home()
+        self._read = 0  # lines of the log that people have read, in a life without a card
         self._link: TappedLink | None = None
         self._free_at: dict[str, float] = {}
         self._due_at = self._wakes_at = math.inf  # when it wants a turn next; when it wakes, if not later
@@ -147,9 +182,15 @@ class Machine:
         self.turn()
 
     def _begin_without_card(self, why: str, rng: random.Random) -> None:
-        self._spare = MemoryHome(self.unit, lambda: self.wall()[0], self._before_commit)
-        started = self._start_up(SimCard(), self._spare, rng)
+        self.memory = memory = Place(SimCard(), self._new_home())
+        self._read = 0
+        started = self._start_up(memory.card, memory.home, rng)
         self._begin(started._replace(notices=[without_card.notice(why), *started.notices]), rng, why)
+        if self.lives is not None:
+            self.lives.began(self)
+
+    def _new_home(self) -> MemoryHome:
+        return MemoryHome(self.unit, lambda: self.wall()[0], self._before_commit)
 
     def _begin(self, started: Started, rng: random.Random, why: str = "") -> None:
         """The unit, after its start-up. why: why it is without a card, if it is."""
@@ -224,7 +265,9 @@ class Machine:
     def kill(self) -> None:
         """The process ends at once: its memory is gone, what it has written is not."""
         assert self.radio is not None, "it is off already"
-        self.running = self.store = self._link = self._spare = None
+        if self.memory is not None and self.lives is not None:
+            self.lives.ends(self)
+        self.running = self.store = self._link = self.memory = None
         self.radio.close()
         self.radio = None
 
@@ -252,7 +295,7 @@ class Machine:
         self.card.power_cut()
         self.card.options = CardOptions(size_bytes=self.options.file_system_bytes)
         self._home.catalogue = None
-        other.catalogue.copy_into(self._home.open())
+        other.kept.catalogue.copy_into(self._home.open())
 
     # ------------------------------------------------------------ clock
 
@@ -296,24 +339,47 @@ class Machine:
         return self.running
 
     @property
+    def kept(self) -> Place:
+        """The card in its slot, and the catalogue on it: what is left when the power goes."""
+        return Place(self.card, self._home)
+
+    @property
+    def in_use(self) -> Place:
+        """What the unit works with now."""
+        return self.memory or self.kept
+
+    def place_of(self, picture: PictureId) -> Place:
+        """Whose word on this picture counts: that of the card, but for pictures taken in this life without it."""
+        memory = self.memory
+        if memory is None or picture.unit != self.unit or picture.card != memory.catalogue.counter("card", 0):
+            return self.kept
+        return memory
+
+    @property
+    def places(self) -> list[Place]:
+        """All that there are now."""
+        return [self.kept] if self.memory is None else [self.kept, self.memory]
+
+    @property
     def catalogue(self) -> WatchedCatalogue:
-        """As it is on the card, or in memory where there is none."""
-        return (self._spare or self._home).open()
+        """The one in use."""
+        return self.in_use.catalogue
 
     @property
     def stored_bytes(self) -> int:
-        """What card and catalogue hold, which a simulation has in memory."""
-        return self.card.content_bytes() + self._home.open().size_bytes()
+        """What cards and catalogues hold, which a simulation has in memory."""
+        return sum(place.card.content_bytes() + place.catalogue.size_bytes() for place in self.places)
 
     def changed(self) -> list[PictureId]:
         """Pictures whose rows were saved or removed since the last call, in that order."""
-        changed = list(self._home.changed)
-        self._home.changed.clear()
+        changed = [picture for place in self.places for picture in place.home.changed]
+        for place in self.places:
+            place.home.changed.clear()
         return changed
 
     def entry(self, picture: PictureId) -> Entry | None:
-        """What the catalogue knows."""
-        return self.catalogue.look_up(e.LookUp(picture))
+        """What the catalogue in use knows."""
+        return self.in_use.entry(picture)
 
     def last_words(self, lines: int) -> list[str]:
         """The end of its log."""
@@ -348,10 +414,21 @@ class Machine:
         finally:
             self._in_turn = False
         self.running.radio_is(self.radio.problem, self.rig.now)
+        self._have_read(self.running)
         if self.running.core.card_failed and self.running.shutter.may_be_left:
             self._leave_card()
             return
         self._arm(self.running, self.radio)
+
+    def _have_read(self, unit: Unit) -> None:
+        """In a life without a card people read the log: what it says there is all that they know of new pictures."""
+        journal = unit.core.journal
+        if self.memory is None or self.lives is None or journal.count == self._read:
+            return
+        lines, self._read = journal.after(self._read), journal.count
+        for line in lines:
+            if line.event == "shot" and line.picture is not None:
+                self.lives.told(self, line.picture)
 
     def _hand_out(self, unit: Unit, radio: SimRadio) -> bool:
         more = False
@@ -420,7 +497,7 @@ class Machine:
         if isinstance(request, _CARD):
             carry_out = store.carry_out if self.liar is None else partial(self.liar.carry_out, store)
             return carry_out(cast(e.CardRequest, request))
-        if self._spare is None:
+        if self.memory is None:
             self.reach_catalogue(request)
         return self.catalogue.carry_out(cast(e.CatalogueRequest, request))
 

@@ -79,8 +79,9 @@ class People:
         return self._world.machines[chance.choice(list(self._world.machines))]
 
     def _picture(self, chance: random.Random) -> PictureId | None:
-        """Any that is not deleted or lost."""
-        living = [picture for picture, truth in self._world.checks.truths.items() if not truth.deleted]
+        """Any that they were told of and that is not deleted."""
+        truths = self._world.checks.truths
+        living = [picture for picture, truth in truths.items() if truth.announced and not truth.deleted]
         return chance.choice(living) if living else None
 
     def _command(

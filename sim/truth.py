@@ -18,6 +18,7 @@ class Loss(enum.Enum):
     AFTER_ORIGIN = "its origin's card died, and then the only holder's (R14)"
     LAST_COPY = "its origin's card died while the copies that it had had were lost"
     ROT = "rotted"
+    WITHOUT_CARD = "taken without a card, and the copies that it had lost before there were others"
     LIAR = "the only copy was a liar's"
     LYING_CARD = "lost by a card that lied about a sync"
     FORGOTTEN = "deleted, and nobody knows that any more"
@@ -25,10 +26,12 @@ class Loss(enum.Enum):
 
 @dataclass(slots=True)
 class Truth:
-    """One announced picture. holders: units with row and whole file, but the origin.
+    """One picture that was taken. holders: units with row and whole file, but the origin.
 
     here: the origin had the file when it was looked at last. copied: another unit has had it. dropped: its origin has
     dropped the own file since it had it last. lost: hurt so that nobody need have it any more; why: then not None.
+    announced: people were told of it, or a catalogue on a card knows it; until then it is nobody's loss. without_card:
+    it was taken while its origin had none, so that no card of that unit has ever had it.
     """
 
     sha256: bytes
@@ -40,6 +43,8 @@ class Truth:
     deleted: bool = False
     lost: bool = False
     why: Loss | None = None
+    announced: bool = True
+    without_card: bool = False
 
     def lose(self, why: Loss) -> None:
         """Nobody need have it any more."""

@@ -24,6 +24,7 @@ from firmware.determine import Rules
 from sim.air import Air, AirOptions
 from sim.checks import Checks
 from sim.faults import Faults
+from sim.lives import Lives, forbid
 from sim.machine import Machine, Options
 from sim.members import Liar, is_swallowed
 from sim.rig import OnRig, Rig, Said
@@ -106,6 +107,8 @@ class World:
         self.rig.loses = self._said
         self.rig.watch = self._carried_out
         self.faults = Faults(self)
+        for machine in self.machines.values():
+            machine.lives = Lives(self.checks, self.faults)
         self._next_sweep_at = self.rig.now + 3600 * options.sweep_hours
 
     # ------------------------------------------------------------ seeing everything
@@ -117,6 +120,7 @@ class World:
         about = getattr(message, "id", None) or getattr(getattr(message, "picture", None), "id", "")
         what = f"says {type(message).__name__} to {said.destination}, {len(said.packet)} bytes {about}"
         self.trace.add(said.at, said.source, what)
+        forbid(self.machines[said.source], message)
         if isinstance(message, m.Part):
             self._part_bytes += len(message.data)
         swallow = self._swallowers
@@ -203,7 +207,7 @@ class World:
         report = Report(
             self.options,
             unit_hours=self.options.units * self.hours,
-            pictures=len(truths),
+            pictures=sum(truth.announced for truth in truths.values()),
             deleted=sum(truth.deleted for truth in truths.values()),
             excused=Counter(truth.why for truth in truths.values() if truth.why is not None),
             copies=sum(len(truth.holders) for truth in truths.values()),
@@ -241,16 +245,18 @@ def excused_losses(options: WorldOptions) -> frozenset[Loss]:
 
     With one kind of misfortune that takes one copy at a time (cards that die apart from one another; one liar) there is
     a promise: what never had a copy may be lost with its card, and with `copies = 1` or `copies_min = 1` what had only
-    one copy when its own file went; with 2 and 2 nothing else. Several kinds at once may take several copies before
+    one copy when its own file went; with 2 and 2 nothing else, but that what was taken without a card has no other copy
+    than the first until there is a second. Several kinds at once may take several copies before
     anybody can know of the first, so that any of them is excused then: of what it has really hurt (sim/hurts.py).
     """
     careful = min(options.copies, options.copies_min) >= 2
     unbounded = (options.card_losses, options.rot, options.card_lies, options.cloned_cards, options.catalogue_losses)
     if any(unbounded) or (options.liars and options.card_deaths) or options.liars > 1:
         return frozenset(Loss)
+    between = frozenset({Loss.WITHOUT_CARD}) if options.without_card else frozenset[Loss]()
     if options.liars:
-        return frozenset() if careful else frozenset({Loss.LIAR})
-    apart = frozenset({Loss.NEVER_COPIED}) if options.card_deaths else frozenset[Loss]()
+        return between if careful else between | {Loss.LIAR}
+    apart = between | {Loss.NEVER_COPIED} if options.card_deaths else frozenset[Loss]()
     return apart if careful else apart | {Loss.ONLY_HOLDER, Loss.AFTER_ORIGIN}
 
 
@@ -278,6 +284,7 @@ def machine_options(options: WorldOptions) -> Options:
         beacon_s=options.beacon_s,
         size_bytes=(round(size * (1 - SIZE_SPREAD)), round(size * (1 + SIZE_SPREAD))),
         file_system_bytes=2 * options.capacity_bytes + 64_000_000,
+        without_card=options.without_card,
     )
 
 

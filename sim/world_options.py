@@ -65,6 +65,7 @@ class WorldOptions:
     deaths_apart_hours: float = _option(24.0, "time between such a new card and the next death, for repair")
     cards_read_only: float = _option(0.0, "cards that take no more writes, until the unit is started anew, " + PER_DAY)
     read_only_s: float = _option(3600.0, "mean time until then")
+    without_card: bool = _option(False, "units go on without a card that has failed, as the service has them do")
     cloned_cards: float = _option(0.0, "units that start with a copy of another unit's card, " + PER_DAY)
     card_lies: float = _option(0.0, "times that a card begins to say synced of what is not, " + PER_DAY)
     lie_s: float = _option(600.0, "mean time that it does so; half of the times the power goes then")
@@ -96,7 +97,7 @@ class WorldOptions:
     def command(self, module: str = "sim.world") -> str:
         """What runs this again."""
         changed = (f for f in dataclasses.fields(self) if getattr(self, f.name) != f.default or f.name == "seed")
-        words = [w for f in changed for w in (f"--{f.name.replace('_', '-')}", _text(getattr(self, f.name)))]
+        words = [word for f in changed for word in _words(f.name, getattr(self, f.name))]
         return shlex.join(["python", "-m", module, *words])
 
 
@@ -135,7 +136,9 @@ WORST = dataclasses.replace(
     card_deaths=0.3,
     card_dead_s=3600.0,
     deaths_apart_hours=2.0,
-    cards_read_only=0.3,
+    cards_read_only=0.5,
+    read_only_s=2 * 3600.0,
+    without_card=True,
     cloned_cards=0.2,
     card_lies=1.0,
     clock_jump_years=10.0,
@@ -144,9 +147,18 @@ WORST = dataclasses.replace(
     swallowers=1,
     floods=0.5,
 )
-"""The world at its worst: all of that and cards that die, lie, are cloned or take no writes, and members that do harm.
+"""The world at its worst: all of that and cards that die, lie, are cloned or take no writes, units that go on without
+one, and members that do harm.
 
 Within bounds: one liar and one swallower among the units, each card lies for minutes, two copies of each picture."""
+
+
+def _words(name: str, value: object) -> list[str]:
+    """An option as the command line has it."""
+    argument = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{argument}" if value else f"--no-{argument}"]
+    return [f"--{argument}", _text(value)]
 
 
 def _text(value: object) -> str:
@@ -157,12 +169,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One argument for each option."""
     for option in dataclasses.fields(WorldOptions):
         default: Any = option.default
-        parser.add_argument(
-            f"--{option.name.replace('_', '-')}",
-            type=type(default),
-            metavar=type(default).__name__.upper(),
-            help=f"{option.metadata['says']} (default: {_text(default)})".replace("%", "%%"),
-        )
+        name = f"--{option.name.replace('_', '-')}"
+        says = f"{option.metadata['says']} (default: {_text(default)})".replace("%", "%%")
+        if isinstance(default, bool):
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=says)
+        else:
+            parser.add_argument(name, type=type(default), metavar=type(default).__name__.upper(), help=says)
 
 
 def options_of(arguments: argparse.Namespace, base: WorldOptions = QUIET) -> WorldOptions:

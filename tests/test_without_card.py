@@ -3,15 +3,17 @@
 import errno
 
 import pytest
-from rig_scene import a_pair, carry_out, copies, held, own, press, settled, shoot
+from rig_scene import a_pair, carry_out, check, copies, held, own, place, press, settled, shoot
 
 from firmware import commands as c
+from firmware import events as e
 from firmware import messages as m
+from firmware.record_rows import page_of
 from firmware.shutter import SHOTS_HELD
 from firmware.without_card import is_dead
 from hal.errors import CardError, CardFull, CardReadOnly
 from sim.card import Fault
-from sim.machine import Options
+from sim.machine import Machine, Options
 
 
 def without(read_only=False, **fields):
@@ -88,9 +90,7 @@ def test_nothing_is_hosted_without_a_card():
 def test_the_card_that_works_again_is_used_by_the_next_start_which_takes_the_new_pictures_into_its_list():
     rig, origin, host, before = without(read_only=True)
     picture = shoot(origin)
-    origin.kill()
-    origin.card.options.read_only = False
-    origin.restart()
+    works_again(origin)
     assert not origin.on.core.settings.without_card
     assert {entry.picture.id for entry in own(origin)} == {before.id}
     rig.run_until(lambda: copies(origin, picture) == [2], 3600)
@@ -104,6 +104,119 @@ def test_no_keep_is_said_by_a_life_that_forgets_what_it_knows():
     shoot(origin)
     rig.run_for(60)
     assert len(origin.said(m.Keep)) == before
+
+
+def test_a_delete_is_refused_where_no_card_can_keep_it_and_the_card_that_comes_back_is_right():
+    rig, origin, host, before = without(read_only=True)
+    rig.run_for(60)
+    outcome = carry_out(origin, lambda ticket: c.DeletePicture(ticket, before.id))
+    assert "would not last" in str(outcome.error)
+    works_again(origin)
+    rig.run_until(settled(origin, host), 3600)
+    assert (copies(origin, before), len(held(host))) == ([2], 1)
+
+
+def test_an_order_of_another_unit_waits_there_until_the_origin_has_a_card():
+    rig, origin, host, before = without(read_only=True)
+    assert carry_out(host, lambda ticket: c.DeletePicture(ticket, before.id)) == c.Done("pending")
+    rig.run_for(600)
+    assert held(host)
+    assert host.catalogue.orders(e.Orders(None, 1))
+    works_again(origin)
+    rig.run_until(lambda: not held(host) and not own(origin), 3600)
+
+
+def test_no_copy_is_dropped_by_a_life_that_forgets_its_list():
+    """A copy that is one too many for it may be one that the list on the card names."""
+    rig, origin, host = a_pair(origin=Options(without_card=True))
+    third = Machine(rig, 3)
+    before = shoot(origin)
+    rig.run_for(60)
+    place(origin, before, 3)
+    place(origin, before, 2)
+    third.kill()
+    origin.kill()
+    origin.card.options.read_only = True
+    origin.restart()
+    rig.run_until(lambda: copies(origin, before) == [2], 600)
+    third.restart()
+    third.on.core.say(1, m.Hold(before.id, third.entry(before.id).attempt, before.digest4))
+    rig.run_for(600)
+    works_again(origin)
+    check(origin, host, third)
+    assert copies(origin, before) == [2, 3]
+
+
+def test_no_host_is_relieved_by_a_life_that_could_not_say_drop():
+    rig, origin, host, before = without(read_only=True)
+    Machine(rig, 3)
+    rig.run_until(lambda: copies(origin, before) == [2], 600)
+    for _ in range(2):
+        host.on.core.say(1, m.Relieve(before.id, host.entry(before.id).attempt))
+        host.turn()
+        rig.run_for(600)
+    assert copies(origin, before) == [2]
+
+
+def a_host_without():
+    """The same pair, whose host has started anew on a card that takes no writes and has a picture of the origin."""
+    rig, origin, host = a_pair(host=Options(without_card=True))
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    rig.run_for(120)  # the host keeps its record too
+    host.kill()
+    host.card.options.read_only = True
+    host.restart()
+    rig.run_for(60)
+    assert host.on.core.settings.without_card
+    return rig, origin, host, picture
+
+
+def test_a_drop_is_not_settled_by_a_host_that_cannot_reach_its_card():
+    rig, origin, host, picture = a_host_without()
+    carry_out(origin, lambda ticket: c.DeletePicture(ticket, picture.id))
+    rig.run_for(600)
+    works_again(host)
+    rig.run_until(lambda: not held(host), 600)
+
+
+def test_r7_an_origin_without_list_asks_a_host_without_card_until_it_has_its_card_again():
+    rig, origin, host, picture = a_host_without()
+    rig.loses = lambda said: isinstance(said.message, m.RecordsAsk)  # which names holders too
+    origin.kill()
+    origin.lose_card()
+    origin.restart()
+    rig.run_for(600)
+    works_again(host)
+    rig.run_until(lambda: copies(origin, picture) == [2], 600)
+
+
+def test_r6_a_unit_without_card_keeps_no_record_and_tells_of_none_and_the_tombstones_on_its_card_are_found_later():
+    rig, origin, host, picture = a_host_without()
+    works_again(host)
+    carry_out(origin, lambda ticket: c.DeletePicture(ticket, picture.id))
+    rig.run_for(600)
+    origin.kill()
+    host.kill()
+    host.card.options.read_only = True
+    origin.lose_card()
+    origin.restart()
+    host.restart()
+    rig.run_for(600)
+    origin.on.core.say(2, page_of(7, [m.Tombstone(picture.id, picture.size_bytes, picture.sha256, ())]))
+    origin.turn()
+    rig.run_for(5)
+    answers = [said.message for said in host.said(m.RecordsKept) if said.message.page == 7]
+    assert [answer.kept for answer in answers] == [0]
+    works_again(host)
+    rig.run_until(lambda: (entry := origin.entry(picture.id)) is not None and entry.deleted, 600)
+
+
+def works_again(machine):
+    """The card that took no writes; the unit starts on it."""
+    machine.kill()
+    machine.card.options.read_only = False
+    machine.restart()
 
 
 def test_pictures_that_are_elsewhere_can_be_read_out_at_a_unit_without_a_card():

@@ -243,7 +243,7 @@ def test_a_held_picture_that_was_never_taken(world):
     origin, holder, _ = some_picture(world)
     picture = Picture(PictureId(origin.unit, 1, 99), 100, bytes(32))
     commit(holder, Entry(picture, File.WHOLE, attempt=1))
-    with pytest.raises(Violation, match="never announced"):
+    with pytest.raises(Violation, match="never took"):
         world.checks.after(holder)
 
 

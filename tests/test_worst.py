@@ -7,11 +7,15 @@ import pytest
 from rig_scene import a_pair, copies, held, on_card, settled, shoot
 
 from firmware import commands as c
+from firmware import core
 from firmware import messages as m
-from firmware.events import DigestFile
+from firmware.dispersal import Dispersals
+from firmware.events import DigestFile, Save
 from firmware.layout import picture_path
+from firmware.pictures import Copy, Entry, File, Picture
 from hal.errors import CardError
 from sim.card import CardOptions, SimCard
+from sim.lives import forbid
 from sim.members import Flood, Liar
 from sim.truth import Loss, Violation
 from sim.world import Failed, World, excused_losses
@@ -47,6 +51,118 @@ def test_a_swallowing_host_keeps_no_picture_from_its_copy():
     assert report.copies == report.pictures
 
 
+# ---------------------------------------------------------------- units that go on without a card
+
+CARDLESS = replace(
+    SMALL, hours=6.0, pictures_per_hour=3.0, cards_read_only=8.0, read_only_s=7200.0, without_card=True, loss=0.1
+)
+"""Cards that take no more writes, for two hours each."""
+
+
+def test_units_go_on_without_a_card_and_all_is_settled_when_they_have_one_again():
+    report = World(replace(CARDLESS, deletes=4.0)).run()
+    assert report.faults["without a card"] >= 2
+    assert report.faults["announced without a card"] >= 5
+    assert report.excused.total() == 0
+
+
+def test_units_go_on_without_a_card_that_is_dead_until_they_have_a_new_one():
+    dying = {"cards_read_only": 0.0, "card_deaths": 6.0, "deaths_apart_hours": 1.0, "settle_hours": 6.0}
+    report = World(replace(CARDLESS, **dying)).run()
+    assert report.faults["without a card"] >= 2
+    assert report.faults["announced without a card"] >= 5
+
+
+def told_at_once(dispersals, dispersal, entry, captured=Dispersals.captured):
+    """Dispersals.captured of a unit that announces what is in its memory."""
+    captured(dispersals, dispersal, entry)
+    dispersals.core.first_copy(entry.picture)
+
+
+def test_without_a_card_a_picture_that_is_announced_before_a_host_has_it_breaks_a_rule(monkeypatch):
+    monkeypatch.setattr(Dispersals, "captured", told_at_once)
+    with pytest.raises(Failed, match=r"^announced: .* no host has stored"):
+        World(CARDLESS).run()
+
+
+def test_without_a_card_keep_breaks_a_rule(monkeypatch):
+    monkeypatch.setattr(core, "_outlasts_memory", lambda _message: False)
+    with pytest.raises(Failed, match=r"^KEEP: unit \d has said KEEP"):
+        World(CARDLESS).run()
+
+
+def without_a_card():
+    """A settled world, then one of its units in a life without a card, and a picture that it has taken there."""
+    world = World(replace(CARDLESS, cards_read_only=0.0, hours=2.0))
+    world.run()
+    machine = world.machines[1]
+    machine.kill()
+    machine.card.options.read_only = True
+    machine.restart()
+    world.run_hours(0.2)
+    ticket = machine.command(lambda ticket: c.Shoot(ticket, False))
+    world.run_hours(0.1)
+    return world, machine, machine.entry(machine.outcome(ticket).value.id)
+
+
+def test_what_a_life_without_a_card_has_stored_elsewhere_is_owed_and_what_it_has_told_nobody_of_is_not():
+    world, machine, entry = without_a_card()
+    truths = world.checks.truths
+    assert machine.place_of(entry.picture.id) is machine.memory
+    assert truths[entry.picture.id].announced
+    for other in (2, 3):
+        world.machines[other].kill()
+    machine.on.command(c.Shoot(None, False), world.rig.now)
+    world.run_hours(0.1)
+    (waiting,) = [picture for picture, truth in truths.items() if not truth.announced]
+    machine.kill()
+    assert world.faults.counts["gone with the memory"] == 1
+    world.checks.sweep()
+    assert not truths[waiting].lost
+    (holder,) = truths[entry.picture.id].holders
+    with pytest.raises(Violation, match=r"^R14: .* taken without a card"):
+        world.checks.hurts.card_lost(holder)
+    assert truths[entry.picture.id].why is Loss.WITHOUT_CARD
+
+
+def test_what_was_in_memory_only_and_is_in_the_list_of_a_later_life_is_announced_then():
+    world, machine, entry = without_a_card()
+    truth = world.checks.truths[entry.picture.id]
+    truth.announced = False
+    world.settle()
+    assert truth.announced
+    assert not machine.on.core.settings.without_card
+    assert [copy.unit for copy in machine.entry(entry.picture.id).verified] == sorted(truth.holders)
+
+
+def test_lives_without_a_card_are_looked_at_too():
+    world, machine, entry = without_a_card()
+    foreign, truth = next((p, t) for p, t in world.checks.truths.items() if p.unit == 2 and 3 in t.holders)
+    changes = {
+        "^I2: unit . is listed": replace(entry, copies=(Copy(5 - entry.copies[0].unit, listed=1),)),
+        "is used twice": replace(entry, picture=replace(entry.picture, sha256=bytes(32))),
+        "^O1: attempt .* is used twice": Entry(
+            Picture(replace(foreign, unit=1), 1, bytes(32)), File.GONE, copies=(Copy(3, open=entry.copies[0].listed),)
+        ),
+        "hosts .* and has no card": Entry(Picture(foreign, 1, truth.sha256), File.WHOLE, attempt=1),
+    }
+    for rule, changed in changes.items():
+        before = machine.entry(changed.picture.id)
+        machine.catalogue.save(Save(entries=(changed,)))
+        with pytest.raises(Violation, match=rule):
+            world.checks.after(machine)
+        machine.catalogue.save(Save(removed=(changed.picture.id,)))
+        if before is not None:
+            machine.catalogue.save(Save(entries=(before,)))
+    with pytest.raises(Violation, match=r"^ACCEPT: "):
+        forbid(machine, m.Accept(foreign, 1, 1, 60, ()))
+    with pytest.raises(Violation, match="which it never took"):
+        world.checks.announced_without_card(machine, replace(entry.picture.id, sequence=99))
+    machine.card.options.read_only = False  # as after one call that failed at the start
+    world.faults.stop()
+    assert machine.memory is None
+
+
 # ---------------------------------------------------------------- what is excused
 
 
@@ -68,7 +184,12 @@ def test_a_fault_whose_hurts_are_not_told_breaks_a_rule(fault, forgotten):
         ({"card_deaths": 1.0}, {Loss.NEVER_COPIED, Loss.ONLY_HOLDER, Loss.AFTER_ORIGIN}),
         ({"card_deaths": 1.0, "copies": 2}, {Loss.NEVER_COPIED, Loss.ONLY_HOLDER, Loss.AFTER_ORIGIN}),
         ({"card_deaths": 1.0, "copies": 2, "copies_min": 2}, {Loss.NEVER_COPIED}),
+        (
+            {"card_deaths": 1.0, "copies": 2, "copies_min": 2, "without_card": True},
+            {Loss.NEVER_COPIED, Loss.WITHOUT_CARD},
+        ),
         ({"liars": 1}, {Loss.LIAR}),
+        ({"liars": 1, "without_card": True}, {Loss.LIAR, Loss.WITHOUT_CARD}),
         ({"liars": 1, "copies": 2, "copies_min": 2}, set()),
         ({"liars": 1, "copies": 2, "copies_min": 2, "card_deaths": 1.0}, set(Loss)),
     ],
