@@ -75,6 +75,7 @@ class CardFaults:
         machine.card.options.read_only = False
         if machine.running is not None:
             machine.kill()
+        machine.card.options.cut_after = None  # the process has gone before its card came to that
         self._faults.switch_on(machine)
 
     # ------------------------------------------------------------ cloned

@@ -109,6 +109,8 @@ class Checks:
         """Its origin has it in its catalogue. announced: that is on a card."""
         picture = entry.picture
         truth = self.truths.get(picture.id)
+        if entry.deleted and not any(picture.id in m.delete_orders for m in self._machines.values()):
+            raise Violation(f"R6: {picture.id} is deleted, and nobody has ordered that")
         if truth is None:
             self.truths[picture.id] = Truth(picture.sha256, picture.size_bytes, deleted=entry.deleted)
             self.truths[picture.id].announced = announced

@@ -137,6 +137,7 @@ class Machine:
         self.camera = SimCamera(random.Random(f"camera {unit} {rig.seed}"), size_bytes=options.size_bytes)
         self.latency_s: dict[type, float] = dict(LATENCY_S)
         self.told: dict[int, list[object]] = {}  # what each ticket was told
+        self.delete_orders: set[PictureId] = set()  # what people have ever told this one to delete
         self.radio: SimRadio | None = None
         self.running: Unit | None = None
         self.store: Store | None = None
@@ -174,6 +175,7 @@ class Machine:
             return
         except PowerCut:
             self.card.power_cut(self.tear)
+            self.cut()
             return
         except CardError as error:
             if not options.without_card or not without_card.is_dead(error):
@@ -317,7 +319,10 @@ class Machine:
         """Give a command, made with its ticket; its ticket."""
         self._ticket += 1
         self.told[self._ticket] = []
-        self.on.command(make(self._ticket), self.rig.now)
+        command = make(self._ticket)
+        if isinstance(command, c.DeletePicture):
+            self.delete_orders.add(command.picture)
+        self.on.command(command, self.rig.now)
         self.turn()
         return self._ticket
 

@@ -91,8 +91,6 @@ class ReadOut(Recalled):
 class Deleted(Story):
     """A person deletes it at its origin."""
 
-    deletes = True
-
     def prepare(self, scene: Scene) -> None:
         scene.settled_shot()
 

@@ -110,7 +110,7 @@ def test_a_picture_that_is_deleted_though_nobody_has_ordered_it_is_seen(monkeypa
     monkeypatch.setattr(handover, "owner", hasty)
     tally, text = explore(1, "copied", Choice(path=()))
     assert tally.failed == 1
-    assert "was deleted, and nobody has ordered it" in text
+    assert "is deleted, and nobody has ordered that" in text
 
 
 def test_a_command_that_fails_though_nothing_was_cut_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,6 +232,13 @@ def test_a_deleted_picture_that_comes_back(world):
         world.checks.after(origin)
 
 
+def test_a_picture_that_is_deleted_without_an_order(world):
+    origin, _, entry = some_picture(world)
+    commit(origin, replace(entry, deleted=True, file=File.GONE, copies=()))
+    with pytest.raises(Violation, match="nobody has ordered that"):
+        world.checks.after(origin)
+
+
 def test_a_picture_that_its_origin_has_forgotten(world):
     origin, _, entry = some_picture(world)
     commit(origin, removed=(entry.picture.id,))
