@@ -43,7 +43,8 @@ def test_a_dead_card_costs_nothing_with_two_copies_and_two_proofs():
 def test_each_way_a_card_goes_wrong_is_settled_by_itself(fault):
     report = World(replace(SMALL, hours=24.0, settle_hours=24.0, **{fault: 2.0})).run()
     assert report.faults[{"cards_read_only": "card read-only", "cloned_cards": "cloned card"}.get(fault, "card lie")]
-    assert report.copies >= report.pictures - report.excused.total()
+    unseen = report.faults["unsynced"]  # copies that a card has lied about, until an audit or the scrub comes to them
+    assert report.copies >= report.pictures - report.excused.total() - unseen
 
 
 def test_a_swallowing_host_keeps_no_picture_from_its_copy():
