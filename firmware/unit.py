@@ -254,12 +254,20 @@ class Unit:
             self.core.answer_at = self._speaker.heard(received, self.link.wire_bytes(packet))
             if not isinstance(received, Received):
                 return self._speaker.deadline() is not None
-            self._touched = True
             self._received(received)
+            if not self._is_news(received.message):
+                return self._speaker.deadline() is not None
+            self._touched = True
         except PeerError as error:
             self._touched = True
             self._peer_error(error)
         return True
+
+    def _is_news(self, message: m.Message) -> bool:
+        """Not a beacon that says what the one before it said: each unit in range hears one every few seconds."""
+        core = self.core
+        quiet = isinstance(message, m.Beacon) and not message.answer_wanted
+        return not quiet or core.changed or bool(core.outbox or core.steps.requests)
 
     @property
     def hears_a_clone(self) -> bool:

@@ -195,7 +195,18 @@ def test_what_others_say_to_one_another_asks_for_no_turn():
     rig.run_until(settled(one, two), 60)
     (request, *_) = one.said(m.Request)
     assert three.on.packet(request.packet, rig.now) is False
-    assert three.on.packet(one.said(m.Beacon)[-1].packet, rig.now) is True
+
+
+def test_a_beacon_asks_for_a_turn_where_it_brings_news_or_wants_an_answer():
+    rig, one, _ = a_pair()
+    three = Machine(rig, 3)
+    rig.run_for(200)
+    wanting = next(said for said in one.said(m.Beacon) if said.message.answer_wanted)
+    *_, quiet = (said for said in one.said(m.Beacon) if not said.message.answer_wanted)
+    assert three.on.packet(quiet.packet, rig.now) is False
+    assert three.on.packet(wanting.packet, rig.now) is True
+    three.on.core.neighbours.find(1).room_bytes = 0
+    assert three.on.packet(quiet.packet, rig.now) is True
 
 
 def test_a_killed_process_leaves_what_was_not_synced_and_a_power_cut_does_not():
