@@ -18,8 +18,9 @@ from firmware.layout import picture_path
 from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File, Picture, PictureId
 from firmware.states import State
 from sim.hurts import Hurts
-from sim.machine import Machine, Place
+from sim.machine import Machine
 from sim.truth import Loss, Truth, Violation
+from sim.watched import Storage
 
 PAGE = 500  # rows read at once
 LATE_S = 1.0  # a reservation ends at the next turn after its time; a turn comes at once, so this is generous
@@ -52,19 +53,19 @@ class Checks:
             case e.RemoveFile() | e.Quarantine() | e.FinishPart() | e.KeepShot():
                 touched.append(request.picture.id)
         for picture in touched:
-            place = machine.place_of(picture)
-            self._row(machine, picture, place.entry(picture))
+            storage = machine.storage_of(picture)
+            self._row(machine, picture, storage.entry(picture))
             self.picture(picture)
-            if machine.memory is not None and place is not machine.memory:
+            if machine.memory is not None and storage is not machine.memory:
                 self._seen_without_card(machine, machine.memory, picture)
 
     def _row(self, machine: Machine, picture: PictureId, entry: Entry | None) -> None:
         """Learn what is new, and whether this machine's held row and file agree."""
         if picture.unit == machine.unit:
             if entry is not None:
-                place = machine.place_of(picture)
-                self._known(entry, announced=place is not machine.memory)
-                self._attempts(machine, place, entry)
+                storage = machine.storage_of(picture)
+                self._known(entry, announced=storage is not machine.memory)
+                self._attempts(machine, storage, entry)
             return
         truth = self.truths.get(picture)
         if entry is None or entry.attempt is None:
@@ -84,7 +85,7 @@ class Checks:
         if not self.hurts.is_hurt(machine.unit, picture):
             raise Violation(f"I3: unit {machine.unit} has a row and no whole file of {picture}")
 
-    def _seen_without_card(self, machine: Machine, memory: Place, picture: PictureId) -> None:
+    def _seen_without_card(self, machine: Machine, memory: Storage, picture: PictureId) -> None:
         """What a life without a card makes of a picture of other lives or units: its list is right too (I2)."""
         entry = memory.entry(picture)
         if entry is None:
@@ -97,11 +98,11 @@ class Checks:
         for copy in entry.listed:
             self._listed(entry.picture, copy)
 
-    def _attempts(self, machine: Machine, place: Place, entry: Entry) -> None:
+    def _attempts(self, machine: Machine, storage: Storage, entry: Entry) -> None:
         """O1: (origin, attempt) names one transfer, for as long as its catalogue lives."""
         for copy in entry.copies:
             what = entry.picture.id, copy.unit
-            key = machine.unit, place.catalogue.counter("card", 0), copy.open
+            key = machine.unit, storage.catalogue.counter("card", 0), copy.open
             if copy.open and self._transfers.setdefault(key, what) != what:
                 raise Violation(f"O1: attempt {copy.open} of unit {machine.unit} is used twice, for {what} too")
 
@@ -135,7 +136,7 @@ class Checks:
 
     def announced_without_card(self, machine: Machine, picture: PictureId) -> None:
         """A life without a card has told people of it (DESIGN §5)."""
-        truth, entry = self.truths.get(picture), machine.place_of(picture).entry(picture)
+        truth, entry = self.truths.get(picture), machine.storage_of(picture).entry(picture)
         if truth is None or entry is None:
             raise Violation(f"announced: unit {machine.unit} tells of {picture}, which it never took")
         stored = truth.holders or any(self.hurts.is_hurt(copy.unit, picture) for copy in entry.verified)
@@ -154,7 +155,7 @@ class Checks:
 
     def _entry(self, picture: PictureId) -> Entry | None:
         """As its origin knows it."""
-        return self._machines[picture.unit].place_of(picture).entry(picture)
+        return self._machines[picture.unit].storage_of(picture).entry(picture)
 
     def _picture(self, picture: PictureId, truth: Truth, entry: Entry | None) -> None:
         self.looked += 1
@@ -204,7 +205,7 @@ class Checks:
         if here or not truth.here or self.hurts.is_hurt(picture.unit, picture):
             return
         origin = self._machines[picture.unit]
-        catalogue, since = origin.place_of(picture).catalogue, origin.rig.now - PROOF_LIFE_S
+        catalogue, since = origin.storage_of(picture).catalogue, origin.rig.now - PROOF_LIFE_S
         boot = catalogue.counter("boot", 0)
         proved = [c for c in entry.verified if c.verified_boot == boot and c.verified_monotonic >= since]
         if len(proved) < self._copies_min:
@@ -222,7 +223,7 @@ class Checks:
         for picture, truth in self.truths.items():
             entry, origin = self._entry(picture), self._machines[picture.unit]
             if entry is not None:
-                self._known(entry, announced=origin.place_of(picture) is not origin.memory)
+                self._known(entry, announced=origin.storage_of(picture) is not origin.memory)
             elif truth.announced and not self.hurts.may_be_unlisted(picture):
                 raise Violation(f"unit {picture.unit} has forgotten {picture}")
             if not truth.deleted:
@@ -335,7 +336,7 @@ class Checks:
 
 def whole(machine: Machine, picture: Picture) -> bool:
     """The picture's bytes on the medium are right."""
-    data = machine.place_of(picture.id).card.durable(picture_path(picture, machine.unit))
+    data = machine.storage_of(picture.id).card.durable(picture_path(picture, machine.unit))
     return data is not None and hashlib.sha256(data).digest() == picture.sha256
 
 

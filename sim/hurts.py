@@ -44,8 +44,8 @@ class Hurts:
         """Just before the unit gets a new card, or its card dies."""
         for entry in all_rows(self._machines[unit]):
             picture = entry.picture.id
-            lists = self._machines[picture.unit].places
-            below = max(place.catalogue.counter("next_attempt", 1) for place in lists)
+            lists = self._machines[picture.unit].storages
+            below = max(storage.catalogue.counter("next_attempt", 1) for storage in lists)
             self._hit(unit, picture, _Hurt(below, Loss.LAST_COPY))
         self.catalogue_lost(unit)
 
@@ -68,7 +68,7 @@ class Hurts:
         machine = self._machines[unit]
         assert machine.memory is not None
         for picture, truth in self._truths.items():
-            if picture.unit != unit or machine.place_of(picture) is not machine.memory:
+            if picture.unit != unit or machine.storage_of(picture) is not machine.memory:
                 continue
             self._unlisted.add(picture)
             if truth.here:

@@ -40,7 +40,7 @@ class Lives:
         waiting = [
             picture
             for picture, truth in self._checks.truths.items()
-            if not truth.announced and machine.place_of(picture) is machine.memory
+            if not truth.announced and machine.storage_of(picture) is machine.memory
         ]
         for picture in waiting:
             self._faults.happened("gone with the memory", machine.unit, str(picture))

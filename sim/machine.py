@@ -42,7 +42,7 @@ from sim.card import ERRORS, CardOptions, Fault, PowerCut, ProcessKilled, SimCar
 from sim.members import Flood, Liar
 from sim.radio import SimRadio
 from sim.rig import Rig, Said
-from sim.watched import MemoryHome, TappedLink, WatchedCatalogue
+from sim.watched import MemoryHome, Storage, TappedLink, WatchedCatalogue
 
 SYNC_S = 0.010
 """Latency of what ends with a sync of the card; a good SD card. Guess."""
@@ -71,23 +71,6 @@ _CATALOGUE_WRITES = (
 AboutTo = Callable[["Machine", str, tuple[Fault, ...]], Fault | None]
 """What comes next at a machine, in words ("card PATH", "commit", "say MESSAGE"), and the faults that may hit it. It may
 raise PowerCut, or return one of these faults, which then happens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a unit has its pictures and its list: a card, and the catalogue on it."""
-
-    card: SimCard
-    home: MemoryHome
-
-    @property
-    def catalogue(self) -> WatchedCatalogue:
-        """As it is, whatever has become of the card."""
-        return self.home.open()
-
-    def entry(self, picture: PictureId) -> Entry | None:
-        """What the catalogue there knows."""
-        return self.catalogue.look_up(e.LookUp(picture))
 
 
 class WatchesLives(Protocol):
@@ -150,7 +133,7 @@ class Machine:
         self.flood: Flood | None = None
         self.cut: Callable[[], None] = lambda: None
         self.lives: WatchesLives | None = None
-        self.memory: Place | None = None
+        self.memory: Storage | None = None
         self._home = self._new_home()
         self._read = 0  # lines of the log that people have read, in a life without a card
         self._link: TappedLink | None = None
@@ -184,7 +167,7 @@ class Machine:
         self.turn()
 
     def _begin_without_card(self, why: str, rng: random.Random) -> None:
-        self.memory = memory = Place(SimCard(), self._new_home())
+        self.memory = memory = Storage(SimCard(), self._new_home())
         self._read = 0
         started = self._start_up(memory.card, memory.home, rng)
         self._begin(started._replace(notices=[without_card.notice(why), *started.notices]), rng, why)
@@ -344,16 +327,16 @@ class Machine:
         return self.running
 
     @property
-    def kept(self) -> Place:
+    def kept(self) -> Storage:
         """The card in its slot, and the catalogue on it: what is left when the power goes."""
-        return Place(self.card, self._home)
+        return Storage(self.card, self._home)
 
     @property
-    def in_use(self) -> Place:
+    def in_use(self) -> Storage:
         """What the unit works with now."""
         return self.memory or self.kept
 
-    def place_of(self, picture: PictureId) -> Place:
+    def storage_of(self, picture: PictureId) -> Storage:
         """Whose word on this picture counts: that of the card, but for pictures taken in this life without it."""
         memory = self.memory
         if memory is None or picture.unit != self.unit or picture.card != memory.catalogue.counter("card", 0):
@@ -361,7 +344,7 @@ class Machine:
         return memory
 
     @property
-    def places(self) -> list[Place]:
+    def storages(self) -> list[Storage]:
         """All that there are now."""
         return [self.kept] if self.memory is None else [self.kept, self.memory]
 
@@ -373,13 +356,13 @@ class Machine:
     @property
     def stored_bytes(self) -> int:
         """What cards and catalogues hold, which a simulation has in memory."""
-        return sum(place.card.content_bytes() + place.catalogue.size_bytes() for place in self.places)
+        return sum(storage.card.content_bytes() + storage.catalogue.size_bytes() for storage in self.storages)
 
     def changed(self) -> list[PictureId]:
         """Pictures whose rows were saved or removed since the last call, in that order."""
-        changed = [picture for place in self.places for picture in place.home.changed]
-        for place in self.places:
-            place.home.changed.clear()
+        changed = [picture for storage in self.storages for picture in storage.home.changed]
+        for storage in self.storages:
+            storage.home.changed.clear()
         return changed
 
     def entry(self, picture: PictureId) -> Entry | None:

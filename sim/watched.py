@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from firmware import events as e
 from firmware.catalogue import Catalogue
 from firmware.catalogue_database import Database
 from firmware.link import Link
 from firmware.messages import Message
-from firmware.pictures import PictureId
+from firmware.pictures import Entry, PictureId
 from firmware.seal import InsecureSeal
 from hal.interfaces import Duplex
+from sim.card import SimCard
 from sim.radio import SimRadio
 
 
@@ -86,6 +88,23 @@ class MemoryHome:
     def set_aside(self) -> str:
         self.catalogue = None
         return "nowhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where a unit has its pictures and its list: a card, and the catalogue on it."""
+
+    card: SimCard
+    home: MemoryHome
+
+    @property
+    def catalogue(self) -> WatchedCatalogue:
+        """As it is, whatever has become of the card."""
+        return self.home.open()
+
+    def entry(self, picture: PictureId) -> Entry | None:
+        """What the catalogue there knows."""
+        return self.catalogue.look_up(e.LookUp(picture))
 
 
 class TappedLink(Link):

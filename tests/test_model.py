@@ -46,7 +46,10 @@ def test_the_model_goes_everywhere():
     for _, at, (host,) in search.reached():
         copy = at.entry.copy_at(host.unit)
         reached.add((at.entry.file, bool(copy.listed), copy.suspect, copy.owed, host.held is not None))
-    assert search.said == {*Says} - {Says.RECORD, Says.LOST}  # that one needs a copy that is gone by itself
+    assert search.said == {*Says} - {Says.RECORD, Says.LOST}
+    rots = Search(Options(attempts=1, held_rots=1))
+    rots.run()
+    assert Says.LOST in rots.said
     assert reached >= {
         (File.GONE, True, True, False, True),  # away and in doubt
         (File.UNCHECKED, True, False, False, True),  # found by start-up
