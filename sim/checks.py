@@ -166,8 +166,10 @@ class Checks:
             for copy in entry.verified:  # its card died, or it lied, and the own file was dropped on its proof
                 self.hurts.may_be_lost(copy.unit, picture, here=False)
         owed = truth.announced and not truth.lost
-        if not here and owed and not any(holds(self._machines[unit], picture) for unit in truth.holders):
-            raise Violation(f"I1: nobody has {picture} any more")
+        if not here and owed:
+            taken = Picture(picture, truth.size_bytes, truth.sha256)
+            if all(held_attempt(self._machines[unit], taken) is None for unit in truth.holders):
+                raise Violation(f"I1: nobody has {picture} any more")
         if entry is not None:
             self._list(entry)
             self._dropped(entry, truth, here=here)
@@ -188,16 +190,18 @@ class Checks:
             self._listed(picture, copy)
         if entry.listed:
             self.hurts.listed_again(picture.id)
-        elif entry.file is File.GONE and not self.hurts.may_be_unlisted(picture.id):
+        elif entry.file is not File.GONE:
+            self.hurts.unlisted(picture.id)
+        elif not self.hurts.may_be_unlisted(picture.id):
             raise Violation(f"I4: {picture.id} is gone at its origin and the list names nobody")
 
     def _listed(self, picture: Picture, copy: Copy) -> None:
-        row = self._machines[copy.unit].kept.entry(picture.id)
-        if row is None or row.attempt is None or not whole(self._machines[copy.unit], picture):
-            if not self.hurts.excuses(copy.unit, picture.id, copy.listed):
+        attempt = held_attempt(self._machines[copy.unit], picture)
+        if attempt is None:
+            if not self.hurts.excuses(picture.id, copy):
                 raise Violation(f"I2: unit {copy.unit} is listed for {picture.id} and has it not")
-        elif row.attempt not in (UNKNOWN_ATTEMPT,) and row.attempt < copy.listed:
-            raise Violation(f"I2: unit {copy.unit} has {picture.id} under {row.attempt}, listed is {copy.listed}")
+        elif attempt != UNKNOWN_ATTEMPT and attempt < copy.listed:
+            raise Violation(f"I2: unit {copy.unit} has {picture.id} under {attempt}, listed is {copy.listed}")
 
     def _dropped(self, entry: Entry, truth: Truth, *, here: bool) -> None:
         """I5, when the own file has just gone: enough others have proved in time that they have it."""
@@ -340,10 +344,15 @@ def whole(machine: Machine, picture: Picture) -> bool:
     return data is not None and hashlib.sha256(data).digest() == picture.sha256
 
 
-def holds(machine: Machine, picture: PictureId) -> bool:
-    """Row and whole file."""
-    row = machine.kept.entry(picture)
-    return row is not None and row.attempt is not None and whole(machine, row.picture)
+def held_attempt(machine: Machine, picture: Picture) -> int | None:
+    """Under which a host has row and whole file, None where it has not. While its catalogue is gone or not complete
+    again, which may take until its card answers, no row is needed: the next start adopts what is there."""
+    catalogue, row = machine.kept.catalogue, machine.kept.entry(picture.id)
+    if row is None and not catalogue.counter("complete", 0):
+        attempt: int | None = UNKNOWN_ATTEMPT
+    else:
+        attempt = None if row is None else row.attempt
+    return attempt if attempt is not None and whole(machine, picture) else None
 
 
 def held_rows(machine: Machine) -> list[Entry]:

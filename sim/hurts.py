@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from firmware import events as e
-from firmware.pictures import Entry, PictureId
+from firmware.pictures import Copy, Entry, PictureId
 from sim.machine import Machine
 from sim.truth import Loss, Truth, Violation
 
@@ -16,10 +15,14 @@ ALL = 1_000_000  # rows; more than any world has on one card
 
 @dataclass(frozen=True, slots=True)
 class _Hurt:
-    """One copy that was destroyed, and how. below: lists may still name it under attempts below this one."""
+    """One copy that was destroyed, and how. below: lists may still name it under attempts below this one.
 
-    below: float
+    row: its row is still there, so that it may be listed again, as suspect (R4).
+    """
+
+    below: int
     why: Loss
+    row: bool = True
 
 
 class Hurts:
@@ -44,9 +47,7 @@ class Hurts:
         """Just before the unit gets a new card, or its card dies."""
         for entry in all_rows(self._machines[unit]):
             picture = entry.picture.id
-            lists = self._machines[picture.unit].storages
-            below = max(storage.catalogue.counter("next_attempt", 1) for storage in lists)
-            self._hit(unit, picture, _Hurt(below, Loss.LAST_COPY))
+            self._hit(unit, picture, Loss.LAST_COPY, row=False)
         self.catalogue_lost(unit)
 
     def catalogue_lost(self, unit: int) -> None:
@@ -72,26 +73,31 @@ class Hurts:
                 continue
             self._unlisted.add(picture)
             if truth.here:
-                self._hit(unit, picture, _Hurt(0, Loss.WITHOUT_CARD))
+                self._hit(unit, picture, Loss.WITHOUT_CARD, row=False)
 
     def rotted(self, unit: int, picture: PictureId) -> None:
         """A bit of this unit's file has turned over; its row stays, and until somebody reads the file nobody knows."""
-        self._hit(unit, picture, _Hurt(math.inf, Loss.ROT))
+        self._hit(unit, picture, Loss.ROT)
 
     def thrown_away(self, unit: int, picture: PictureId) -> None:
         """The unit says that it has stored this one and has thrown it away; its row stays."""
-        self._hit(unit, picture, _Hurt(math.inf, Loss.LIAR))
+        self._hit(unit, picture, Loss.LIAR)
 
     def unsynced(self, unit: int, picture: PictureId) -> None:
         """The power went before the card had written what it said was written; the row is there."""
-        self._hit(unit, picture, _Hurt(math.inf, Loss.LYING_CARD))
+        self._hit(unit, picture, Loss.LYING_CARD)
 
-    def _hit(self, unit: int, picture: PictureId, hurt: _Hurt) -> None:
-        self._hurt[unit, picture] = hurt
+    def _hit(self, unit: int, picture: PictureId, why: Loss, *, row: bool = True) -> None:
+        origin = self._machines[picture.unit]
+        below = max(storage.catalogue.counter("next_attempt", 1) for storage in origin.storages)
+        self._hurt[unit, picture] = _Hurt(below, why, row)
         truth = self._truths.get(picture)
         if truth is None:
             return
         if unit == picture.unit:
+            entry = origin.storage_of(picture).entry(picture)
+            if entry is None or not entry.listed:
+                self._unlisted.add(picture)
             truth.here = False
         truth.holders.discard(unit)
         self.may_be_lost(unit, picture, here=truth.here)
@@ -125,19 +131,26 @@ class Hurts:
         """Whether the unit's copy (or own file) was destroyed and it has not got another one."""
         return (unit, picture) in self._hurt
 
-    def excuses(self, unit: int, picture: PictureId, attempt: int) -> bool:
-        """Whether the list may name this copy under this attempt: the number is from before its card was lost; a copy
-        that has rotted may get a new one, as suspect (R4)."""
-        hurt = self._hurt.get((unit, picture))
-        return hurt is not None and attempt < hurt.below
+    def excuses(self, picture: PictureId, copy: Copy) -> bool:
+        """Whether the list may name this copy though it is not whole: since before it was destroyed, or, where its row
+        is still there, as suspect (R4)."""
+        hurt = self._hurt.get((copy.unit, picture))
+        return hurt is not None and (copy.listed < hurt.below or (hurt.row and copy.suspect))
 
     def healed(self, unit: int, picture: PictureId) -> None:
-        """The unit has it whole (again)."""
+        """The unit has it whole (again), and a row; at its origin the list names somebody before that goes."""
         self._hurt.pop((unit, picture), None)
+        if unit == picture.unit:
+            self._unlisted.discard(picture)
 
     def may_be_unlisted(self, picture: PictureId) -> bool:
-        """Whether the origin may have neither file nor list entry, or not know it at all."""
-        return picture in self._unlisted or (picture.unit, picture) in self._hurt
+        """Whether the origin may have neither file nor list entry, or not know it at all, until it lists somebody."""
+        return picture in self._unlisted
+
+    def unlisted(self, picture: PictureId) -> None:
+        """The origin's list names nobody, which its own file excuses; and that was destroyed, which it cannot know."""
+        if self.is_hurt(picture.unit, picture):
+            self._unlisted.add(picture)
 
     def is_unburied(self, picture: PictureId) -> bool:
         """Whether the origin may take a deleted picture for a living one, until one that has the tombstone is heard."""
