@@ -3,16 +3,21 @@
 With the own file a fresh nonce is asked and compared with it. Without it one of the pairs is used that were made while
 the bytes were here (firmware/pairs.py); when none is left, two holders get one nonce and are compared, and the copy of
 a single holder is read out once, of which new pairs are made.
+
+A unit that is heard with a card of another number, or for the first time in this life, is asked for a picture of each
+kind soon, and by any nonce where the own file is gone: one that has lost its card says LOST, and is asked for more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
+from typing import Any
 
 from firmware import messages as m
 from firmware.core import Core
-from firmware.events import DrawnAt, DuePairs, FirstPair, Pair, SavePairs, UsePair
+from firmware.events import DrawnAt, DuePairs, FirstPair, Pair, Request, SavePairs, UsePair
+from firmware.neighbours import Neighbour
 from firmware.pairs import DAY_S
 from firmware.pictures import NONCE_BYTES, Entry, File, PictureId
 from firmware.proofs import Proofs
@@ -67,17 +72,28 @@ class Audits:
         if unit not in self._turns:
             self._set(unit, self.core.now + EVERY_S * self.core.rng.random())
 
+    def on_beacon(self, neighbour: Neighbour, card: int) -> None:
+        """With another card it may have lost everything. A beacon changes nothing that lasts: it is only asked."""
+        if neighbour.card != card:
+            neighbour.card = card
+            self._be_quick(neighbour.unit, max(1, self._quick.get(neighbour.unit, 0)))
+            self.core.changed = True
+
     def _has_failed(self, unit: int) -> None:
         """What else has it lost?"""
-        self._quick[unit] = QUICK_TURNS
+        self._be_quick(unit, QUICK_TURNS)
+
+    def _be_quick(self, unit: int, turns: int) -> None:
+        self._quick[unit] = turns
         if unit in self._turns:
             self._set(unit, min(self._turns[unit], self.core.now + QUICK_S))
 
     def _next_turn_s(self, unit: int) -> float:
-        quick = self._quick.pop(unit, 0)
-        if quick > 1:
-            self._quick[unit] = quick - 1
-        return QUICK_S if quick else EVERY_S * (0.5 + self.core.rng.random())
+        left = self._quick.pop(unit, 0) - 1
+        if left > 0:
+            self._quick[unit] = left
+            return QUICK_S
+        return EVERY_S * (0.5 + self.core.rng.random())
 
     def _set(self, unit: int, at: float) -> None:
         self._turns[unit] = self._look_at[unit] = at
@@ -94,9 +110,12 @@ class Audits:
             elif self._busy() and now < self._turns[unit] + LATEST_S:
                 self._look_at[unit] = now + BUSY_AGAIN_S
             else:
+                quick = unit in self._quick
                 self._set(unit, now + self._next_turn_s(unit))
-                self.core.run(self._with_file(unit), on_error=self._failed)
+                self.core.run(self._with_file(unit, quick=quick), on_error=self._failed)
                 self.core.run(self._without_file(unit), on_error=self._failed)
+                if quick:
+                    self.core.run(self._is_there(unit), on_error=self._failed)
         self._at = min(self._look_at.values(), default=float("inf"))
 
     def deadline(self) -> float | None:
@@ -108,24 +127,35 @@ class Audits:
 
     # ------------------------------------------------------------ with the own file
 
-    def _with_file(self, unit: int) -> Step:
-        drawn = yield DrawnAt(unit, self.core.rng.randrange(2**32), DRAWN)
+    def _with_file(self, unit: int, *, quick: bool) -> Step:
+        """One drawn by chance; quick: of some, the one proved longest ago."""
+        entry = yield from self._drawn(unit, File.WHOLE, longest_ago=quick)
+        if entry is not None:
+            self._proofs.ask(entry, unit, lambda _right: None)
+
+    def _drawn(self, unit: int, file: File, *, longest_ago: bool) -> Generator[Request, Any, Entry | None]:
+        drawn = yield DrawnAt(unit, self.core.rng.randrange(2**32), DRAWN, here=file is not File.GONE)
         self.core.rng.shuffle(drawn)
-        whole: list[Entry] = []  # one of them, or all where the one proved longest ago is wanted
+        found: list[Entry] = []
         for picture in drawn:
             entry = yield from self.core.look_up(picture)
-            if entry is not None and entry.file is File.WHOLE and entry.copy_at(unit).listed:
-                whole.append(entry)
-                if unit not in self._quick:
+            if entry is not None and entry.file is file and entry.copy_at(unit).listed:
+                found.append(entry)
+                if not longest_ago:
                     break
-        if whole:
-            self._proofs.ask(min(whole, key=partial(self._proved_at, unit)), unit, lambda _right: None)
+        return min(found, key=partial(self._proved_at, unit), default=None)
 
     def _proved_at(self, unit: int, entry: Entry) -> float:
         copy = entry.copy_at(unit)
         return copy.verified_monotonic if copy.verified_boot == self.core.boot else float("-inf")
 
     # ------------------------------------------------------------ without it
+
+    def _is_there(self, unit: int) -> Step:
+        """Whether the unit still has the one proved longest ago: no pair is used, for an honest one says LOST."""
+        entry = yield from self._drawn(unit, File.GONE, longest_ago=True)
+        if entry is not None:
+            self._proofs.ask_with(entry, unit, self.core.rng.randbytes(NONCE_BYTES), lambda _proof: None)
 
     def _without_file(self, unit: int) -> Step:
         due = yield DuePairs(unit, self.core.age_s, PAIRS_A_TURN)

@@ -39,11 +39,12 @@ class Upkeep(Pictures):
 
     def drawn_at(self, request: DrawnAt) -> list[PictureId]:
         """Of one holder, by chance."""
-        above = f"{_AT} AND here = 1 AND draw >= ? ORDER BY draw, id LIMIT ?"
-        below = f"{_AT} AND here = 1 AND draw < ? ORDER BY draw, id LIMIT ?"
-        keys = self._database.all(above, request.unit, request.start, request.limit)
+        unit, here = request.unit, int(request.here)
+        above = f"{_AT} AND here = ? AND draw >= ? ORDER BY draw, id LIMIT ?"
+        below = f"{_AT} AND here = ? AND draw < ? ORDER BY draw, id LIMIT ?"
+        keys = self._database.all(above, unit, here, request.start, request.limit)
         if len(keys) < request.limit:
-            keys += self._database.all(below, request.unit, request.start, request.limit - len(keys))
+            keys += self._database.all(below, unit, here, request.start, request.limit - len(keys))
         return [self._database.made(PictureId.decode, key) for (key,) in keys]
 
     def doubted(self, request: Doubted) -> list[Entry]:

@@ -312,15 +312,15 @@ class ListedAt:
 
 @dataclass(frozen=True, slots=True)
 class DrawnAt:
-    """Own pictures with the file here that a unit holds, none of them suspect, in an order by chance from this point
-    on, round and round.
+    """Own pictures that a unit holds, none of them suspect, in an order by chance from this point on, round and round.
 
-    start: 0 to 2**32 - 1. Result: list[PictureId].
+    start: 0 to 2**32 - 1. here: those with the file here, else those without. Result: list[PictureId].
     """
 
     unit: int
     start: int
     limit: int
+    here: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Neighbour:
     unit: int
     estimate: LinkEstimate
     name: str | None = None
+    card: int | None = None  # None: no beacon has come yet
     room_bytes: int = 0
     hosting: bool = False
     interval_s: float = FIRST_INTERVAL_S

@@ -303,6 +303,7 @@ class Unit:
             case m.Beacon():
                 self.beacons.on_beacon(neighbour, received.message)
                 self.records.on_beacon(neighbour.unit, received.message.card)
+                self.audits.on_beacon(neighbour, received.message.card)
             case m.Name():
                 self.beacons.on_name(neighbour, received.message)
             case m.NameAsk():

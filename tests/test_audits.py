@@ -7,7 +7,7 @@ from rig_scene import carry_out, copies, held, on_card, own, settled, shoot
 
 from firmware import commands as c
 from firmware import messages as m
-from firmware.audits import A_DAY, COMPARED_DAYS, EVERY_S
+from firmware.audits import A_DAY, COMPARED_DAYS, EVERY_S, QUICK_S
 from firmware.determine import Rules
 from firmware.events import DigestFile, Digests, DuePairs, Save, SaveCalendar, UsePair
 from firmware.layout import picture_path
@@ -55,6 +55,11 @@ def provings(machine, since=0.0):
 def next_pair(machine, unit=2):
     """The one that is due first, whenever that is."""
     return next(iter(machine.catalogue.due_pairs(DuePairs(unit, 10**9, 1))), None)
+
+
+def pairs(machine, unit=2):
+    """Pictures and nonces of those not used yet."""
+    return {(p.picture, p.nonce) for p in machine.catalogue.due_pairs(DuePairs(unit, 10**9, 100)) if p.nonce}
 
 
 def suspects(machine):
@@ -159,6 +164,30 @@ def test_a_host_with_a_new_card_is_noticed_within_a_day_and_gets_everything_agai
     rig.run_until(lambda: all(copies(origin, p) == [2] and on_card(host, p) for p in pictures), 2 * 3600)
 
 
+def test_a_host_with_a_new_card_is_noticed_at_once_where_the_own_files_are_gone():
+    rig, origin, host, pictures = with_copies(8, dropped=8)
+    rig.run_for(3600)
+    assert not provings(origin, rig.now - 3000)  # no pair is due
+    host.power_cut()
+    host.lose_card()
+    host.restart()
+    rig.run_until(lambda: suspects(origin) == {p.id for p in pictures}, 10 * QUICK_S * 1.6)
+
+
+@pytest.mark.parametrize("restarts", ["origin", "host"])
+def test_a_host_with_its_old_card_is_asked_for_one_of_each_kind_by_an_origin_that_has_restarted(restarts):
+    rig, origin, host, _ = with_copies(8, dropped=4)
+    rig.run_for(60)
+    since, pair = rig.now, next_pair(origin)
+    machine = origin if restarts == "origin" else host
+    machine.power_cut()
+    machine.restart()
+    rig.run_for(2 * QUICK_S)
+    assert len(provings(origin, since)) == (2 if restarts == "origin" else 0)
+    assert next_pair(origin) == pair
+    assert not suspects(origin)
+
+
 def test_audits_go_on_over_restarts_every_few_hours():
     rig, origin, _, _ = with_copies(30)
     started = rig.now
@@ -183,6 +212,7 @@ def test_a_silent_holder_is_not_asked():
 
 def test_pairs_are_made_before_the_file_goes_and_are_used_by_the_calendar():
     rig, origin, host, (picture,) = with_copies(1, dropped=1)
+    rig.run_for(2 * QUICK_S)  # in which it is asked whether it is there at all
     made = rig.now
     rig.run_for(4.5 * DAY_S)
     days = [round((s.at - made) / DAY_S) for s in origin.said(m.Prove) if s.at > made]
@@ -201,19 +231,21 @@ def test_all_pairs_that_are_due_are_used_within_a_few_turns():
 
 
 def test_of_pairs_that_are_due_for_one_picture_a_turn_uses_one():
-    rig, origin, _, _ = with_copies(2, dropped=2)
+    rig, origin, _, pictures = with_copies(2, dropped=2)
     grow_older(origin, 4.1)  # three of each are due
-    rig.run_until(lambda: provings(origin), 2 * EVERY_S)
+    before = pairs(origin)
+    rig.run_until(lambda: pairs(origin) != before, 2 * EVERY_S)
     rig.run_for(60)
-    assert len(provings(origin)) == 2
-    assert len({picture for picture, _ in provings(origin)}) == 2
+    used = before - pairs(origin)
+    assert used <= provings(origin)
+    assert sorted(picture for picture, _ in used) == sorted(picture.id for picture in pictures)
 
 
 def test_after_the_last_pair_the_picture_is_read_out_once_and_new_ones_are_made():
     rig, origin, host, (picture,) = with_copies(1, dropped=1)
     grow_older(origin, RENEW_DAYS - 1)  # all are due
     rig.run_for(len(PAIR_DAYS) * 1.6 * EVERY_S)
-    assert len(provings(origin)) == len(PAIR_DAYS)
+    assert not pairs(origin)
     assert origin.on.proofs.tally.sums(rig.now)["right"] == len(PAIR_DAYS)
     assert parts_bytes(host) == 0
     grow_older(origin, 1)
@@ -246,7 +278,7 @@ def test_a_pair_is_never_said_twice_even_when_its_answer_was_lost():
     grow_older(origin, 1.1)
     rig.run_for(2.5 * 3600)
     first = provings(origin)
-    assert len(first) == 1
+    assert len(first) == 2  # with the pair, and whether the picture is there at all
     rig.loses, started = None, rig.now
     grow_older(origin, 3)
     rig.run_for(4 * 3600)

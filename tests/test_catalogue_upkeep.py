@@ -169,8 +169,8 @@ def test_copies_of_a_unit_are_those_listed_and_not_suspect(catalogue: Catalogue)
     assert sequences(catalogue.carry_out(Doubted(known(3).picture.id, 10))) == [6]
 
 
-def drawn_at(catalogue: Catalogue, start: int, limit: int) -> list[int]:
-    found = catalogue.carry_out(DrawnAt(2, start, limit))
+def drawn_at(catalogue: Catalogue, start: int, limit: int, *, here: bool = True) -> list[int]:
+    found = catalogue.carry_out(DrawnAt(2, start, limit, here))
     assert isinstance(found, list)
     return [picture.sequence for picture in found]
 
@@ -182,6 +182,7 @@ def test_copies_are_drawn_round_and_round_with_the_file_here(catalogue: Catalogu
     assert sorted(drawn) == list(range(50))
     assert drawn != sorted(drawn)
     assert drawn_at(catalogue, start, 30) == drawn[:30]
+    assert drawn_at(catalogue, start, 30, here=False) == [77]
 
 
 def test_every_copy_is_drawn_sooner_or_later(catalogue: Catalogue) -> None:
