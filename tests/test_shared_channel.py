@@ -147,7 +147,7 @@ def test_a_read_out_goes_before_six_units_that_disperse_and_they_go_on(seed):
     ticket = machines[0].command(lambda ticket: c.Get(ticket, pictures[1].id, False, 60.0))
     rig.run_until(lambda: taken(machines[0], ticket), 300)
     assert isinstance(machines[0].outcome(ticket), c.Done)
-    assert rig.now - began < 4 * 300_000 / RATE
+    assert rig.now - began < 5 * 300_000 / RATE  # 51 to 120 s with 32 seeds; a fair eighth of the channel: 208 s
     shares = [sent / (rig.now - began) / RATE for unit, sent in sent_bytes(rig, began).items() if unit != 2]
     assert len(shares) == 6
     assert min(shares) > 0.02
