@@ -4,8 +4,8 @@ With the own file a fresh nonce is asked and compared with it. Without it one of
 the bytes were here (firmware/pairs.py); when none is left, two holders get one nonce and are compared, and the copy of
 a single holder is read out once, of which new pairs are made.
 
-A unit that is heard with a card of another number, or for the first time in this life, is asked for a picture of each
-kind soon, and by any nonce where the own file is gone: one that has lost its card says LOST, and is asked for more.
+A unit that is heard with a card of another number is asked for picture after picture, and one that is heard for the
+first time in this life for one without own file, by any nonce: if it has lost its card it says LOST.
 """
 
 from __future__ import annotations
@@ -74,26 +74,24 @@ class Audits:
 
     def on_beacon(self, neighbour: Neighbour, card: int) -> None:
         """With another card it may have lost everything. A beacon changes nothing that lasts: it is only asked."""
-        if neighbour.card != card:
-            neighbour.card = card
-            self._be_quick(neighbour.unit, max(1, self._quick.get(neighbour.unit, 0)))
+        known, neighbour.card = neighbour.card, card
+        if known is None:
+            self.core.run(self._is_there(neighbour.unit), on_error=self._failed)
+        elif known != card:
+            self._has_failed(neighbour.unit)
             self.core.changed = True
 
     def _has_failed(self, unit: int) -> None:
         """What else has it lost?"""
-        self._be_quick(unit, QUICK_TURNS)
-
-    def _be_quick(self, unit: int, turns: int) -> None:
-        self._quick[unit] = turns
+        self._quick[unit] = QUICK_TURNS
         if unit in self._turns:
             self._set(unit, min(self._turns[unit], self.core.now + QUICK_S))
 
     def _next_turn_s(self, unit: int) -> float:
-        left = self._quick.pop(unit, 0) - 1
-        if left > 0:
-            self._quick[unit] = left
-            return QUICK_S
-        return EVERY_S * (0.5 + self.core.rng.random())
+        quick = self._quick.pop(unit, 0)
+        if quick > 1:
+            self._quick[unit] = quick - 1
+        return QUICK_S if quick else EVERY_S * (0.5 + self.core.rng.random())
 
     def _set(self, unit: int, at: float) -> None:
         self._turns[unit] = self._look_at[unit] = at

@@ -85,6 +85,7 @@ class Pictures:
         """unit: own pictures are those it took."""
         self._database = database
         self.unit = unit
+        self._own = unit.to_bytes(2, "big")  # what the ids of own pictures begin with, in their rows
 
     def look_up(self, request: LookUp) -> Entry | None:
         """One picture."""
@@ -346,4 +347,5 @@ class Pictures:
         row = self._database.one(rows.SELECT_PICTURE, key)
         if row is None:
             return None
-        return self._database.made(rows.entry_of, key, row, self._database.all(rows.SELECT_COPIES, key))
+        copies = self._database.all(rows.SELECT_COPIES, key) if key.startswith(self._own) else []
+        return self._database.made(rows.entry_of, key, row, copies)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Protection(enum.Enum):
@@ -112,8 +112,7 @@ class Camera(Protocol):
         """Give the camera back."""
 
 
-@dataclass(frozen=True, slots=True)
-class CardEntry:
+class CardEntry(NamedTuple):
     """One name in a directory of the card. size_bytes: -1 where the card cannot even say what is behind the name."""
 
     name: str

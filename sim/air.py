@@ -19,10 +19,9 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hal.framing import FrameReader
 from hal.interfaces import Duplex
 from sim.clock import SimClock
-from sim.radio import BITS_PER_BYTE, MTU_BYTES, SimRadio
+from sim.radio import BITS_PER_BYTE, SimRadio
 
 SENSE_S = 0.003
 """A transmission is noticed by others once it has been on the air for so long: 35 bytes at 115200 baud. A guess at what
@@ -51,7 +50,7 @@ class _Transmission:
 
     __slots__ = ("data", "done", "ends", "packet", "source", "starts")
 
-    def __init__(self, source: int, data: bytes, starts: float, ends: float, packet: bytes | None) -> None:
+    def __init__(self, source: int, data: bytes, starts: float, ends: float, packet: bytes) -> None:
         self.source = source
         self.data = data
         self.starts = starts
@@ -102,7 +101,6 @@ class Air:
         self._chance = chance
         self._reach = {unit: tuple(sorted(u for u, heard in hears.items() if unit in heard)) for unit in sorted(hears)}
         self._radios: dict[int, SimRadio] = {}
-        self._reader = FrameReader(MTU_BYTES)  # of whole frames, before anything befalls them
         self._on_air: list[_Transmission] = []
         self._heap: list[tuple[float, int, _Transmission | None, int, bytes]] = []  # by time, then order
         self._order = 0
@@ -175,9 +173,8 @@ class Air:
         """Called by the radio when it is closed. What it has begun to send ends all the same."""
         del self._radios[radio.unit]
 
-    def carry(self, sender: SimRadio, data: bytes, sent_at: float) -> None:
-        """A frame of the sender, whose last byte leaves at sent_at."""
-        packet = next(iter(self._reader.feed(data)), None)
+    def carry(self, sender: SimRadio, packet: bytes, data: bytes, sent_at: float) -> None:
+        """A packet of the sender, and its frame, whose last byte leaves at sent_at."""
         sent = _Transmission(sender.unit, data, sent_at - len(data) / self.line_bytes_per_s, sent_at, packet)
         self._on_air.append(sent)
         self._push(sent_at, sent, 0, b"")

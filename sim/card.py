@@ -72,6 +72,11 @@ class _Node:
         self.really: tuple[bytes | None, ...] = ()
         self.lost = False  # an fsync failed: the pages are marked clean though the medium never got them
 
+    @property
+    def is_safe(self) -> bool:
+        """Whether a power cut leaves it as it is."""
+        return self.live is self.medium and not self.really and not self.lost
+
     def to_change(self) -> bytearray:
         """What a reader sees, to be changed in place."""
         if not isinstance(self.live, bytearray):
@@ -285,8 +290,6 @@ class SimCard:
         """Lose what is not on the medium, all of it, or with chance: any part of it. Open files end."""
         self.power_cuts += 1
         self.options.cut_after = None
-        for node in _all_below(self._top):
-            node.own_up()
         _cut_names(self._top, chance, set())
         self._used_bytes = _used(self._top)
 
@@ -412,21 +415,26 @@ def _used(node: _Node | _Directory | None) -> int:
 
 def _cut_names(directory: _Directory, chance: random.Random | None, seen: set[int]) -> None:
     """Names first, then what is behind those that are left; a node with two names is cut once."""
-    after = dict(directory.medium)
-    for name in sorted(directory.live.keys() | directory.medium.keys()):
-        was, now = directory.medium.get(name), directory.live.get(name)
-        if was is not now and chance is not None and chance.random() < 0.5:
-            after.pop(name, None)
-            if now is not None:
-                after[name] = now
-    directory.live, directory.medium = after, dict(after)
-    for _, node in sorted(after.items()):
+    directory.own_up()
+    if directory.touched:
+        after = dict(directory.medium)
+        for name in sorted(directory.live.keys() | directory.medium.keys()):
+            was, now = directory.medium.get(name), directory.live.get(name)
+            if was is not now and chance is not None and chance.random() < 0.5:
+                after.pop(name, None)
+                if now is not None:
+                    after[name] = now
+        directory.live, directory.medium, directory.touched = after, dict(after), False
+    unsafe = [name for name, node in directory.live.items() if isinstance(node, _Directory) or not node.is_safe]
+    for name in sorted(unsafe):
+        node = directory.live[name]
         if id(node) in seen:
             continue
         seen.add(id(node))
         if isinstance(node, _Directory):
             _cut_names(node, chance, seen)
         else:
+            node.own_up()
             _cut_data(node, chance)
 
 

@@ -63,8 +63,8 @@ class Medium(Protocol):
     def leave(self, radio: SimRadio) -> None:
         """Called by the radio when it is closed."""
 
-    def carry(self, sender: SimRadio, data: bytes, sent_at: float) -> None:
-        """A frame of the sender, whose last byte leaves at sent_at."""
+    def carry(self, sender: SimRadio, packet: bytes, data: bytes, sent_at: float) -> None:
+        """A packet of the sender, and its frame, whose last byte leaves at sent_at."""
 
     def noise(self, radio: SimRadio, data: bytes) -> None:
         """Bytes that this radio hears now and nobody sent."""
@@ -112,7 +112,7 @@ class SimLine:
         self._radios.remove(radio)
         self._heard_at.pop(radio, None)
 
-    def carry(self, sender: SimRadio, data: bytes, sent_at: float) -> None:
+    def carry(self, sender: SimRadio, packet: bytes, data: bytes, sent_at: float) -> None:  # noqa: ARG002 - the bytes go
         """Bytes of the sender, whose last one leaves at sent_at."""
         for radio in self._radios:
             if radio is not sender:
@@ -224,8 +224,8 @@ class SimRadio:
             os.eventfd_write(self._wake_fd, 1)
 
     def hear_packet(self, data: bytes, packet: bytes | None) -> None:
-        """Called by the air: hear(data), which is a whole frame. packet: what is in it, as far as it was decoded for
-        another radio that heard the same; many do, and decoding is what takes time.
+        """Called by the air: hear(data), which is a whole frame. packet: what is in it, if it is as it was sent: many
+        hear the same, and decoding is what takes time.
         """
         if packet is None or self._unread or self._wake_fd is not None or not self._reader.is_between_frames:
             self.hear(data)
@@ -259,7 +259,7 @@ class SimRadio:
         self._room_due = self._pacer.opens_at > now
         if self.problem is None:
             if not self.muted:
-                self._line.carry(self, data, self._pacer.free_at)
+                self._line.carry(self, packet, data, self._pacer.free_at)
             self.counts.bytes_out += len(data)
             self.counts.frames_out += 1
 

@@ -18,6 +18,9 @@ from hal.interfaces import Duplex
 from sim.card import SimCard
 from sim.radio import SimRadio
 
+MOST_LOOKED_UP = 64
+"""Entries remembered; one step's checks want a few."""
+
 
 class _WatchedDatabase(Database):
     """Says when a transaction is about to be committed; an error raised there rolls it back."""
@@ -30,6 +33,11 @@ class _WatchedDatabase(Database):
             yield
             if self.before is not None:
                 self.before()
+
+    @property
+    def changes(self) -> int:
+        """Rows changed since it was opened, those that were rolled back too."""
+        return self._connection.total_changes
 
     def copy_into(self, other: _WatchedDatabase) -> None:
         """All of it."""
@@ -45,6 +53,8 @@ class WatchedCatalogue(Catalogue):
         """before: called before each COMMIT."""
         super().__init__(":memory:", unit, wall=wall)
         self._changed = changed
+        self._looked_up: dict[PictureId, Entry | None] = {}
+        self._looked_up_at = -1
         self.database.before = before
 
     def open_database(self, path: str, *, read_only: bool) -> Database:
@@ -63,6 +73,16 @@ class WatchedCatalogue(Catalogue):
     def copy_into(self, other: WatchedCatalogue) -> None:
         """All of it, as a copy of the file would have it."""
         self.database.copy_into(other.database)
+
+    def entry(self, picture: PictureId) -> Entry | None:
+        """look_up() for checks, which ask for the same one again and again: remembered until any row changes."""
+        changes = self.database.changes
+        if changes != self._looked_up_at or len(self._looked_up) > MOST_LOOKED_UP:
+            self._looked_up.clear()
+            self._looked_up_at = changes
+        if picture not in self._looked_up:
+            self._looked_up[picture] = self.look_up(e.LookUp(picture))
+        return self._looked_up[picture]
 
     def size_bytes(self) -> int:
         """What its file would have."""
@@ -104,7 +124,7 @@ class Storage:
 
     def entry(self, picture: PictureId) -> Entry | None:
         """What the catalogue there knows."""
-        return self.catalogue.look_up(e.LookUp(picture))
+        return self.catalogue.entry(picture)
 
 
 class TappedLink(Link):

@@ -359,7 +359,8 @@ def test_o4_a_copy_with_a_wrong_proof_is_not_listed_under_the_number_that_its_ho
         if not isinstance(said.message, m.Stored):
             return False
         body = replace(said.message, proof=bytes(16)).encode()
-        rig.line.carry(host.radio, frame(said.packet[: -len(body)] + body), rig.now)
+        packet = said.packet[: -len(body)] + body
+        rig.line.carry(host.radio, packet, frame(packet), rig.now)
         return True
 
     rig.loses = forged

@@ -313,9 +313,8 @@ def test_a_wrong_digest_is_thrown_away_with_its_reservation_and_the_picture_sent
     def damaged(said):
         if not damage(said):
             return False
-        packet = bytearray(said.packet)
-        packet[-1] ^= 1
-        rig.line.carry(origin.radio, frame(bytes(packet)), rig.now)
+        packet = said.packet[:-1] + bytes([said.packet[-1] ^ 1])
+        rig.line.carry(origin.radio, packet, frame(packet), rig.now)
         return True
 
     rig.loses = damaged
@@ -338,7 +337,8 @@ def test_a_wrong_proof_is_no_copy():
             return False
         stored = said.message
         body = m.Stored(stored.id, stored.attempt, bytes(16)).encode()
-        rig.line.carry(host.radio, frame(said.packet[: -len(body)] + body), rig.now)
+        packet = said.packet[: -len(body)] + body
+        rig.line.carry(host.radio, packet, frame(packet), rig.now)
         return True
 
     rig.loses = forged
