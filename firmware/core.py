@@ -231,17 +231,28 @@ class Core:
         return tuple(rest)
 
     def save(
-        self, picture: Picture, old: Entry | None, new: Entry | None, next_attempt: int | None = None
+        self,
+        picture: Picture,
+        old: Entry | None,
+        new: Entry | None,
+        next_attempt: int | None = None,
+        *,
+        sequence: int | None = None,
+        age_s: int | None = None,
     ) -> Generator[Request, Any, None]:
-        """Commit one entry (None: its row goes) and keep the sums of room in step."""
+        """Commit one entry (None: its row goes) and keep the sums of room in step; with what is there now, where the
+        COMMIT has failed: it may be done all the same. sequence, age_s: as in Save; else operating time is now."""
         if next_attempt is not None:
             self.next_attempt = max(self.next_attempt, next_attempt)
         raised = None if next_attempt is None else self.next_attempt
-        if new is None:
-            yield Save(removed=(picture.id,), next_attempt=raised, age_s=self.age_s)
-        else:  # one that is held from now on counts from now on, however long a record told of it
-            anew = old is not None and old.attempt is None and new.attempt is not None
-            yield Save(entries=(new,), removed=(picture.id,) if anew else (), next_attempt=raised, age_s=self.age_s)
+        # one that is held from now on counts from now on, however long a record told of it
+        anew = old is not None and old.attempt is None and new is not None and new.attempt is not None
+        out = (picture.id,) if new is None or anew else ()
+        try:
+            yield Save(() if new is None else (new,), out, raised, sequence, self.age_s if age_s is None else age_s)
+        except DandelionError:
+            self.account(picture, old, (yield from self.look_up(picture.id)))
+            raise
         self.account(picture, old, new)
 
     def unlink(self, picture: Picture, *, keep_preview: bool) -> Generator[Request, Any, None]:
@@ -273,6 +284,8 @@ class Core:
             self.hosted_bytes[picture.id.unit] += size * (will - was)
         if was and not will:
             self.room.stranded[picture.id] = size
+        elif will:
+            self.room.stranded.pop(picture.id, None)
 
     def make_way(self) -> Generator[Request, Any, None]:
         """Kept .part files are no reservations: the oldest go when room is wanted (HANDOVER §1)."""

@@ -299,7 +299,7 @@ class Hostings:
         for offset, data in receiver.on_part(part.offset, part.data, now, self.core.answer_at):
             hosting.waiting_bytes += len(data)
             hosting.writing += 1
-            self.core.run(self._write(hosting, offset, data), on_error=lambda e: self._failed(hosting, e))
+            self.core.run(self._write(hosting, offset, data), on_error=lambda e: self._write_failed(hosting, e))
         hosting.last_part = now
         hosting.expires = now + self._ttl_s(hosting)
         self._go_on(hosting)
@@ -369,15 +369,14 @@ class Hostings:
         core.log("holding", f"picture {picture.id} is stored here for unit {hosting.owner}", picture.id, hosting.owner)
 
     def _note(self, hosting: Hosting, before: Entry | None, entry: Entry | None) -> Generator[Request, Any, None]:
-        """The row (H5); its room stays reserved until it is counted as held, and where it cannot be committed, too: the
-        file has its place, and the next start removes it."""
+        """The row (H5); its room counts as stranded until it is counted as held, and where it cannot be committed, too:
+        the file has its place, and the next start removes it."""
         core, picture = self.core, hosting.picture
         core.room.stranded[picture.id] = picture.size_bytes
         core.room.reserved_held.pop(hosting.key, None)
         self.demand.taken(hosting.owner, picture.size_bytes, core.now)
         yield SavePartial(picture.id, 0, b"", 0)
         yield from core.save(picture, before, entry)
-        core.room.stranded.pop(picture.id, None)
 
     def _digest_wrong(self, hosting: Hosting) -> None:
         core, picture = self.core, hosting.picture
@@ -490,6 +489,13 @@ class Hostings:
             self._refuse(hosting.owner, hosting.picture.id, hosting.attempt, m.RefuseWhy.FAILED, FAILED_RETRY_S)
             self._end(hosting, "refused" if hosting.state is State.RECEIVE else "failed")
         self._forget(hosting)
+
+    def _write_failed(self, hosting: Hosting, error: DandelionError) -> None:
+        """A store that has begun ends by itself: the digest is wrong then."""
+        if hosting.state is State.STORE:
+            self.core.log("card", f"a part of picture {hosting.picture.id} could not be written: {error}")
+        else:
+            self._failed(hosting, error)
 
     def _end(self, hosting: Hosting, why: str) -> None:
         """Free room and handle; what is synced of the .part stays to resume from."""

@@ -10,7 +10,7 @@ from firmware import states
 from firmware.core import Core
 from firmware.dispersal import Dispersal, Dispersals
 from firmware.errors import Refused
-from firmware.events import KeepShot, Save, TakePicture
+from firmware.events import KeepShot, TakePicture
 from firmware.file_system import FileSystem
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import MAX_SEQUENCE, Entry, File, Picture, PictureId
@@ -132,18 +132,19 @@ class Shutter:
     def _keep(self, press: Press) -> Step:
         core, shot = self.core, press.shot
         assert shot is not None
-        picture = press.on_card
-        if picture is None:
+        picture, known = press.on_card, None
+        if picture is not None:
+            known = yield from core.look_up(picture.id)  # a COMMIT that has failed may be done all the same
+        else:
             yield from core.make_way()
             picture = self._new_picture(press, shot)
             yield KeepShot(picture, shot)
             press.on_card = picture
-        entry = Entry(picture, File.WHOLE, version=1)
+        entry = known or Entry(picture, File.WHOLE, version=1)
         age_s = max(0, core.age_s - int(core.now - press.pressed_at))
-        yield Save(entries=(entry,), sequence=core.sequence, age_s=age_s)
+        yield from core.save(picture, known, entry, sequence=core.sequence, age_s=age_s)
         self.card_trouble = None
         self._end(press)
-        core.account(picture, None, entry)
         if core.settings.without_card:
             self._unannounced[picture.id] = press
         else:

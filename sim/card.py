@@ -27,6 +27,7 @@ class Fault(enum.Enum):
     READ_ONLY = "the card takes no more writes"
     ROT = "one bit of what is read is wrong"
     LIE = "one bit that a sync has put on the medium is wrong, and it says that all went well"
+    DONE = "Input/output error of a sync or COMMIT that has reached the medium all the same"
 
 
 class PowerCut(Exception):
@@ -44,8 +45,8 @@ class CardOptions:
     at: fault by number of the call (the first is 1, see SimCard.calls). below: fault for every call on a path that
     begins so. unreadable: paths of which the card gives nothing but the name. cut_after: the number of the last call
     that still works. FULL hits calls that take room, READ_ONLY those that change something, IO all, ROT reads; at other
-    calls a fault passes unused. LIE hits syncs of files that were changed. dead: every call fails. lies: syncs do
-    nothing, and the card says that they did.
+    calls a fault passes unused. LIE and DONE hit syncs of files that were changed. dead: every call fails. lies: syncs
+    do nothing, and the card says that they did.
     """
 
     size_bytes: int = 64_000_000
@@ -168,7 +169,8 @@ class SimFile:
         """Put the file on the medium; after a failed one the medium keeps the old bytes, whatever is called next."""
         node = self._open()
         assert not self._sync_failed, f"{self._path}: a second fsync after a failed one would lie"
-        kinds = (Fault.IO,) if node.live == node.medium else (Fault.IO, Fault.READ_ONLY, Fault.LIE)
+        changed = node.live != node.medium
+        kinds = (Fault.IO, Fault.READ_ONLY, Fault.LIE, Fault.DONE) if changed else (Fault.IO,)
         try:
             fault = self._card.step(self._path, *kinds)
         except CardError:
@@ -178,6 +180,9 @@ class SimFile:
             if fault is Fault.LIE and node.live:
                 node.to_change()[len(node.live) // 2] ^= 0x10
             node.reach_medium(lies=self._card.options.lies)
+        if fault is Fault.DONE:
+            self._sync_failed = True
+            raise ERRORS[fault](f"{self._path}: {fault.value}")
 
     def forget_cache(self) -> None:
         """Read from the medium from now on: what a failed sync lost shows here."""
@@ -338,7 +343,7 @@ class SimCard:
             fault = Fault.READ_ONLY
         if fault is None or fault not in may:
             return None
-        if fault not in (Fault.ROT, Fault.LIE):
+        if fault not in _AT_ITS_END:
             raise ERRORS[fault](f"call {self.calls} on {path or 'the top directory'}: {fault.value}")
         return fault
 
@@ -373,7 +378,13 @@ class SimCard:
         return node
 
 
-ERRORS: dict[Fault, type[CardError]] = {Fault.FULL: CardFull, Fault.IO: CardError, Fault.READ_ONLY: CardReadOnly}
+ERRORS: dict[Fault, type[CardError]] = {
+    Fault.FULL: CardFull,
+    Fault.IO: CardError,
+    Fault.READ_ONLY: CardReadOnly,
+    Fault.DONE: CardError,
+}
+_AT_ITS_END = (Fault.ROT, Fault.LIE, Fault.DONE)  # of the call that it hits
 
 
 def _parts(path: str) -> list[str]:

@@ -278,6 +278,11 @@ class Checks:
         found += [f"{who} is receiving {h.picture.id}" for h in unit.hostings if h.state is not State.IDLE]
         if len(unit.core.steps):
             found.append(f"{who} has steps under way")
+        room, catalogue, rules = unit.core.room, machine.catalogue, machine.options.rules
+        reckoned = room.own_bytes, room.cache_bytes, room.held_bytes
+        in_rows = *catalogue.own_bytes(rules.wanted(False), rules.wanted(True)), catalogue.held_bytes()
+        if reckoned != in_rows:
+            found.append(f"{who} reckons with {reckoned} bytes of own files, cache and held files; its rows: {in_rows}")
         found += [
             f"{who} has had no KEEP for {row.picture.id}"
             for row in machine.catalogue.held(e.Held(None, None, PAGE, unkept_only=True))

@@ -30,8 +30,8 @@ from sim.stories import STORIES
 
 OFF_S = (0.1, 2.0, 15.0, 90.0)
 """How long a unit is off after a cut; short and long against the time-outs of its peers."""
-FAULTS = {"io": Fault.IO, "full": Fault.FULL, "mismatch": Fault.ROT, "lie": Fault.LIE}
-"""EIO, ENOSPC, one bit wrong in what is read, and one that a sync has left wrong on the medium."""
+FAULTS = {"io": Fault.IO, "full": Fault.FULL, "mismatch": Fault.ROT, "lie": Fault.LIE, "done": Fault.DONE}
+"""EIO, ENOSPC, one bit wrong in what is read, one that a sync has left wrong on the medium, EIO of what was done."""
 _FIELDS = struct.Struct("qqqqqqd")  # as in Tally
 
 
@@ -171,11 +171,12 @@ class Explorer:
         settled_s = scene.settle()
         for machine in scene.machines.values():
             machine.watch_steps(None)
+        missing = "" if self._path else scene.story.missing(scene)  # while the logs are there
         if choice.fault is not None:
             self._restart_all()  # what a failed call has left on the card is taken in by the next start
         scene.after_all()
-        if not self._path and scene.story.missing(scene):
-            raise AssertionError(f"nothing was cut, and {scene.story.missing(scene)}")
+        if missing:
+            raise AssertionError(f"nothing was cut, and {missing}")
         if choice.path is not None and len(self._path) < len(choice.path):
             raise AssertionError(f"the path ends before {choice.path[len(self._path)]}")
         self._count(settled_s)

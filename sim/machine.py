@@ -10,7 +10,7 @@ loss of chosen messages, replays of anything ever said, restarts with or without
 cards that die, or take no more writes, and the catalogue with them, and units that go on without; members that do harm
 (sim/members.py).
 
-Not simulated: cuts within a transaction of SQLite (each request to the catalogue is done or not), work that a thread
+Not simulated: cuts within a transaction of SQLite (each is done or not, whatever it then says), work that a thread
 does while its request is under way (all of it is done at its end), the time that a start-up takes, monotonic clocks
 that differ or drift, several cores, real time of any kind.
 """
@@ -234,12 +234,16 @@ class Machine:
         assert self._about_to is not None
         return self._about_to(self, f"card {path}", may)
 
-    def _before_commit(self) -> None:
+    def _before_commit(self) -> CardError | None:
         if self._about_to is None:
-            return
-        fault = self._about_to(self, "commit", (Fault.IO, Fault.FULL))
-        if fault is not None:
-            raise ERRORS[fault](f"the catalogue: {fault.value}")
+            return None
+        fault = self._about_to(self, "commit", (Fault.IO, Fault.FULL, Fault.DONE))
+        if fault is None:
+            return None
+        error = ERRORS[fault](f"the catalogue: {fault.value}")
+        if fault is not Fault.DONE:
+            raise error
+        return error
 
     def _go_off(self, cut: PowerCut) -> None:
         if isinstance(cut, ProcessKilled):

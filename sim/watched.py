@@ -14,25 +14,29 @@ from firmware.link import Link
 from firmware.messages import Message
 from firmware.pictures import Entry, PictureId
 from firmware.seal import InsecureSeal
+from hal.errors import CardError
 from hal.interfaces import Duplex
 from sim.card import SimCard
 from sim.radio import SimRadio
 
+BeforeCommit = Callable[[], CardError | None]
+"""Called before each COMMIT. What it raises rolls it back, what it gives back is raised when it is done."""
 MOST_LOOKED_UP = 64
 """Entries remembered; one step's checks want a few."""
 
 
 class _WatchedDatabase(Database):
-    """Says when a transaction is about to be committed; an error raised there rolls it back."""
+    """Says when a transaction is about to be committed."""
 
-    before: Callable[[], None] | None = None
+    before: BeforeCommit | None = None
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         with super().transaction():
             yield
-            if self.before is not None:
-                self.before()
+            error = None if self.before is None else self.before()
+        if error is not None:
+            raise error
 
     @property
     def changes(self) -> int:
@@ -48,9 +52,8 @@ class WatchedCatalogue(Catalogue):
     """Remembers which pictures' rows were changed since somebody looked. close() leaves it open: it has no file."""
 
     def __init__(
-        self, unit: int, wall: Callable[[], float], changed: dict[PictureId, None], before: Callable[[], None]
+        self, unit: int, wall: Callable[[], float], changed: dict[PictureId, None], before: BeforeCommit
     ) -> None:
-        """before: called before each COMMIT."""
         super().__init__(":memory:", unit, wall=wall)
         self._changed = changed
         self._looked_up: dict[PictureId, Entry | None] = {}
@@ -63,9 +66,11 @@ class WatchedCatalogue(Catalogue):
         return self.database
 
     def save(self, request: e.Save) -> None:
-        super().save(request)
-        self._changed.update(dict.fromkeys(request.removed))
-        self._changed.update((entry.picture.id, None) for entry in request.entries)
+        try:
+            super().save(request)
+        finally:  # an error may come of a COMMIT that is done
+            self._changed.update(dict.fromkeys(request.removed))
+            self._changed.update((entry.picture.id, None) for entry in request.entries)
 
     def close(self) -> None:
         pass
@@ -92,7 +97,7 @@ class WatchedCatalogue(Catalogue):
 class MemoryHome:
     """A CatalogueHome in memory: the open connection stays over restarts, each COMMIT is durable."""
 
-    def __init__(self, unit: int, wall: Callable[[], float], before: Callable[[], None]) -> None:
+    def __init__(self, unit: int, wall: Callable[[], float], before: BeforeCommit) -> None:
         self._unit = unit
         self._wall = wall
         self._before = before

@@ -37,11 +37,18 @@ def test_a_cut_at_every_step_of_a_first_copy_loses_nothing_and_settles() -> None
     assert tally.once > 60
 
 
-@pytest.mark.parametrize("fault", [Fault.IO, Fault.FULL, Fault.ROT, Fault.LIE])
+@pytest.mark.parametrize("fault", [Fault.IO, Fault.FULL, Fault.ROT, Fault.LIE, Fault.DONE])
 def test_a_call_that_fails_once_wherever_it_is_loses_nothing(fault: Fault) -> None:
     tally, text = explore(1, "copied", Choice(second=Second.NONE, fault=fault))
     assert not tally.failed, text
     assert tally.faults > 1
+
+
+@pytest.mark.parametrize(("seed", "story"), [(3, "by-hand"), (10, "two-ways")])
+def test_a_commit_that_fails_and_is_done_leaves_sums_and_records_as_the_rows_are(seed: int, story: str) -> None:
+    tally, text = explore(seed, story, Choice(second=Second.NONE, fault=Fault.DONE))
+    assert not tally.failed, text
+    assert tally.faults > 10
 
 
 @pytest.mark.parametrize("story", ["copied", "deleted", "dropped"])

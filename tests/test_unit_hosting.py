@@ -9,7 +9,7 @@ from rig_scene import a_pair, check, check_always, copies, held, on_card, own, p
 
 from firmware import commands as c
 from firmware import messages as m
-from firmware.events import FinishPart, LookUp, OldestPartials, Save
+from firmware.events import FinishPart, LookUp, OldestPartials, Save, WritePart
 from firmware.hosting import KNOWN_TTL_S, RESERVATIONS, SHORTEST_TTL_S
 from firmware.layout import picture_path
 from firmware.pictures import UNKNOWN_ATTEMPT, File, Picture, PictureId
@@ -567,3 +567,19 @@ def test_h7_a_drop_that_comes_just_before_all_is_stored_leaves_no_copy():
     rig.run_for(8)
     assert held(host) == []
     assert [said.message for said in host.said(m.Lost)] == [m.Lost(picture.id, 1, True)]
+
+
+def test_a_write_that_fails_while_the_picture_is_being_stored_already_ends_it_once():
+    """The last parts still wait for a slow card when END has come."""
+    rig, origin, host = a_pair()
+    host.latency_s[WritePart] = 0.5
+    press(origin)
+    rig.run_until(lambda: any(hosting.state is State.STORE for hosting in host.on.hostings), 60)
+    host.card.options.below["tmp"] = Fault.IO
+    rig.run_until(lambda: bool(refusals(host)), 60)
+    host.card.options.below.clear()
+    del host.latency_s[WritePart]
+    rig.run_until(settled(origin, host), 900)
+    assert whys(host)[0] is m.RefuseWhy.FAILED
+    assert host.starts == 1
+    room_is_as_the_card_is(host)

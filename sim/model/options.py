@@ -62,6 +62,8 @@ def _configurations() -> Iterator[tuple[str, Configuration]]:
     yield "1 host, 3 attempts, with handles", Configuration(Options(attempts=3, handles=True), million, settles=True)
     yield "2 hosts, 2 attempts", Configuration(Options(hosts=2, attempts=2), million)
     yield "2 hosts, 2 attempts, with handles", Configuration(Options(hosts=2, handles=True, attempts=2), million, True)
+    double = Options(hosts=2, attempts=2, wanted=2, handles=True)
+    yield "2 hosts, 2 attempts, with handles, 2 copies wanted", Configuration(double, million, settles=True)
     one = Options(attempts=2, handles=True)
     alone = {
         "a delete": replace(one, deletes=1),
@@ -91,6 +93,8 @@ def _configurations() -> Iterator[tuple[str, Configuration]]:
     }
     for name, configuration in together.items():
         yield f"2 hosts, 2 attempts, {name}", configuration
+    third = replace(double, hosts=3, sessions=True, host_cards=1)
+    yield "3 hosts, 2 attempts, 2 copies wanted, a host's card lost", Configuration(third, million // 4, True, False)
     yield "2 hosts, 3 attempts", Configuration(Options(hosts=2, attempts=3), million, whole=False)
 
 
