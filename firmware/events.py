@@ -103,12 +103,14 @@ class ReadFile:
 class DigestFile:
     """Read the whole file back from the medium, after a sync of it and its directory (adoption, HANDOVER §1).
 
-    Result: Digests(whole, proofs): whole = length and sha256 are right; one proof per nonce, in order.
-    Errors: CardError, also when the file is not there.
+    durable: its row says WHOLE; it was synced before that was committed, and is not now. Result: Digests(whole,
+    proofs): whole = length and sha256 are right; one proof per nonce, in order. Errors: CardError, also when the file
+    is not there.
     """
 
     picture: Picture
     nonces: tuple[bytes, ...] = ()
+    durable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class HeldCopies:
             self.core.say(source, m.Lost(prove.id, prove.attempt, False))
             return
         try:
-            digests = yield DigestFile(row.picture, (prove.nonce,))
+            digests = yield DigestFile(row.picture, (prove.nonce,), durable=row.file is File.WHOLE)
         except CardError as error:  # a card that does not answer now has not lost the picture
             self.core.log("card", f"cannot read picture {prove.id} back: {error}", prove.id)
             self.core.say(source, m.Proof(prove.id, prove.attempt, prove.nonce, bytes(PROOF_BYTES), False))

@@ -240,15 +240,16 @@ class Store:
             file.close()
 
     def digest_file(self, request: DigestFile) -> Digests:
-        """Adoption: file, its directory and that one's parent synced, then the whole file from the medium.
+        """Adoption: file, its directory and that one's parent synced unless they were; the whole file from the medium.
 
         What is wrong is read once more: rows are removed and files put aside for it, and one bit that was read wrong
         is no rot.
         """
         file = self._open(request.picture)
         try:
-            file.sync()
-            self.sync_place(self.path(request.picture))
+            if not request.durable:
+                file.sync()
+                self.sync_place(self.path(request.picture))
             digests = _digests(file, request.picture, request.nonces)
             return digests if digests.whole else _digests(file, request.picture, request.nonces)
         finally:

@@ -294,6 +294,11 @@ class Checks:
             for copy in entry.copies
             if copy.owed and not self.hurts.is_hurt(copy.unit, entry.picture.id)
         ]
+        found += [
+            f"{who} has an order to delete {picture}, which its origin has not answered"
+            for picture, _ in machine.catalogue.orders(e.Orders(None, PAGE))
+            if picture in self.truths
+        ]
         if any(n.hosting and not n.silent(machine.rig.now) for n in unit.core.neighbours):
             found += [
                 f"nobody keeps the record of {unkept.entry.picture.id}"
