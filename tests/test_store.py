@@ -294,6 +294,19 @@ def test_a_digest_is_not_fooled_by_pages_that_never_reached_the_medium() -> None
     assert not store.digest_file(DigestFile(picture(1))).whole
 
 
+def test_a_file_that_is_durable_is_not_synced_for_its_digest_and_one_that_may_not_be_is() -> None:
+    card = SimCard()
+    store = Store(card, UNIT)
+    path = store.path(picture(1))
+    card.make_directory(f"own/00001-{CARD:04x}")
+    file = card.create(path, 150_000)
+    file.write(0, content(1))
+    assert store.digest_file(DigestFile(picture(1), durable=True)).whole
+    assert card.durable(path) is None
+    assert store.digest_file(DigestFile(picture(1))).whole
+    assert card.durable(path) == content(1)
+
+
 @pytest.mark.parametrize("extra", [b"", b"x"])
 def test_a_file_of_another_length_is_not_whole(extra: bytes) -> None:
     card = SimCard()
