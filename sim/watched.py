@@ -110,6 +110,10 @@ class MemoryHome:
             self.catalogue = WatchedCatalogue(self._unit, self._wall, self.changed, self._before)
         return self.catalogue
 
+    def entry(self, picture: PictureId) -> Entry | None:
+        """What the catalogue knows."""
+        return self.open().entry(picture)
+
     def set_aside(self) -> str:
         self.catalogue = None
         return "nowhere"
@@ -129,7 +133,7 @@ class Storage:
 
     def entry(self, picture: PictureId) -> Entry | None:
         """What the catalogue there knows."""
-        return self.catalogue.entry(picture)
+        return self.home.entry(picture)
 
 
 class TappedLink(Link):

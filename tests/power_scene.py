@@ -64,6 +64,10 @@ class RealHome(CatalogueFile):
             self._opened = super().open()
         return self._opened
 
+    def entry(self, picture: PictureId) -> Entry | None:
+        """What the catalogue knows."""
+        return self.open().look_up(e.LookUp(picture))
+
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
