@@ -39,9 +39,9 @@ class _WatchedDatabase(Database):
             raise error
 
     @property
-    def changes(self) -> int:
-        """Rows changed since it was opened, those that were rolled back too."""
-        return self._connection.total_changes
+    def changes(self) -> int | None:
+        """Rows changed since it was opened, those that were rolled back too; None while a transaction is under way."""
+        return None if self._connection.in_transaction else self._connection.total_changes
 
     def copy_into(self, other: _WatchedDatabase) -> None:
         """All of it."""
@@ -82,6 +82,8 @@ class WatchedCatalogue(Catalogue):
     def entry(self, picture: PictureId) -> Entry | None:
         """look_up() for checks, which ask for the same one again and again: remembered until any row changes."""
         changes = self.database.changes
+        if changes is None:
+            return self.look_up(e.LookUp(picture))
         if changes != self._looked_up_at or len(self._looked_up) > MOST_LOOKED_UP:
             self._looked_up.clear()
             self._looked_up_at = changes
