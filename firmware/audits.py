@@ -4,8 +4,9 @@ With the own file a fresh nonce is asked and compared with it. Without it one of
 the bytes were here (firmware/pairs.py); when none is left, two holders get one nonce and are compared, and the copy of
 a single holder is read out once, of which new pairs are made.
 
-A unit that is heard with a card of another number is asked for picture after picture, and one that is heard for the
-first time in this life for one without own file, by any nonce: if it has lost its card it says LOST.
+A holder that has no picture of those with the own file here is asked, as often, whether it still has one of the others,
+by any nonce: no pair is used, and one that has lost its card says LOST. It is asked for both kinds, and soon, when a
+proof has failed or it is heard with a card of another number.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ PAIRS_A_TURN = 10
 """Pictures without own file that a holder is asked for in a turn: 220 a day. A camera that takes one an hour, and drops
 it from its own card at once, uses 192 pairs a day, eight of each."""
 QUICK_S, QUICK_TURNS = 30.0, 16
-"""After a failed proof so many turns of that holder come so fast, and anew after each failure: what a dead card or a
-liar has lost is found, and copied anew, within hours. Those proved longest ago of the DRAWN are asked for then; with 8
-turns the last two of 40 stayed unnoticed once in 60 times. Guesses."""
+"""After a failed proof, or on a new card, so many turns of that holder come so fast, and anew after each failure: what
+a dead card or a liar has lost is found, and copied anew, within hours. Those proved longest ago of the DRAWN are asked
+for then; with 8 turns the last two of 40 stayed unnoticed once in 60 times. Guesses."""
 DRAWN = 16
 """One of so many behind a point drawn at random is asked for, so that none is hidden behind a close neighbour."""
 BUSY_AGAIN_S = 60.0
@@ -63,8 +64,8 @@ class Audits:
         self._turns: dict[int, float] = {}  # when each unit has its next turn; as many as there are neighbours
         self._look_at: dict[int, float] = {}  # the same, later while the channel is busy
         self._at = float("inf")  # the first of these
-        self._quick: dict[int, int] = {}  # quick turns that are left, of units whose proofs have failed
-        proofs.failed = self._has_failed
+        self._quick: dict[int, int] = {}  # quick turns that are left, of units that may have lost more
+        proofs.failed = self._hurry
         self._read_out_at: dict[int, float] = {}  # those read out of lately, and until when that was
 
     def new_boot(self, unit: int) -> None:
@@ -75,13 +76,11 @@ class Audits:
     def on_beacon(self, neighbour: Neighbour, card: int) -> None:
         """With another card it may have lost everything. A beacon changes nothing that lasts: it is only asked."""
         known, neighbour.card = neighbour.card, card
-        if known is None:
-            self.core.run(self._is_there(neighbour.unit), on_error=self._failed)
-        elif known != card:
-            self._has_failed(neighbour.unit)
-            self.core.changed = True
+        if known not in (None, card):
+            self._hurry(neighbour.unit)
+            self.core.changed = True  # so that this beacon is news
 
-    def _has_failed(self, unit: int) -> None:
+    def _hurry(self, unit: int) -> None:
         """What else has it lost?"""
         self._quick[unit] = QUICK_TURNS
         if unit in self._turns:
@@ -110,10 +109,8 @@ class Audits:
             else:
                 quick = unit in self._quick
                 self._set(unit, now + self._next_turn_s(unit))
-                self.core.run(self._with_file(unit, quick=quick), on_error=self._failed)
+                self.core.run(self._turn(unit, quick=quick), on_error=self._failed)
                 self.core.run(self._without_file(unit), on_error=self._failed)
-                if quick:
-                    self.core.run(self._is_there(unit), on_error=self._failed)
         self._at = min(self._look_at.values(), default=float("inf"))
 
     def deadline(self) -> float | None:
@@ -123,15 +120,18 @@ class Audits:
     def _failed(self, error: DandelionError) -> None:
         self.core.log("card", f"an audit could not be made: {error}")
 
-    # ------------------------------------------------------------ with the own file
+    # ------------------------------------------------------------ drawn by chance
 
-    def _with_file(self, unit: int, *, quick: bool) -> Step:
-        """One drawn by chance; quick: of some, the one proved longest ago."""
-        entry = yield from self._drawn(unit, File.WHOLE, longest_ago=quick)
-        if entry is not None:
-            self._proofs.ask(entry, unit, lambda _right: None)
+    def _turn(self, unit: int, *, quick: bool) -> Step:
+        """One with the own file first; where there is none, or in haste, one without."""
+        drawn = yield from self._drawn(unit, File.WHOLE, DRAWN if quick else 1)
+        if drawn:
+            self._proofs.ask(min(drawn, key=partial(self._proved_at, unit)), unit, lambda _right: None)
+        if quick or not drawn:
+            for entry in (yield from self._drawn(unit, File.GONE, 1)):
+                self._ask_whether_there(entry, unit)
 
-    def _drawn(self, unit: int, file: File, *, longest_ago: bool) -> Generator[Request, Any, Entry | None]:
+    def _drawn(self, unit: int, file: File, most: int) -> Generator[Request, Any, list[Entry]]:
         drawn = yield DrawnAt(unit, self.core.rng.randrange(2**32), DRAWN, here=file is not File.GONE)
         self.core.rng.shuffle(drawn)
         found: list[Entry] = []
@@ -139,21 +139,24 @@ class Audits:
             entry = yield from self.core.look_up(picture)
             if entry is not None and entry.file is file and entry.copy_at(unit).listed:
                 found.append(entry)
-                if not longest_ago:
+                if len(found) == most:
                     break
-        return min(found, key=partial(self._proved_at, unit), default=None)
+        return found
+
+    def _ask_whether_there(self, entry: Entry, unit: int) -> None:
+        """An honest unit says LOST of what it has not, or that what it reads is not whole."""
+
+        def got(proof: m.Proof | None) -> None:
+            if proof is not None and not proof.whole:
+                self._judge(entry, unit, False)
+
+        self._proofs.ask_with(entry, unit, self.core.rng.randbytes(NONCE_BYTES), got)
 
     def _proved_at(self, unit: int, entry: Entry) -> float:
         copy = entry.copy_at(unit)
         return copy.verified_monotonic if copy.verified_boot == self.core.boot else float("-inf")
 
     # ------------------------------------------------------------ without it
-
-    def _is_there(self, unit: int) -> Step:
-        """Whether the unit still has the one proved longest ago: no pair is used, for an honest one says LOST."""
-        entry = yield from self._drawn(unit, File.GONE, longest_ago=True)
-        if entry is not None:
-            self._proofs.ask_with(entry, unit, self.core.rng.randbytes(NONCE_BYTES), lambda _proof: None)
 
     def _without_file(self, unit: int) -> Step:
         due = yield DuePairs(unit, self.core.age_s, PAIRS_A_TURN)

@@ -38,7 +38,7 @@ class Upkeep(Pictures):
         return self._entries(key for (key,) in keys)
 
     def drawn_at(self, request: DrawnAt) -> list[PictureId]:
-        """Of one holder, by chance."""
+        """Of one holder, with the file here or without, by chance."""
         unit, here = request.unit, int(request.here)
         above = f"{_AT} AND here = ? AND draw >= ? ORDER BY draw, id LIMIT ?"
         below = f"{_AT} AND here = ? AND draw < ? ORDER BY draw, id LIMIT ?"

@@ -250,8 +250,12 @@ class Core:
         out = (picture.id,) if new is None or anew else ()
         try:
             yield Save(() if new is None else (new,), out, raised, sequence, self.age_s if age_s is None else age_s)
-        except DandelionError:
-            self.account(picture, old, (yield from self.look_up(picture.id)))
+        except DandelionError as error:
+            try:
+                found = yield from self.look_up(picture.id)
+            except DandelionError:
+                raise error from None
+            self.account(picture, old, found)
             raise
         self.account(picture, old, new)
 

@@ -57,6 +57,7 @@ class Deletions:
         self.core.run(self._order(ticket, picture), picture, lambda error: self._not_ordered(ticket, error))
 
     def _not_ordered(self, ticket: int, error: DandelionError) -> None:
+        self.soon()  # a COMMIT that has failed may be done all the same
         self.core.failed(ticket, Refused(error.what, did=error.did, can=error.can))
 
     def _order(self, ticket: int, picture: PictureId) -> Step:

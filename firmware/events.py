@@ -101,11 +101,11 @@ class ReadFile:
 
 @dataclass(frozen=True, slots=True)
 class DigestFile:
-    """Read the whole file back from the medium, after a sync of it and its directory (adoption, HANDOVER §1).
+    """Read the whole file back from the medium. It and its directory are synced before (adoption, HANDOVER §1), unless
+    durable: its row says WHOLE, and that was committed after such a sync.
 
-    durable: its row says WHOLE; it was synced before that was committed, and is not now. Result: Digests(whole,
-    proofs): whole = length and sha256 are right; one proof per nonce, in order. Errors: CardError, also when the file
-    is not there.
+    Result: Digests(whole, proofs): whole = length and sha256 are right; one proof per nonce, in order.
+    Errors: CardError, also when the file is not there.
     """
 
     picture: Picture
@@ -322,7 +322,7 @@ class DrawnAt:
     unit: int
     start: int
     limit: int
-    here: bool = True
+    here: bool
 
 
 @dataclass(frozen=True, slots=True)

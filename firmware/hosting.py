@@ -80,6 +80,7 @@ class Hosting:
     writing: int = 0
     synced_bytes: int = 0
     part_open: bool = False
+    broken: DandelionError | None = None  # some of its bytes could not be written
     state_before_end: State = State.IDLE
 
     @property
@@ -380,6 +381,9 @@ class Hostings:
 
     def _digest_wrong(self, hosting: Hosting) -> None:
         core, picture = self.core, hosting.picture
+        if hosting.broken is not None:
+            self._failed(hosting, hosting.broken)
+            return
         core.log("alarm", f"picture {picture.id} arrived with a wrong digest; it was thrown away", picture.id)
         self._end(hosting, "failed")
         self._refuse(hosting.owner, picture.id, hosting.attempt, m.RefuseWhy.FAILED, BUSY_RETRY_S)
@@ -491,9 +495,9 @@ class Hostings:
         self._forget(hosting)
 
     def _write_failed(self, hosting: Hosting, error: DandelionError) -> None:
-        """A store that has begun ends by itself: the digest is wrong then."""
+        """A store that has begun finds by itself that the digest is wrong."""
         if hosting.state is State.STORE:
-            self.core.log("card", f"a part of picture {hosting.picture.id} could not be written: {error}")
+            hosting.broken = error
         else:
             self._failed(hosting, error)
 

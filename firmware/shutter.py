@@ -132,17 +132,19 @@ class Shutter:
     def _keep(self, press: Press) -> Step:
         core, shot = self.core, press.shot
         assert shot is not None
-        picture, known = press.on_card, None
-        if picture is not None:
-            known = yield from core.look_up(picture.id)  # a COMMIT that has failed may be done all the same
-        else:
+        picture = press.on_card
+        if picture is None:
             yield from core.make_way()
             picture = self._new_picture(press, shot)
             yield KeepShot(picture, shot)
             press.on_card = picture
-        entry = known or Entry(picture, File.WHOLE, version=1)
+        entry = Entry(picture, File.WHOLE, version=1)
         age_s = max(0, core.age_s - int(core.now - press.pressed_at))
-        yield from core.save(picture, known, entry, sequence=core.sequence, age_s=age_s)
+        try:
+            yield from core.save(picture, None, entry, sequence=core.sequence, age_s=age_s)
+        except DandelionError:  # the COMMIT may be done all the same; the file is durable, whatever comes of the row
+            if (yield from core.look_up(picture.id)) is None:
+                raise
         self.card_trouble = None
         self._end(press)
         if core.settings.without_card:
@@ -150,7 +152,10 @@ class Shutter:
         else:
             core.log("shot", f"picture {picture.id} is taken and on the card", picture.id)
             core.done(press.ticket, picture)
-        self._dispersals.captured(press.dispersal, entry)
+        if not self._dispersals.busy_with(picture.id):
+            self._dispersals.captured(press.dispersal, entry)
+        else:  # it was found in the catalogue meanwhile
+            states.dispersal.move(press.dispersal, "failed")
         self._capture_next()
         self._keep_next()
 

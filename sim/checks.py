@@ -71,6 +71,7 @@ class Checks:
         if entry is None or entry.attempt is None:
             if truth is not None:
                 truth.holders.discard(machine.unit)
+                self.hurts.row_gone(machine.unit, picture)
             return
         if truth is None:
             raise Violation(f"unit {machine.unit} holds {picture}, which unit {picture.unit} never took")
@@ -281,7 +282,7 @@ class Checks:
         room, catalogue, rules = unit.core.room, machine.catalogue, machine.options.rules
         reckoned = room.own_bytes, room.cache_bytes, room.held_bytes
         in_rows = *catalogue.own_bytes(rules.wanted(False), rules.wanted(True)), catalogue.held_bytes()
-        if reckoned != in_rows:
+        if reckoned != in_rows or +unit.core.hosted_bytes != dict(catalogue.held_by()):
             found.append(f"{who} reckons with {reckoned} bytes of own files, cache and held files; its rows: {in_rows}")
         found += [
             f"{who} has had no KEEP for {row.picture.id}"

@@ -17,7 +17,7 @@ ALL = 1_000_000  # rows; more than any world has on one card
 class _Hurt:
     """One copy that was destroyed, and how. below: lists may still name it under attempts below this one.
 
-    row: its row is still there, so that it may be listed again, as suspect (R4).
+    row: its row is still there, so that it may be listed under any number, as suspect (R4).
     """
 
     below: int
@@ -89,8 +89,7 @@ class Hurts:
 
     def _hit(self, unit: int, picture: PictureId, why: Loss, *, row: bool = True) -> None:
         origin = self._machines[picture.unit]
-        below = max(storage.catalogue.counter("next_attempt", 1) for storage in origin.storages)
-        self._hurt[unit, picture] = _Hurt(below, why, row)
+        self._hurt[unit, picture] = _Hurt(self._next_attempt(picture), why, row)
         truth = self._truths.get(picture)
         if truth is None:
             return
@@ -137,8 +136,18 @@ class Hurts:
         hurt = self._hurt.get((copy.unit, picture))
         return hurt is not None and (copy.listed < hurt.below or (hurt.row and copy.suspect))
 
+    def row_gone(self, unit: int, picture: PictureId) -> None:
+        """The unit knows now that it has not got it: no list names it under a number that is given out later."""
+        hurt = self._hurt.get((unit, picture))
+        if hurt is not None and hurt.row:
+            self._hurt[unit, picture] = _Hurt(self._next_attempt(picture), hurt.why, row=False)
+
+    def _next_attempt(self, picture: PictureId) -> int:
+        return max(s.catalogue.counter("next_attempt", 1) for s in self._machines[picture.unit].storages)
+
     def healed(self, unit: int, picture: PictureId) -> None:
-        """The unit has it whole (again), and a row; at its origin the list names somebody before that goes."""
+        """The unit has it whole (again), and a row. An own file that is whole needs no list, and does not go before
+        somebody is listed."""
         self._hurt.pop((unit, picture), None)
         if unit == picture.unit:
             self._unlisted.discard(picture)

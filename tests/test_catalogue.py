@@ -542,7 +542,7 @@ def test_no_request_reads_a_whole_table(catalogue: Catalogue, monkeypatch: pytes
         OldestHeld(20),
         Away(2, 3, 20),
         ListedAt(2, 20),
-        DrawnAt(2, 2**31, 20),
+        DrawnAt(2, 2**31, 20, True),
         Doubted(after, 20),
         NextFile(after),
         DuePairs(2, 10**9, 20),
