@@ -71,7 +71,7 @@ class Checks:
         if entry is None or entry.attempt is None:
             if truth is not None:
                 truth.holders.discard(machine.unit)
-                self.hurts.row_gone(machine.unit, picture)
+                self.hurts.row_is(machine.unit, picture, there=False)
             return
         if truth is None:
             raise Violation(f"unit {machine.unit} holds {picture}, which unit {picture.unit} never took")
@@ -83,6 +83,7 @@ class Checks:
             self.hurts.healed(machine.unit, picture)
             return
         truth.holders.discard(machine.unit)
+        self.hurts.row_is(machine.unit, picture, there=True)
         if not self.hurts.is_hurt(machine.unit, picture):
             raise Violation(f"I3: unit {machine.unit} has a row and no whole file of {picture}")
 

@@ -136,11 +136,13 @@ class Hurts:
         hurt = self._hurt.get((copy.unit, picture))
         return hurt is not None and (copy.listed < hurt.below or (hurt.row and copy.suspect))
 
-    def row_gone(self, unit: int, picture: PictureId) -> None:
-        """The unit knows now that it has not got it: no list names it under a number that is given out later."""
+    def row_is(self, unit: int, picture: PictureId, *, there: bool) -> None:
+        """Once the unit knows that it has not got it, no list names it under a number that is given out later. A row
+        may also come after the harm: a liar stores what it has thrown away."""
         hurt = self._hurt.get((unit, picture))
-        if hurt is not None and hurt.row:
-            self._hurt[unit, picture] = _Hurt(self._next_attempt(picture), hurt.why, row=False)
+        if hurt is not None and hurt.row is not there:
+            below = hurt.below if there else self._next_attempt(picture)
+            self._hurt[unit, picture] = _Hurt(below, hurt.why, there)
 
     def _next_attempt(self, picture: PictureId) -> int:
         return max(s.catalogue.counter("next_attempt", 1) for s in self._machines[picture.unit].storages)

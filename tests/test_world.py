@@ -426,3 +426,14 @@ def test_files_of_a_lost_catalogue_are_copies_until_the_next_start_takes_them_in
     lose_file(holder, entry.picture)
     with pytest.raises(Violation, match=r"^I2"):
         world.checks.picture(entry.picture.id)
+
+
+def test_a_rotten_copy_whose_row_has_gone_is_not_listed_anew(world):
+    origin, holder, entry = some_picture(world)
+    rots(world, holder, entry.picture)
+    commit(holder, removed=(entry.picture.id,))
+    world.checks.after(holder)
+    again = replace(entry.listed[0], listed=origin.catalogue.counter("next_attempt", 1), suspect=True)
+    commit(origin, replace(entry, copies=(again,)))
+    with pytest.raises(Violation, match=r"^I2"):
+        world.checks.after(origin)
