@@ -25,6 +25,7 @@ from firmware.pictures import Picture
 from firmware.store import FLOOR_LARGE_BYTES, FLOOR_SMALL_BYTES, MAX_OPEN_PARTS, Store
 from hal.directory_card import DirectoryCard
 from hal.errors import CardError, CardFull
+from hal.interfaces import CardFile
 from sim.camera import MemoryShot
 from sim.card import CardOptions, Fault, SimCard
 
@@ -280,13 +281,19 @@ def test_the_digest_is_of_the_whole_file_on_the_medium() -> None:
         store.digest_file(DigestFile(picture(2)))
 
 
+def written_and_not_synced(store: Store) -> tuple[str, CardFile]:
+    """The path and the open file of picture 1, which its reader sees whole."""
+    path = store.path(picture(1))
+    store.card.make_directory(f"own/00001-{CARD:04x}")
+    file = store.card.create(path, 150_000)
+    file.write(0, content(1))
+    return path, file
+
+
 def test_a_digest_is_not_fooled_by_pages_that_never_reached_the_medium() -> None:
     card = SimCard()
     store = Store(card, UNIT)
-    path = store.path(picture(1))
-    card.make_directory(f"own/00001-{CARD:04x}")
-    file = card.create(path, 150_000)
-    file.write(0, content(1))
+    path, file = written_and_not_synced(store)
     card.options.at[card.calls + 1] = Fault.IO
     with pytest.raises(CardError):
         file.sync()
@@ -297,10 +304,7 @@ def test_a_digest_is_not_fooled_by_pages_that_never_reached_the_medium() -> None
 def test_a_file_that_is_durable_is_not_synced_for_its_digest_and_one_that_may_not_be_is() -> None:
     card = SimCard()
     store = Store(card, UNIT)
-    path = store.path(picture(1))
-    card.make_directory(f"own/00001-{CARD:04x}")
-    file = card.create(path, 150_000)
-    file.write(0, content(1))
+    path, _ = written_and_not_synced(store)
     assert store.digest_file(DigestFile(picture(1), durable=True)).whole
     assert card.durable(path) is None
     assert store.digest_file(DigestFile(picture(1))).whole

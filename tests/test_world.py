@@ -377,6 +377,12 @@ def test_a_picture_with_another_copy_is_not_excused_by_a_lost_card(world):
         world.checks.after(holder)
 
 
+def saves(world, origin, entry, **changes):
+    """A row of the origin, and what the checks make of it."""
+    commit(origin, replace(entry, **changes))
+    world.checks.after(origin)
+
+
 def rots(world, machine, picture):
     machine.card.rot(picture_path(picture, machine.unit), 5)
     world.checks.hurts.rotted(machine.unit, picture.id)
@@ -385,36 +391,28 @@ def rots(world, machine, picture):
 def test_a_rotten_own_file_does_not_excuse_a_list_that_forgets_its_holder(world):
     origin, _, entry = some_picture(world)
     rots(world, origin, entry.picture)
-    commit(origin, replace(entry, file=File.GONE))
-    world.checks.after(origin)
-    commit(origin, replace(entry, file=File.GONE, copies=()))
+    saves(world, origin, entry, file=File.GONE)
     with pytest.raises(Violation, match=r"^I4"):
-        world.checks.after(origin)
+        saves(world, origin, entry, file=File.GONE, copies=())
 
 
 def test_a_rotten_own_file_excuses_a_list_that_named_nobody_until_it_names_somebody(world):
     origin, _, entry = some_picture(world)
     rots(world, origin, entry.picture)
-    commit(origin, replace(entry, copies=()))  # it cannot know, so the own file may be all that it wants
-    world.checks.after(origin)
-    commit(origin, replace(entry, file=File.GONE, copies=()))
-    world.checks.after(origin)
-    commit(origin, replace(entry, file=File.GONE))
-    world.checks.after(origin)
-    commit(origin, replace(entry, file=File.GONE, copies=()))
+    saves(world, origin, entry, copies=())  # it cannot know, so the own file may be all that it wants
+    saves(world, origin, entry, file=File.GONE, copies=())
+    saves(world, origin, entry, file=File.GONE)
     with pytest.raises(Violation, match=r"^I4"):
-        world.checks.after(origin)
+        saves(world, origin, entry, file=File.GONE, copies=())
 
 
 def test_a_rotten_copy_is_listed_anew_as_suspect_only(world):
     origin, holder, entry = some_picture(world)
     rots(world, holder, entry.picture)
     again = replace(entry.listed[0], listed=origin.catalogue.counter("next_attempt", 1))
-    commit(origin, replace(entry, copies=(replace(again, suspect=True),)))
-    world.checks.after(origin)
-    commit(origin, replace(entry, copies=(again,)))
+    saves(world, origin, entry, copies=(replace(again, suspect=True),))
     with pytest.raises(Violation, match=r"^I2"):
-        world.checks.after(origin)
+        saves(world, origin, entry, copies=(again,))
 
 
 def test_files_of_a_lost_catalogue_are_copies_until_the_next_start_takes_them_in(world):
@@ -434,6 +432,5 @@ def test_a_rotten_copy_whose_row_has_gone_is_not_listed_anew(world):
     commit(holder, removed=(entry.picture.id,))
     world.checks.after(holder)
     again = replace(entry.listed[0], listed=origin.catalogue.counter("next_attempt", 1), suspect=True)
-    commit(origin, replace(entry, copies=(again,)))
     with pytest.raises(Violation, match=r"^I2"):
-        world.checks.after(origin)
+        saves(world, origin, entry, copies=(again,))
