@@ -278,8 +278,7 @@ class Service:
             self._in_turn = False
 
     def _hand_out(self) -> bool:
-        """True while something was given out that may have led to more."""
-        more = False
+        """True: what was sent has led to requests, or to something that people are told."""
         for token, request in self.unit.requests():
             self._dispatch(token, request)
         for told in self.unit.told():
@@ -293,8 +292,7 @@ class Service:
             if packet is None:
                 break
             self.radio.send(packet, Protection.NONE)
-            more = True
-        return more or bool(self.unit.core.steps.requests)
+        return self.unit.has_more
 
     def _dispatch(self, token: int, request: Request) -> None:
         if isinstance(request, TakePicture):

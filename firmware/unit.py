@@ -421,6 +421,11 @@ class Unit:
         while self.core.told:
             yield self.core.told.popleft()
 
+    @property
+    def has_more(self) -> bool:
+        """Whether requests() or told() have something."""
+        return bool(self.core.steps.requests or self.core.told)
+
     def next_packet(self, now: float, heard_at: float) -> bytes | None:
         """What to send now that the radio has room. heard_at: when its line last carried bytes, as far as it knows."""
         self.core.now = now

@@ -423,7 +423,6 @@ class Machine:
                 self.lives.told(self, line.picture)
 
     def _hand_out(self, unit: Unit, radio: SimRadio) -> bool:
-        more = False
         for token, request in unit.requests():
             self._dispatch(token, request)
         for told in unit.told():
@@ -438,8 +437,7 @@ class Machine:
             if packet is None:
                 break
             self._send(packet, radio)
-            more = True
-        return more or bool(unit.core.steps.requests)
+        return unit.has_more
 
     def _send(self, packet: bytes, radio: SimRadio) -> None:
         assert self._link is not None
