@@ -239,7 +239,7 @@ class Adoptions:
         entry = yield from core.look_up(stored.id)
         if entry is None or adoption not in self._all:
             return
-        digests = yield DigestFile(entry.picture, tuple(adoption.nonces))
+        digests = yield DigestFile.of(entry, *adoption.nonces)
         assert isinstance(digests, Digests)
         if not digests.whole:  # no proof can be checked with it; the copy there is asked about anew without
             yield from own_copy.put_aside(core, entry)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from firmware import handover, own_copy, states
 from firmware import messages as m
 from firmware.core import Core
-from firmware.deciding import Deciding
+from firmware.deciding import NO_ROOM_HELPS, Deciding
 from firmware.determine import Keep
 from firmware.errors import Refused
 from firmware.events import DigestFile, Digests, ReadFile
@@ -31,6 +31,8 @@ UNANSWERED_S = 30.0
 time after twice as long, MOST_DOUBLINGS times; or when it is heard. Guess."""
 MOST_DOUBLINGS = 5
 """A quarter of an hour: a unit that is out of reach is asked for 2 % of the time, and beacons tell when it is back."""
+MOST_DOUBLINGS_IN_VAIN = 7
+"""An hour: a unit that accepts, but never proves that it has stored anything, costs a picture's airtime each time."""
 NO_PROGRESS_S = 60.0
 """A transfer in which nothing was confirmed for so long has failed (DESIGN §9: `copy` gives up on 60 s)."""
 NONCES_KEPT = 4
@@ -294,7 +296,7 @@ class Dispersals:
         entry = yield from core.look_up(picture.id)
         if entry is None or dispersal.outgoing is None:
             return
-        digests = yield DigestFile(picture, tuple(dispersal.nonces))
+        digests = yield DigestFile.of(entry, *dispersal.nonces)
         assert isinstance(digests, Digests)
         if dispersal.state is not State.SEND:
             return
@@ -306,7 +308,7 @@ class Dispersals:
         event = handover.Receipt(dispersal.host, stored.attempt, right, stored.proof, core.stamp())
         effects = handover.owner(Owner(entry, core.next_attempt), event)
         if not effects:
-            self._refused(dispersal, UNANSWERED_S, "its proof is wrong")
+            self._refused(dispersal, self._after_in_vain_s(dispersal), "its proof is wrong", NO_ROOM_HELPS)
             return
         yield from core.carry_out(picture, entry, effects)
         if dispersal.state is not State.SEND:
@@ -315,6 +317,7 @@ class Dispersals:
         if dispersal.outgoing is not None and (again_bytes := dispersal.outgoing.sender.bytes_resent):
             text += f" ({again_bytes} bytes of it were sent again)"
         states.dispersal.move(dispersal, "stored_there")
+        core.neighbours.heard_before(dispersal.host).sent_in_vain = 0
         self._stop_sending(dispersal)
         self._all.remove(dispersal)
         core.log("stored", text, picture.id, dispersal.host)
@@ -327,8 +330,6 @@ class Dispersals:
         dispersal = self._find(source, refuse.id, refuse.attempt)
         if dispersal is None or dispersal.state not in (State.AWAIT_ACCEPT, State.SEND):
             return
-        neighbour = self.core.neighbours.heard_before(source)
-        neighbour.refused_needing_bytes = refuse.needed_bytes
         if refuse.why is m.RefuseWhy.CONFLICT:
             self.deciding.conflict(refuse.id, source)
         words = refuse.why.name.lower().replace("_", " ")
@@ -338,14 +339,14 @@ class Dispersals:
         if refuse.why is m.RefuseWhy.FAILED and dispersal.state is State.SEND:
             self.core.run(self._failed_there(dispersal, refuse), refuse.id)
             return
-        self._refused(dispersal, refuse.retry_after_s, words)
+        self._refused(dispersal, refuse.retry_after_s, words, refuse.needed_bytes)
 
     def _failed_there(self, dispersal: Dispersal, refuse: m.Refuse) -> Step:
         """What arrived may be wrong because it is wrong here: a rotten file would go to one unit after the other."""
         entry = yield from self.core.look_up(refuse.id)
         if entry is None or entry.file is File.GONE:
             return
-        digests = yield DigestFile(entry.picture)
+        digests = yield DigestFile.of(entry)
         assert isinstance(digests, Digests)
         if dispersal.state is not State.SEND:
             return
@@ -353,7 +354,7 @@ class Dispersals:
             yield from own_copy.put_aside(self.core, entry)
             self._own_trouble(dispersal, "the own file is damaged")
             return
-        self._refused(dispersal, refuse.retry_after_s, "failed")
+        self._refused(dispersal, refuse.retry_after_s, "failed", refuse.needed_bytes)
 
     def _stale(self, dispersal: Dispersal, refuse: m.Refuse) -> Step:
         """H1: the host has a later attempt; never the same number again."""
@@ -371,10 +372,10 @@ class Dispersals:
         states.dispersal.move(dispersal, "refused")
         self._look_again(dispersal)
 
-    def _refused(self, dispersal: Dispersal, retry_after_s: float, why: str) -> None:
+    def _refused(self, dispersal: Dispersal, retry_after_s: float, why: str, needed_bytes: float) -> None:
         host = dispersal.host
         self.core.log("refused", f"unit {host} does not take picture {dispersal.id}: {why}", dispersal.id, host)
-        self.deciding.leave_alone(host, retry_after_s, why)
+        self.deciding.leave_alone(host, retry_after_s, why, needed_bytes)
         self._stop_sending(dispersal)
         states.dispersal.move(dispersal, "refused")
         self._look_again(dispersal)
@@ -425,15 +426,30 @@ class Dispersals:
         self.core.log(
             "timed_out", f"unit {host} did not answer about picture {dispersal.id}; it stays here", dispersal.id, host
         )
-        times = 1
-        if dispersal.state is State.AWAIT_ACCEPT:
-            neighbour = self.core.neighbours.heard_before(host)
-            times = 2 ** min(neighbour.unanswered, MOST_DOUBLINGS)
-            neighbour.unanswered += 1
-        self.deciding.leave_alone(host, times * UNANSWERED_S, "it did not answer")
+        if dispersal.state is State.SEND:
+            again_s, why = self._after_in_vain_s(dispersal), "it has not stored what it accepted"
+            self.deciding.leave_alone(host, again_s, why, NO_ROOM_HELPS)
+        else:
+            self.deciding.leave_alone(host, self._after_silence_s(host), "it did not answer", 0)
         self._stop_sending(dispersal)
         states.dispersal.move(dispersal, "timed_out")
         self._look_again(dispersal)
+
+    def _after_silence_s(self, host: int) -> float:
+        neighbour = self.core.neighbours.heard_before(host)
+        neighbour.unanswered += 1
+        return UNANSWERED_S * 2.0 ** min(neighbour.unanswered - 1, MOST_DOUBLINGS)
+
+    def _after_in_vain_s(self, dispersal: Dispersal) -> float:
+        """Its host has accepted and not stored it: how long it is left alone. Shortly where the line was cut in the
+        midst of the picture, for the next try goes on from there.
+        """
+        neighbour, outgoing = self.core.neighbours.heard_before(dispersal.host), dispersal.outgoing
+        if outgoing is not None and outgoing.is_half_way:
+            neighbour.sent_in_vain = 0
+            return UNANSWERED_S
+        neighbour.sent_in_vain += 1
+        return UNANSWERED_S * 2.0 ** min(neighbour.sent_in_vain - 1, MOST_DOUBLINGS_IN_VAIN)
 
     def _patience_s(self, dispersal: Dispersal) -> float:
         """How long without progress: a person's word counts; else on a busy channel two rounds of bursts more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from firmware.pictures import Entry, Picture, PictureId
+from firmware.pictures import Entry, File, Picture, PictureId
 from hal.errors import DandelionError
 from hal.interfaces import Shot, TimeQuality
 
@@ -102,7 +102,7 @@ class ReadFile:
 @dataclass(frozen=True, slots=True)
 class DigestFile:
     """Read the whole file back from the medium. It and its directory are synced before (adoption, HANDOVER §1), unless
-    durable: its row says WHOLE, and that was committed after such a sync.
+    durable: the row says WHOLE, and was committed after such a sync.
 
     Result: Digests(whole, proofs): whole = length and sha256 are right; one proof per nonce, in order.
     Errors: CardError, also when the file is not there.
@@ -111,6 +111,11 @@ class DigestFile:
     picture: Picture
     nonces: tuple[bytes, ...] = ()
     durable: bool = False
+
+    @classmethod
+    def of(cls, entry: Entry, *nonces: bytes) -> DigestFile:
+        """That of a row."""
+        return cls(entry.picture, nonces, durable=entry.file is File.WHOLE)
 
 
 @dataclass(frozen=True, slots=True)

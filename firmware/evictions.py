@@ -73,7 +73,7 @@ class Evictions:
         core, picture = self.core, entry.picture
         units = [copy.unit for copy in entry.listed][:MAX_HOLDERS]
         nonces = nonces_for(core, units)
-        digests = yield DigestFile(picture, tuple(nonces))
+        digests = yield DigestFile.of(entry, *nonces)
         assert isinstance(digests, Digests)
         if not digests.whole:
             yield from put_aside(core, entry)

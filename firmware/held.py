@@ -53,7 +53,7 @@ class HeldCopies:
             self.core.say(source, m.Lost(prove.id, prove.attempt, False))
             return
         try:
-            digests = yield DigestFile(row.picture, (prove.nonce,), durable=row.file is File.WHOLE)
+            digests = yield DigestFile.of(row, prove.nonce)
         except CardError as error:  # a card that does not answer now has not lost the picture
             self.core.log("card", f"cannot read picture {prove.id} back: {error}", prove.id)
             self.core.say(source, m.Proof(prove.id, prove.attempt, prove.nonce, bytes(PROOF_BYTES), False))
@@ -65,7 +65,7 @@ class HeldCopies:
 
     def check(self, entry: Entry) -> Generator[Request, Any, Entry | None]:
         """Adoption (HANDOVER §1): an unchecked held file is whole from now on, or its row goes and LOST is said."""
-        digests = yield DigestFile(entry.picture)
+        digests = yield DigestFile.of(entry)
         assert isinstance(digests, Digests)
         if not digests.whole:
             yield from self.lost(entry)

@@ -404,7 +404,7 @@ class Hostings:
             self._say_expired(hosting.owner, hosting.handle)
             self._forget(hosting)
             return False
-        digests = yield DigestFile(row.picture, (hosting.nonce,))
+        digests = yield DigestFile.of(row, hosting.nonce)
         assert isinstance(digests, Digests)
         if not digests.whole:
             yield from self.held.lost(row)

@@ -34,9 +34,9 @@ class Neighbour:
     last_used: float = 0.0
     refused_until: float = 0.0
     refused_why: str = ""
-    refused_needing_bytes: int = 0
-    refused_room_bytes: int = 0  # what it offered when it refused
+    refused_needing_bytes: float = 0  # with so much room it is asked again at once
     unanswered: int = 0  # REQUESTs, each said for a while, since it was heard last
+    sent_in_vain: int = 0  # pictures in a row that it accepted and did not store
 
     @property
     def out_of_reach(self) -> bool:
@@ -85,6 +85,8 @@ class Neighbours:
                 del self._by_unit[oldest.unit]
             neighbour = Neighbour(unit, LinkEstimate(self.line_bytes_per_s))
             self._by_unit[unit] = neighbour
+        if new_boot:
+            neighbour.sent_in_vain = 0
         if new_boot or neighbour.out_of_reach:
             neighbour.refused_until = 0.0
         neighbour.unanswered = 0
@@ -92,20 +94,19 @@ class Neighbours:
         return neighbour
 
     def ask_anew(self, unit: int) -> None:
-        """A person wants something of it: that it did not answer before is no reason to wait."""
+        """A person wants something of it: that it did not answer, or store, is no reason to wait."""
         neighbour = self._by_unit.get(unit)
-        if neighbour is not None and neighbour.unanswered:
+        if neighbour is not None and (neighbour.unanswered or neighbour.sent_in_vain):
             neighbour.refused_until = 0.0
-            neighbour.unanswered = 0
+            neighbour.unanswered = neighbour.sent_in_vain = 0
 
     def beacon(self, neighbour: Neighbour, beacon: Beacon, now: float) -> bool:
         """Take in what a beacon says; True when it now offers something that it did not before. It ends the waiting
-        after a refusal if there is the room that was lacking, or where none was named, more than there was then."""
+        after a refusal if there is the room that was lacking."""
         more = beacon.hosting and (not neighbour.hosting or beacon.room_bytes > neighbour.room_bytes)
-        wanted_bytes = neighbour.refused_needing_bytes or neighbour.refused_room_bytes + 1
-        if neighbour.refused_until > now and beacon.hosting and beacon.room_bytes >= wanted_bytes:
+        there_is_room = beacon.hosting and beacon.room_bytes >= neighbour.refused_needing_bytes
+        if neighbour.refused_until > now and there_is_room:
             neighbour.refused_until = 0.0
-            neighbour.refused_needing_bytes = 0
             more = True
         neighbour.room_bytes = beacon.room_bytes
         neighbour.hosting = beacon.hosting

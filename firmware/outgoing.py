@@ -45,6 +45,7 @@ class Outgoing:
         self._read = read
         self._estimate = core.neighbours.heard_before(unit).estimate
         self.sender = Sender(size_bytes, missing, self._estimate, core.now, burst_bytes=core.burst_bytes)
+        self._first_done_bytes = self.done_bytes
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._reading: set[int] = set()
         self._end_tries = 0
@@ -55,6 +56,11 @@ class Outgoing:
     def done_bytes(self) -> int:
         """Bytes of the picture that the other unit has confirmed."""
         return self.sender.done_bytes
+
+    @property
+    def is_half_way(self) -> bool:
+        """Whether the other unit has confirmed bytes since this began, and still lacks some."""
+        return self._first_done_bytes < self.done_bytes < self.sender.size_bytes
 
     @property
     def progress_at(self) -> float:

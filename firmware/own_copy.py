@@ -25,7 +25,7 @@ def is_whole(core: Core, entry: Entry | None) -> Generator[Request, Any, bool]:
         return False
     picture = entry.picture
     try:
-        digests = yield DigestFile(picture)
+        digests = yield DigestFile.of(entry)
     except CardError as error:
         core.log("card", f"picture {picture.id} cannot be read from this card: {error}", picture.id)
         return False
@@ -37,7 +37,7 @@ def is_whole(core: Core, entry: Entry | None) -> Generator[Request, Any, bool]:
 
 def check(core: Core, entry: Entry) -> Generator[Request, Any, Entry | None]:
     """Adoption (HANDOVER §1): an own file not checked yet counts from now on; None: it was not whole, and put aside."""
-    digests = yield DigestFile(entry.picture)
+    digests = yield DigestFile.of(entry)
     assert isinstance(digests, Digests)
     if not digests.whole:
         yield from put_aside(core, entry)

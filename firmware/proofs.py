@@ -170,7 +170,7 @@ class Proofs:
         if entry is None or entry.file is File.GONE:
             proving.settle(False)
             return
-        digests = yield DigestFile(entry.picture, (proving.nonce,), durable=entry.file is File.WHOLE)
+        digests = yield DigestFile.of(entry, proving.nonce)
         assert isinstance(digests, Digests)
         if not digests.whole:
             yield from put_aside(core, entry)

@@ -9,7 +9,7 @@ from firmware.core import Core
 from firmware.events import Counted, Counts, DigestFile, Digests, NextFile
 from firmware.held import HeldCopies
 from firmware.own_copy import put_aside
-from firmware.pictures import Entry, File, PictureId
+from firmware.pictures import Entry, PictureId
 from firmware.steps import Step
 from hal.errors import DandelionError
 
@@ -109,7 +109,7 @@ class Scrub:
         entry = yield from self.core.look_up(picture)
         if entry is None or not entry.file:
             return
-        digests = yield DigestFile(entry.picture, durable=entry.file is File.WHOLE)
+        digests = yield DigestFile.of(entry)
         assert isinstance(digests, Digests)
         self.checked += 1
         if not digests.whole:

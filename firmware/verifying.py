@@ -49,7 +49,7 @@ class Verifying:
 
     def _reads_back(self, row: Entry) -> Generator[Request, Any, bool]:
         try:
-            digests = yield DigestFile(row.picture)
+            digests = yield DigestFile.of(row)
         except CardError as error:
             self.core.log("card", f"cannot read picture {row.picture.id} back: {error}", row.picture.id)
             return False

@@ -10,13 +10,13 @@ NOW, UNTIL = 100.0, 400.0
 ROOM = 50_000
 
 
-def refused(*, needed_bytes=0):
+def refused(*, needed_bytes=ROOM + 1):
     """Unit 2 has offered ROOM, and then refused."""
     neighbours = Neighbours(11_520)
     neighbour = neighbours.heard(2, NOW, new_boot=True)
     neighbours.beacon(neighbour, beacon(ROOM), NOW)
     neighbour.refused_until = UNTIL
-    neighbour.refused_needing_bytes, neighbour.refused_room_bytes = needed_bytes, ROOM
+    neighbour.refused_needing_bytes = needed_bytes
     return neighbours, neighbour
 
 
@@ -29,9 +29,9 @@ def beacon(room_bytes, *, hosting=True):
     [
         (80_000, 79_000, False),
         (80_000, 80_000, True),
-        (0, ROOM, False),  # by share: as much room as when it refused
-        (0, ROOM + 1000, True),
-        (0, ROOM - 1000, False),
+        (ROOM + 1, ROOM, False),  # by share: as much room as when it refused
+        (ROOM + 1, ROOM + 1000, True),
+        (ROOM + 1, ROOM - 1000, False),
     ],
 )
 def test_a_beacon_with_the_room_that_was_lacking_ends_the_waiting(needed_bytes, room_bytes, ends):

@@ -30,6 +30,7 @@ from firmware.pictures import File
 from firmware.states import State
 from hal.framing import frame
 from sim.machine import Machine, Options
+from sim.members import is_swallowed
 from sim.radio import LineOptions
 
 LARGE = Options(size_bytes=(300_000, 300_000))
@@ -458,3 +459,41 @@ def test_a_person_need_not_wait_for_a_unit_that_did_not_answer():
     rig.loses = None
     assert place(origin, picture, 2) == c.Done(None)
     assert on_card(host, picture)
+
+
+# ---------------------------------------------------------------- a host that accepts and does not store
+
+
+def swallows(said):
+    return is_swallowed(said.source == 2, said.destination == 2, said.message)
+
+
+def test_a_unit_that_stores_nothing_of_what_it_accepts_is_asked_ever_more_seldom_and_at_once_after_its_restart():
+    rig, origin, host = a_pair()
+    rig.loses = swallows
+    picture = shoot(origin)
+    rig.run_for(4 * 3600)
+    accepted = [at for before, at in itertools.pairwise([0.0, *times(host, m.Accept)]) if at - before > 20]
+    gaps = [after - before for before, after in itertools.pairwise(accepted)]
+    assert gaps[-1] > 10 * gaps[0]
+    assert max(gaps) < 2 * 3600
+    assert "unit 2: it has not stored what it accepted" in origin.on.dispersals.deciding.idle_why
+    neighbour = origin.on.core.neighbours.find(2)
+    assert neighbour.refused_until > rig.now + 300, "beacons have not ended the waiting"
+    rig.loses = None
+    host.power_cut()
+    host.restart()
+    rig.run_until(settled(origin, host), 60)
+    assert copies(origin, picture) == [2]
+    assert neighbour.sent_in_vain == 0
+
+
+def test_a_transfer_that_is_cut_in_its_midst_is_taken_up_again_soon_however_often():
+    rig, origin, host = a_pair(origin=LARGE)
+    shoot(origin)
+    for parts in range(1, 6):
+        rig.run_until(lambda sent=50_000 * parts: part_bytes(origin) > sent, 120)
+        rig.loses = lambda said: not isinstance(said.message, m.Beacon)
+        rig.run_for(120)
+        rig.loses = None
+    rig.run_until(settled(origin, host), 120)
