@@ -1,5 +1,6 @@
-"""kill -9 of either unit at each word of a hand-over, and of both behind a drop and a delete; either stopped in a
-transfer for longer than the other is patient: nothing is lost, nothing is there twice, the list is right."""
+"""kill -9 of either unit at each word of a hand-over, and of both behind a drop and a delete; either ended by a bug of
+ours, or stopped in a transfer for longer than the other is patient: nothing is lost, nothing is there twice, the list
+is right."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeUnit, making_units
-from harness import Fields, UnitProcess, check_clean, check_read_out, two_units, wait_settled
+from harness import Fields, UnitProcess, check_clean, check_read_out, run_command, two_units, wait_settled
 from test_kills import transfer, wait_transfer
 
 from sim.line import LineProcess
@@ -74,6 +75,52 @@ def wait_placed(one: UnitProcess, pictures: list[str]) -> None:
         return all(any(copy["state"] == "verified" for copy in rows[picture]["copies"]) for picture in pictures)
 
     one.wait_until(placed, "a copy of each picture")
+
+
+BUG = """
+from firmware import states
+from firmware.states import Chain, IllegalMove
+
+move = Chain.move
+
+def broken(chain, obj, why):
+    if why == {why!r}:
+        raise IllegalMove(f"{{chain.name}}: {{why}} is not legal in {{obj.state}}")
+    move(chain, obj, why)
+
+Chain.move = broken
+"""
+"""A sitecustomize.py, which Python runs before the program."""
+
+
+@pytest.mark.parametrize("line", [BAUD], indirect=True)
+@pytest.mark.parametrize(
+    ("victim", "why"),
+    [(1, "captured"), (1, "accepted"), (1, "stored_there"), (2, "read"), (2, "received"), (2, "stored")],
+)
+def test_a_unit_that_a_bug_has_ended_goes_on_when_it_is_started_again(
+    make_unit: MakeUnit, line: LineProcess, tiny_pictures: Path, tmp_path: Path, victim: int, why: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BUG.format(why=why))
+    units = two_units(make_unit, line.ports, tiny_pictures, capacity="50 MB", policy="always", baud=BAUD)
+    one, two = units
+    broken = units[victim - 1]
+    broken.end()
+    broken.environment["PYTHONPATH"] = str(tmp_path)
+    broken.start()
+    shot = run_command("shoot", "--config", one.config)
+    broken.wait_broken("IllegalMove")
+    assert shot.code == 0 or (victim, why) == (1, "captured"), shot.err
+
+    broken.environment.clear()
+    broken.start()
+    ids = [row["picture"] for row in one.ask("list")]
+    assert len(ids) == 1
+    wait_placed(one, ids)
+    wait_settled(one, two, ids)
+    for unit in units:
+        unit.end()
+        check_clean(unit)
 
 
 @pytest.mark.parametrize("line", [115_200], indirect=True)
