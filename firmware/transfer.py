@@ -79,6 +79,7 @@ class Sender:
         self.estimate = estimate
         self._burst_bytes = burst_bytes
         self._burst_ended = False  # and the report on it is waited for
+        self._length: int | None = None  # of its parts; None: not cut yet
         self.bytes_sent = 0  # of the picture, repeated ones included
         self.bytes_resent = 0  # of these, sent before
         self.parts_sent = 0
@@ -103,7 +104,7 @@ class Sender:
         self._in_flight_bytes = 0
         self._newest_acked = self._order  # order of the newest part reported
         self._question = False  # a part is wanted as a question
-        self._burst_ended = False
+        self._burst_ended, self._length = False, None
         self._tries = 0  # questions since the last report
         self._asked_at = self._heard_at = self._sent_at = self._rate_from = now
         self.progress_at = now
@@ -139,7 +140,7 @@ class Sender:
         longest_bytes: of picture, that fit one packet. overhead_bytes: what a part takes on the line beyond its own.
         """
         self.tick(now)
-        length = self.estimate.part_bytes(longest_bytes, overhead_bytes)
+        length = self._length = self._part_bytes(longest_bytes, overhead_bytes)
         if self._question:
             return self._questioning(length)
         if not self._todo or self._burst_ended or self._in_flight_bytes + length > self._most_in_flight(length):
@@ -156,7 +157,7 @@ class Sender:
         """What of the burst under way is still to be sent, without overhead; 0 where the report is due now."""
         if self._burst_ended:
             return 0
-        length = self.estimate.part_bytes(longest_bytes, overhead_bytes)
+        length = self._part_bytes(longest_bytes, overhead_bytes)
         room_bytes = int(self._most_in_flight(length)) - self._in_flight_bytes
         if self._todo.size_bytes <= room_bytes:
             return self._todo.size_bytes
@@ -178,7 +179,7 @@ class Sender:
         self.bytes_sent += stop - start
         self.bytes_resent += max(0, min(stop, self._farthest) - start)
         self._farthest = max(self._farthest, stop)
-        length = stop - start
+        length = self._length or stop - start
         full = not self._todo or self._in_flight_bytes + length > self._most_in_flight(length)
         self._burst_ended = self._burst_bytes is not None and (self._question or question or full)
         self._question = False
@@ -206,7 +207,7 @@ class Sender:
         self._heard_at = now
         self._tries = 0
         self._question = False
-        self._burst_ended = False
+        self._burst_ended, self._length = False, None
 
     def deadline(self) -> float | None:
         """When tick() is wanted; None while nothing is in flight (then next_part() has something, or all is done)."""
@@ -222,6 +223,13 @@ class Sender:
             self._question = True
             self._tries += 1
             self._asked_at = now
+
+    def _part_bytes(self, longest_bytes: int, overhead_bytes: int) -> int:
+        """The longest part now. Within a burst it stays: whether one more fits must not change behind what was the last
+        part, or behind what was not."""
+        if self._length is None or self._burst_bytes is None:
+            return self.estimate.part_bytes(longest_bytes, overhead_bytes)
+        return self._length
 
     def _questioning(self, length: int) -> tuple[int, int]:
         """Bytes still to be sent, few; else of the newest part again, the likeliest lost: the first time whole.
