@@ -185,7 +185,11 @@ class HalfDuplex:
             channel.nothing_to_say()
             return False
         granted = outgoing is not None and channel.is_granted_by(outgoing.unit, now)
-        turn = channel.turn(now, heard_at, self._wish(outgoing, granted=granted))
+        wish = self._wish(outgoing, granted=granted)
+        turn = channel.turn(now, heard_at, wish)
+        if turn is Turn.SHORT and wish is not Wish.SHORT and self._bursting is None:
+            self._end_turn()  # and another back-off begins, for the burst
+            turn = channel.turn(now, heard_at, wish)
         if turn is Turn.NONE:
             return False
         if core.outbox:
@@ -194,7 +198,7 @@ class HalfDuplex:
             self._encode(unit, message, airtime_s, ends_turn=airtime_s > 0)
             return True
         assert outgoing is not None
-        return (self._bursting is outgoing or turn is Turn.ANY or granted) and self._burst(outgoing, granted)
+        return self._burst(outgoing, granted)
 
     def _wish(self, outgoing: OnItsWay | None, *, granted: bool) -> Wish:
         if self._core.outbox or granted or outgoing is None:

@@ -120,6 +120,29 @@ def test_a_short_message_does_not_wait_for_a_running_picture():
     assert rig.now - began < 5
 
 
+def forgets_to_go_on(machine):
+    """A picture of its own could go on, and nothing will make it."""
+    unit, link, radio_at = machine.on, machine.on.link, machine.radio.deadline()
+    ready = any(o.is_ready(link.part_room_bytes, link.part_overhead_bytes) for o in unit.dispersals.outgoing())
+    return ready and radio_at is None and unit.deadline() > machine.rig.now + 10
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.2])
+def test_a_picture_goes_on_behind_a_short_message_whatever_is_lost(loss):
+    rig, (one, two, three) = on_air(everyone(3), loss=loss, size_bytes=200_000)
+    press(one)
+    press(three)
+    rig.run_until(lambda: own(one) and own(three), 10)
+    for _ in range(100):
+        for machine in (one, two):
+            machine.on.core.say(3, m.NameAsk())
+            machine.turn()
+        rig.run(lambda: forgets_to_go_on(one) or forgets_to_go_on(three), 0.7)
+        assert not forgets_to_go_on(one)
+        assert not forgets_to_go_on(three)
+    rig.run_until(settled(one, two, three), 900)
+
+
 def test_a_read_out_goes_on_beside_a_dispersal():
     rig, machines = on_air(everyone(3), rules=Rules(policy=Policy.NEVER))
     picture = shoot(machines[0])

@@ -18,6 +18,7 @@ from firmware.layout import parent_of, picture_path
 from firmware.messages import NameAsk
 from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.states import State
+from hal.interfaces import Duplex
 from sim.camera import GREY_JPEG
 from sim.checks import MOST_STEPS
 from sim.truth import Violation
@@ -46,6 +47,17 @@ def test_a_quiet_world_places_each_picture_once():
     assert (report.pictures, report.copies, report.deleted, report.excused.total()) == (30, 30, 0, 0)
     assert report.part_bytes == report.placed_bytes + 30 * len(GREY_JPEG)  # and each holder has the preview
     assert report.settled_after_h < 0.2
+
+
+@pytest.mark.parametrize("seed", [12, 18])
+def test_no_transfer_stands_still_on_a_channel_that_only_loses_frames(seed):
+    options = replace(
+        SMALL, units=5, hours=1.5, duplex=Duplex.HALF, loss=0.15, picture_bytes=30_000, pictures_per_hour=4.0, seed=seed
+    )
+    world = World(replace(options, beacon_s=60.0))
+    report = world.run()
+    assert report.copies == report.pictures == 30
+    assert not any(machine.logged("timed_out") for machine in world.machines.values())
 
 
 def test_full_cards_are_no_reason_to_lose_anything():
