@@ -74,7 +74,7 @@ class Notes:
         key = request.picture.encode()
         with self._database.transaction():
             ((last,),) = self._database.all("SELECT coalesce(max(number), 0) FROM decision WHERE id = ?", key)
-            values = (key, last + 1, request.text, json.dumps(request.inputs, default=str, sort_keys=True))
+            values = (key, last + 1, request.text, json.dumps(request.inputs))
             self._database.change("INSERT INTO decision VALUES (?, ?, ?, ?)", *values)
             self._database.change("DELETE FROM decision WHERE id = ? AND number <= ?", key, last + 1 - MAX_DECISIONS)
 

@@ -265,7 +265,7 @@ class Pictures:
             exposed += number if not verified else 0
         unsure = "SELECT count(*) FROM picture INDEXED BY unrecorded WHERE own = 1 AND recorded = 0 AND deleted = 1"
         ((tombstones,), (orders,)) = self._database.all(f"{unsure} UNION ALL SELECT count(*) FROM delete_order")
-        away = self._away_lacking(*wanted)
+        away = self._count_away(*wanted)
         oldest = min(self._oldest(1, 0, 0, 1, -1) + self._oldest(0, 0, 0, 1, -1), default=None)
         entry = None if oldest is None else self._entry(oldest[1])
         return Counted(
@@ -276,14 +276,15 @@ class Pictures:
             urgent=urgent,
             away=away,
             exposed=exposed,
+            one_holder=self._count_away(2, 2),
             oldest=None if entry is None else entry.picture,
             oldest_since_s=None if oldest is None else exposure.since_s(self._database, oldest[1]),
             suspect=self._database.all("SELECT count(*) FROM copy INDEXED BY copy_suspect WHERE suspect = 1")[0][0],
             covered_s=exposure.covered_s(self._database),
         )
 
-    def _away_lacking(self, copies: int, priority_copies: int) -> int:
-        """Own pictures whose file is gone that lack verified copies."""
+    def _count_away(self, copies: int, priority_copies: int) -> int:
+        """Own pictures whose file is gone that have fewer verified copies."""
         select = (
             "SELECT count(*) FROM picture INDEXED BY own_away "
             "WHERE own = 1 AND deleted = 0 AND file = 0 AND priority = ? AND verified < ?"

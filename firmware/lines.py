@@ -154,7 +154,7 @@ def status(row: Fields) -> str:
 
 
 def _exposure(told: Fields) -> str:
-    """Own pictures that only this card has, and how long the others were so."""
+    """Own pictures that only one card has, and how long the others were on this one only."""
     text = f"{so_many(told.get('pictures'), 'picture is', 'pictures are')} on this card only"
     if told.get("oldest"):
         text += f", the oldest is {told['oldest']}"
@@ -162,6 +162,8 @@ def _exposure(told: Fields) -> str:
             text += f", for {duration(told['oldest_s'])}"
     if told.get("why"):
         text += f" ({told['why']})"
+    if told.get("one_holder"):
+        text += f"; {told['one_holder']} on one other card only"
     if told.get("of"):
         half_s, most_s = told.get("p50_s"), told.get("p99_s")
         half, most = duration(half_s), duration(most_s, beside=half_s)

@@ -258,6 +258,7 @@ def test_status_counts_priority_pictures_orders_and_the_oldest_without_a_copy(ca
     counted = catalogue.carry_out(Counts(1, 2))
     assert isinstance(counted, Counted)
     assert (counted.own, counted.urgent, counted.exposed, counted.away, counted.lacking) == (8, 4, 3, 1, 6)
+    assert counted.one_holder == 1
     assert counted.deletes_pending == 4
     assert counted.oldest == urgent[2].picture
     catalogue.save(Save(entries=(replace(urgent[2], copies=verified(2)), replace(urgent[5], copies=verified(2)))))
@@ -268,6 +269,19 @@ def test_status_counts_priority_pictures_orders_and_the_oldest_without_a_copy(ca
     counted = catalogue.carry_out(Counts(1, 2))
     assert isinstance(counted, Counted)
     assert (counted.exposed, counted.oldest, counted.oldest_since_s) == (0, None, None)
+    away = [known(n, *verified(*range(2, 2 + n % 3)), file=File.GONE, priority=n % 2 == 0) for n in range(11, 17)]
+    catalogue.save(Save(entries=tuple(away)))
+    counted = catalogue.carry_out(Counts(1, 2))
+    assert isinstance(counted, Counted)
+    assert counted.one_holder == 1 + 4  # those of two holders are not among them
+
+
+@pytest.mark.parametrize("priority", [True, False])
+def test_the_first_picture_of_all_is_the_oldest_without_a_copy(catalogue: Catalogue, priority: bool) -> None:
+    catalogue.save(Save(entries=(known(1, priority=priority), known(2, priority=priority))))
+    counted = catalogue.carry_out(Counts(1, 2))
+    assert isinstance(counted, Counted)
+    assert counted.oldest == known(1, priority=priority).picture
 
 
 def test_an_empty_catalogue_counts_nothing(catalogue: Catalogue) -> None:
@@ -300,6 +314,7 @@ def test_previews_belong_to_own_and_held_pictures_that_are_not_deleted(catalogue
     asked = [entry.picture.id.encode() for entry in (*entries, *others, known(99))]
     assert catalogue.with_previews(asked) == {entry.picture.id.encode() for entry in entries}
     assert catalogue.with_previews(asked[-4:]) == catalogue.with_previews([]) == set()
+    assert catalogue.with_previews(asked[:1]) == {asked[0]}
 
 
 def test_held_pictures_whose_file_is_lost_are_told_apart(catalogue: Catalogue) -> None:
@@ -333,6 +348,15 @@ def test_the_largest_is_of_the_latest_pictures_of_this_card(catalogue: Catalogue
 
 
 # ------------------------------------------------------------ records
+
+
+def test_the_largest_is_not_of_an_earlier_card_unless_this_one_has_no_picture(catalogue: Catalogue) -> None:
+    giant = Entry(picture(1, b"x" * 900, card=0x0001), File.WHOLE)
+    catalogue.save(Save(entries=(giant,)))
+    catalogue.set_counters(card=0x0003)
+    assert catalogue.largest_bytes() == 900
+    catalogue.save(Save(entries=(Entry(picture(1, b"x" * 10, card=0x0003), File.WHOLE),)))
+    assert catalogue.largest_bytes() == 10
 
 
 def unrecorded(catalogue: Catalogue, *, deleted: bool = False, after: PictureId | None = None) -> list[int]:

@@ -7,20 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from card_scene import (
-    UNIT,
-    known,
-    wall,
-)
+from card_scene import NOW_UNIX_S, UNIT, known, wall
 
 from firmware import catalogue_schema as schema
 from firmware.catalogue import Catalogue, CatalogueDamaged
 from firmware.catalogue_home import CatalogueFile
-from firmware.events import (
-    Lacking,
-    LookUp,
-    Save,
-)
+from firmware.events import Lacking, LookUp, LookUpPartial, Partial, Save, SavePartial
 from hal.errors import CardError, CardReadOnly
 
 BIGGEST = 2**64 - 1  # an attempt
@@ -130,6 +122,15 @@ def test_read_only_reads_and_refuses_to_write(tmp_path: Path) -> None:
             assert reader.largest_bytes() == known(1).picture.size_bytes
             with pytest.raises(CardReadOnly):
                 reader.save(Save(sequence=3))
+
+
+def test_a_partial_row_has_the_time_of_the_clock_that_its_file_was_opened_with(tmp_path: Path) -> None:
+    of = known(1).picture.id
+    with closing(CatalogueFile(str(tmp_path / "c"), UNIT, wall=wall).open()) as made:
+        made.carry_out(SavePartial(of, 3, bytes(32), 64_000, 150_000))
+        row = made.carry_out(LookUpPartial(of))
+    assert isinstance(row, Partial)
+    assert row.kept_since == NOW_UNIX_S
 
 
 def test_what_was_saved_is_there_when_the_process_was_killed(tmp_path: Path) -> None:

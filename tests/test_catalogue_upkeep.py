@@ -108,6 +108,7 @@ def test_the_pair_due_longest_comes_first_and_is_used_once(catalogue: Catalogue)
         catalogue.carry_out(UsePair(one))
     assert due(catalogue, 2, 50) == ()
     assert catalogue.carry_out(FirstPair(made[3].picture, 3)) == made[3]
+    assert catalogue.carry_out(FirstPair(made[3].picture, 9)) is None
 
 
 def test_new_pairs_take_the_place_of_those_for_the_same_unit(catalogue: Catalogue) -> None:
@@ -131,6 +132,11 @@ def test_exposure_lasts_from_the_shutter_to_the_first_verified_copy(catalogue: C
     save(catalogue, known(1, replace(AT_2, suspect=True)), known(1, AT_2), age_s=900)  # only the first one counts
     now = counted(catalogue)
     assert (now.exposed, now.oldest, now.covered_s) == (1, known(2).picture, (75,))
+
+
+def test_a_copy_within_a_second_took_none(catalogue: Catalogue) -> None:
+    save(catalogue, known(1), known(1, AT_2), age_s=100)
+    assert counted(catalogue).covered_s == (0,)
 
 
 def test_a_picture_deleted_or_forgotten_before_it_had_a_copy_counts_nowhere(catalogue: Catalogue) -> None:
@@ -230,6 +236,7 @@ def test_a_drop_is_owed_for_living_pictures_too(catalogue: Catalogue) -> None:
 
 def test_operating_time_is_kept(catalogue: Catalogue) -> None:
     save(catalogue, known(1, AT_2), known(2, AT_3))
+    assert catalogue.scrub_after() is None
     catalogue.carry_out(SaveCalendar((("age", 500), ("scrub_after", 2**64 - 1)), ((2, 400), (9, 300))))
     catalogue.carry_out(SaveCalendar((("age", 700),), ((2, 600),)))
     catalogue.carry_out(SaveCalendar((("scrub_due", 900),), ()))
