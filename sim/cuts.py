@@ -29,6 +29,13 @@ def lines_of(tally: Tally, schedules: int) -> list[str]:
     ]
 
 
+def _path(text: str) -> tuple[tuple[int, int], ...]:
+    try:
+        return path_of(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no path like 2.9,1.3: unit.step, or none") from None
+
+
 def main(argv: Sequence[str]) -> int:
     """Cut hand-overs. 0: nothing was lost or wrong; 1: a rule was broken."""
     parser = argparse.ArgumentParser(prog="python -m sim.cuts", description=main.__doc__, allow_abbrev=False)
@@ -42,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     how.add_argument("--fault", choices=sorted(FAULTS), help="no first cut, but one call that fails so")
     how.add_argument("--catalogue", action="store_true", help="after the first cut the catalogue is gone")
     parser.add_argument("--kill", action="store_true", help="the first cut is none: only the process ends")
-    parser.add_argument("--path", type=path_of, metavar="U.N,…", help="one run: cut before these steps")
+    parser.add_argument("--path", type=_path, metavar="U.N,…", help="one run: cut before these steps")
     arguments = parser.parse_args(argv)
     alone = arguments.fault is not None or arguments.catalogue
     choice = Choice(

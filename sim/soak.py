@@ -125,8 +125,8 @@ def days(kinds: Sequence[WorldOptions], seconds: float) -> None:
     unit_hours, pictures, copies, worlds = 0.0, 0, 0, 0
     excused = Counter[Loss]()
     while watch.wall_s < seconds:
-        options = kinds[worlds % len(kinds)]
-        report = World(dataclasses.replace(options, seed=options.seed + worlds)).run()
+        options = dataclasses.replace(kinds[worlds % len(kinds)], seed=kinds[0].seed + worlds)
+        report = World(options).run()
         worlds += 1
         unit_hours += report.unit_hours
         pictures += report.pictures
@@ -134,8 +134,8 @@ def days(kinds: Sequence[WorldOptions], seconds: float) -> None:
         excused += report.excused
         faults += report.faults
         print(
-            f"seed {report.options.seed}: {report.pictures} pictures, settled after {report.settled_after_h:.1f} h; "
-            f"{watch.rates(unit_hours)}, memory {rss_bytes() / MB:.0f} MB",
+            f"seed {options.seed}: {report.pictures} pictures, {options.copies} copies wanted, "
+            f"settled after {report.settled_after_h:.1f} h; {watch.rates(unit_hours)}, memory {rss_bytes() / MB:.0f} MB",
             flush=True,
         )
     print(f"{worlds} worlds, {unit_hours:.0f} unit-hours, {watch.rates(unit_hours)}")

@@ -19,19 +19,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Read the options, search, print."""
     parser = argparse.ArgumentParser(prog="python -m sim.model", description=__doc__)
     parser.add_argument("--all", action="store_true", help="each configuration of docs/reliability.md, one a line")
+    parser.add_argument("--rows", metavar="TEXT", default="", help="of --all only those with this in their names")
     parser.add_argument("--limit", type=int, default=LIMIT, help="states to visit at most")
     parser.add_argument("--settle", action="store_true", help="I6, too, from every state that was visited")
     for option in dataclasses.fields(Options):
-        flag = "--" + option.name.replace("_", "-")
+        flag, says, default = "--" + option.name.replace("_", "-"), option.metadata["says"], option.default
         if option.type == "bool":
-            parser.add_argument(flag, action="store_true")
+            parser.add_argument(flag, action="store_true", help=says)
+        elif among := option.metadata["among"]:
+            parser.add_argument(flag, choices=among, default=default, help=f"{says} (default: nobody)")
         else:
-            parser.add_argument(flag, type=int if option.type == "int" else str, default=option.default)
+            parser.add_argument(flag, type=int, metavar="N", default=default, help=f"{says} (default: {default})")
     told = vars(parser.parse_args(arguments))
-    every, limit, settles = told.pop("all"), told.pop("limit"), told.pop("settle")
+    every, rows, limit, settles = told.pop("all"), told.pop("rows"), told.pop("limit"), told.pop("settle")
     if not every:
         return _one("", Options(**told), limit, settles=settles)
-    for name, configuration in CONFIGURATIONS.items():
+    for name, configuration in ((n, c) for n, c in CONFIGURATIONS.items() if rows in n):
         most = min(limit, configuration.limit)
         whole = configuration.whole and most == configuration.limit
         if _one(f"{name}: ", configuration.options, most, settles=configuration.settles, must_be_whole=whole):

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+def _option(default: Any, says: str, *, among: tuple[str, ...] | None = None) -> Any:
+    return field(default=default, metadata={"says": says, "among": among})
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Power cuts and process kills may come at any time, and as often; of the other troubles so many in one history.
+    """Power cuts and process kills may come at any time, and as often; of the other troubles so many in one history."""
 
-    sessions: nothing from before a restart of either side is obeyed (HANDOVER §5); without, every old message may come.
-    keeper: who keeps the origin's records: "" nobody, "host" the first host, "third" a unit that holds no copy.
-    handles: parts under a handle of an earlier reservation do nothing (HANDOVER §2); without, they are taken as any.
-    versions: the record's version goes up to this and no higher (0: records are not modelled).
-    """
-
-    hosts: int = 1
-    attempts: int = 3
-    wanted: int = 1
-    sessions: bool = False
-    handles: bool = False
-    keeper: str = ""
-    versions: int = 0
-    conflict: bool = False  # the first host holds another content under the id
-    deletes: int = 0
-    origin_cards: int = 0  # the origin's card is lost, and with it file and catalogue
-    origin_catalogues: int = 0
-    host_cards: int = 0
-    host_catalogues: int = 0
-    own_rots: int = 0
-    held_rots: int = 0
-    lies: int = 0  # a host throws its copy away, says nothing, and goes on answering as if it had it
+    hosts: int = _option(1, "units that may hold a copy")
+    attempts: int = _option(3, "numbers that the origin gives out, to all of them together")
+    wanted: int = _option(1, "copies that the picture shall have")
+    sessions: bool = _option(
+        False, "nothing from before a restart is obeyed (HANDOVER §5); without, any old message may come"
+    )
+    handles: bool = _option(
+        False, "parts under a handle of an earlier reservation do nothing; without, they are as any"
+    )
+    keeper: str = _option("", "who keeps the origin's records; third: a unit without a copy", among=("host", "third"))
+    versions: int = _option(0, "the record's version goes up to this and no higher; 0: no records")
+    conflict: bool = _option(False, "the first host holds another content under the id")
+    deletes: int = _option(0, "a person deletes the picture")
+    origin_cards: int = _option(0, "the origin's card is lost, and with it file and catalogue")
+    origin_catalogues: int = _option(0, "the origin's catalogue is lost")
+    host_cards: int = _option(0, "a host's card is lost")
+    host_catalogues: int = _option(0, "a host's catalogue is lost")
+    own_rots: int = _option(0, "the own file rots")
+    held_rots: int = _option(0, "a copy rots")
+    lies: int = _option(0, "a host throws its copy away, says nothing, and goes on answering as if it had it")
 
     @property
     def units(self) -> int:
