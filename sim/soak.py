@@ -135,7 +135,8 @@ def days(kinds: Sequence[WorldOptions], seconds: float) -> None:
         faults += report.faults
         print(
             f"seed {options.seed}: {report.pictures} pictures, {options.copies} copies wanted, "
-            f"settled after {report.settled_after_h:.1f} h; {watch.rates(unit_hours)}, memory {rss_bytes() / MB:.0f} MB",
+            f"settled after {report.settled_after_h:.1f} h; {watch.rates(unit_hours)}, "
+            f"memory {rss_bytes() / MB:.0f} MB",
             flush=True,
         )
     print(f"{worlds} worlds, {unit_hours:.0f} unit-hours, {watch.rates(unit_hours)}")
