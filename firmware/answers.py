@@ -27,6 +27,8 @@ FARTHEST_UNIX_S = 1e12
 """A time farther from 1970 is a mistake of whoever asks; NaN and infinity are, too."""
 PROGRESS_EVERY_S = 0.25
 """How often `copy` tells how far it is."""
+WAITING_S = 3.0
+"""A copy that has not begun after so long says once why it waits."""
 
 Arguments = dict[str, Any]
 
@@ -128,9 +130,14 @@ class Answers:
         await reply.row(rows.whereis_row(entry, self.service.config.unit.id))
 
     async def _watch_copy(self, picture: PictureId, unit: int, reply: Reply) -> None:
-        said = -1
+        said, told, clock = -1, False, self.service.clock
+        began = clock.monotonic()
         while True:
             await asyncio.sleep(PROGRESS_EVERY_S)
+            why = self.service.unit.copies.why_it_waits(picture, unit)
+            if why is not None and not told and clock.monotonic() >= began + WAITING_S:
+                told = True
+                await reply.note(f"picture {picture} waits to be copied to unit {unit}: {why}")
             for d in self.service.unit.dispersals:
                 if d.outgoing is not None and d.host == unit and d.id == picture and d.outgoing.done_bytes != said:
                     said = d.outgoing.done_bytes

@@ -47,7 +47,7 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class PlaceCopy:
-    """Put a copy at a unit. Progress; Done: None, once it is proved."""
+    """Put a copy at a unit. Done: None, once it is proved."""
 
     ticket: int
     picture: PictureId

@@ -116,6 +116,16 @@ class Copies:
         if now >= order.again_at:
             order.again_at = now + AGAIN_S
 
+    def why_it_waits(self, picture: PictureId, unit: int) -> str | None:
+        """Why this copy is not on its way; None: it is, or nobody has asked for it."""
+        if any((command.picture, command.unit) == (picture, unit) for command, _ in self._unheard):
+            return f"unit {unit} is not heard yet"
+        for order in self._orders:
+            by_hand = order.by_hand
+            if (order.entry.picture.id, by_hand.unit) == (picture, unit) and not self._dispersals.runs(by_hand):
+                return "other copies of it are being made" if by_hand.kept is None else by_hand.kept.why
+        return None
+
     def _give_up(self, order: Order) -> None:
         unit, kept = order.by_hand.unit, order.by_hand.kept
         neighbour = self.core.neighbours.find(unit)

@@ -303,6 +303,13 @@ def test_copy_to_what_is_no_other_unit(pair: Pair, to: str, says: str) -> None:
     assert says in failed.err
 
 
+def test_a_copy_that_cannot_begin_says_why_it_waits(pair: Pair) -> None:
+    picture = pair.shots[0]["picture"]
+    failed = pair.one.command("copy", picture, "--to", "9", "--timeout", "6", within_s=UNKNOWN_S)
+    assert failed.code == 1
+    assert failed.err.count(f"picture {picture} waits to be copied to unit 9: unit 9 is not heard yet") == 1
+
+
 def test_a_second_run_is_1(pair: Pair) -> None:
     failed = pair.one.command("run", within_s=UNKNOWN_S)
     assert failed.code == 1
