@@ -27,7 +27,7 @@ class Fault(enum.Enum):
     READ_ONLY = "the card takes no more writes"
     ROT = "one bit of what is read is wrong"
     LIE = "one bit that a sync has put on the medium is wrong, and it says that all went well"
-    DONE = "Input/output error of a sync or COMMIT that has reached the medium all the same"
+    DONE = "Input/output error of what is done all the same"
 
 
 class PowerCut(Exception):
@@ -45,7 +45,8 @@ class CardOptions:
     at: fault by number of the call (the first is 1, see SimCard.calls). below: fault for every call on a path that
     begins so. unreadable: paths of which the card gives nothing but the name. cut_after: the number of the last call
     that still works. FULL hits calls that take room, READ_ONLY those that change something, IO all, ROT reads; at other
-    calls a fault passes unused. LIE and DONE hit syncs of files that were changed. dead: every call fails. lies: syncs
+    calls a fault passes unused. LIE hits syncs of files that were changed, DONE these and what
+    changes or syncs names. dead: every call fails. lies: syncs
     do nothing, and the card says that they did.
     """
 
@@ -180,9 +181,8 @@ class SimFile:
             if fault is Fault.LIE and node.live:
                 node.to_change()[len(node.live) // 2] ^= 0x10
             node.reach_medium(lies=self._card.options.lies)
-        if fault is Fault.DONE:
-            self._sync_failed = True
-            raise ERRORS[fault](f"{self._path}: {fault.value}")
+        self._sync_failed = fault is Fault.DONE
+        _fail_if_done(fault, self._path)
 
     def forget_cache(self) -> None:
         """Read from the medium from now on: what a failed sync lost shows here."""
@@ -232,7 +232,7 @@ class SimCard:
         """Move a file or a directory; un-synced, a cut may undo either end of it."""
         source, old_name = self._parent(old)
         target, new_name = self._parent(new)
-        self.step(old, Fault.IO, Fault.READ_ONLY)
+        fault = self.step(old, Fault.IO, Fault.READ_ONLY, Fault.DONE)
         if old_name not in source.live:
             raise FileNotFoundError(old)
         if isinstance(target.live.get(new_name), _Directory):
@@ -240,13 +240,15 @@ class SimCard:
         replaced = target.live.get(new_name)
         target.names()[new_name] = source.names().pop(old_name)
         self._used_bytes -= _used(replaced)
+        _fail_if_done(fault, old)
 
     def unlink(self, path: str) -> None:
         """Remove a file."""
         directory, name = self._parent(path)
-        self.step(path, Fault.IO, Fault.READ_ONLY)
+        fault = self.step(path, Fault.IO, Fault.READ_ONLY, Fault.DONE)
         self._used_bytes -= _used(self._file(path))
         del directory.names()[name]
+        _fail_if_done(fault, path)
 
     def make_directory(self, path: str) -> None:
         """Make a directory and its missing parents, each durable in its parent: two calls per level."""
@@ -261,9 +263,10 @@ class SimCard:
     def sync_directory(self, path: str) -> None:
         """Make the names in this directory durable."""
         directory = self._directory(_parts(path))
-        kinds = (Fault.IO,) if directory.is_on_medium else (Fault.IO, Fault.READ_ONLY)
-        self.step(path, *kinds)
+        kinds = (Fault.IO,) if directory.is_on_medium else (Fault.IO, Fault.READ_ONLY, Fault.DONE)
+        fault = self.step(path, *kinds)
         directory.reach_medium(lies=self.options.lies)
+        _fail_if_done(fault, path)
 
     def entries(self, path: str) -> list[CardEntry]:
         """What is in a directory, by name; empty if the directory is not there."""
@@ -385,6 +388,11 @@ ERRORS: dict[Fault, type[CardError]] = {
     Fault.DONE: CardError,
 }
 _AT_ITS_END = (Fault.ROT, Fault.LIE, Fault.DONE)  # of the call that it hits
+
+
+def _fail_if_done(fault: Fault | None, path: str) -> None:
+    if fault is Fault.DONE:
+        raise ERRORS[fault](f"{path}: {fault.value}")
 
 
 def _parts(path: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -284,6 +285,23 @@ def test_after_a_failed_sync_the_medium_has_the_old_bytes() -> None:
     assert file.read(0, 3) == b"new"
     file.forget_cache()
     assert file.read(0, 3) == b"old"
+
+
+def test_a_call_that_says_it_has_failed_may_be_done() -> None:
+    card = SimCard()
+    put(card, "a", b"new")
+
+    def fails(call: Callable[..., None], *paths: str) -> None:
+        card.options.at[card.calls + 1] = Fault.DONE
+        with pytest.raises(CardError, match="done all the same"):
+            call(*paths)
+
+    fails(card.rename, "a", "b")
+    fails(card.sync_directory, "")
+    card.power_cut()
+    assert bytes_of(card, "b") == b"new"
+    fails(card.unlink, "b")
+    assert card.entries("") == []
 
 
 def test_faults_hit_the_chosen_call_and_path() -> None:
