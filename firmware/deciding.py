@@ -23,8 +23,8 @@ MAX_RESTING = 64
 MAX_CONFLICTS = 256
 """Pictures remembered with the units that refused them for another content under the id; beyond it the oldest is
 forgotten, and asked for again."""
-NO_ROOM_HELPS = float("inf")
-"""Bytes of room that end the waiting for a unit that was not short of room."""
+NO_ROOM = float("inf")
+"""needed_bytes of a wait that no beacon ends, however much room it offers."""
 JITTER = 0.25
 """A time to ask again is stretched or shortened by up to this share, so that refused units do not come back at once."""
 
@@ -101,15 +101,15 @@ class Deciding:
             del self._conflicts[next(iter(self._conflicts))]
         self._conflicts.setdefault(picture, set()).add(unit)
 
-    def leave_alone(self, unit: int, seconds: float, why: str, needed_bytes: float) -> None:
-        """This unit has refused, or did not answer. needed_bytes: room with which it is asked earlier; 0: more than it
-        offers now."""
+    def leave_alone(self, unit: int, seconds: float, why: str, needed_bytes: float | None = None) -> None:
+        """This unit has refused, or did not answer. needed_bytes: a beacon that offers so much room ends the wait;
+        None: one that offers more than now."""
         neighbour = self.core.neighbours.find(unit)
         if neighbour is not None:
             stretch = 1 + JITTER * (2 * self.core.rng.random() - 1)
             neighbour.refused_until = self.core.now + max(1.0, seconds * stretch)
             neighbour.refused_why = why
-            neighbour.refused_needing_bytes = needed_bytes or neighbour.room_bytes + 1
+            neighbour.refused_needing_bytes = neighbour.room_bytes + 1 if needed_bytes is None else needed_bytes
 
 
 def _view(entry: Entry, by_hand: int | None, avoided: set[int], leaving: set[int]) -> PictureView:

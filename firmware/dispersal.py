@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from firmware import handover, own_copy, states
 from firmware import messages as m
 from firmware.core import Core
-from firmware.deciding import NO_ROOM_HELPS, Deciding
+from firmware.deciding import NO_ROOM, Deciding
 from firmware.determine import Keep
 from firmware.errors import Refused
 from firmware.events import DigestFile, Digests, ReadFile
@@ -308,7 +308,7 @@ class Dispersals:
         event = handover.Receipt(dispersal.host, stored.attempt, right, stored.proof, core.stamp())
         effects = handover.owner(Owner(entry, core.next_attempt), event)
         if not effects:
-            self._refused(dispersal, self._after_in_vain_s(dispersal), "its proof is wrong", NO_ROOM_HELPS)
+            self._refused(dispersal, self._after_in_vain_s(dispersal.host), "its proof is wrong", NO_ROOM)
             return
         yield from core.carry_out(picture, entry, effects)
         if dispersal.state is not State.SEND:
@@ -339,7 +339,7 @@ class Dispersals:
         if refuse.why is m.RefuseWhy.FAILED and dispersal.state is State.SEND:
             self.core.run(self._failed_there(dispersal, refuse), refuse.id)
             return
-        self._refused(dispersal, refuse.retry_after_s, words, refuse.needed_bytes)
+        self._refused(dispersal, refuse.retry_after_s, words, refuse.needed_bytes or None)
 
     def _failed_there(self, dispersal: Dispersal, refuse: m.Refuse) -> Step:
         """What arrived may be wrong because it is wrong here: a rotten file would go to one unit after the other."""
@@ -354,7 +354,8 @@ class Dispersals:
             yield from own_copy.put_aside(self.core, entry)
             self._own_trouble(dispersal, "the own file is damaged")
             return
-        self._refused(dispersal, refuse.retry_after_s, "failed", refuse.needed_bytes)
+        again_s = max(refuse.retry_after_s, self._after_in_vain_s(dispersal.host))
+        self._refused(dispersal, again_s, "failed", NO_ROOM)
 
     def _stale(self, dispersal: Dispersal, refuse: m.Refuse) -> Step:
         """H1: the host has a later attempt; never the same number again."""
@@ -372,7 +373,7 @@ class Dispersals:
         states.dispersal.move(dispersal, "refused")
         self._look_again(dispersal)
 
-    def _refused(self, dispersal: Dispersal, retry_after_s: float, why: str, needed_bytes: float) -> None:
+    def _refused(self, dispersal: Dispersal, retry_after_s: float, why: str, needed_bytes: float | None) -> None:
         host = dispersal.host
         self.core.log("refused", f"unit {host} does not take picture {dispersal.id}: {why}", dispersal.id, host)
         self.deciding.leave_alone(host, retry_after_s, why, needed_bytes)
@@ -422,32 +423,37 @@ class Dispersals:
                 self._timed_out(dispersal)
 
     def _timed_out(self, dispersal: Dispersal) -> None:
-        host = dispersal.host
-        self.core.log(
-            "timed_out", f"unit {host} did not answer about picture {dispersal.id}; it stays here", dispersal.id, host
-        )
-        if dispersal.state is State.SEND:
-            again_s, why = self._after_in_vain_s(dispersal), "it has not stored what it accepted"
-            self.deciding.leave_alone(host, again_s, why, NO_ROOM_HELPS)
+        host, sending = dispersal.host, dispersal.state is State.SEND
+        what = "has confirmed nothing more of" if sending else "did not answer about"
+        self.core.log("timed_out", f"unit {host} {what} picture {dispersal.id}; it stays here", dispersal.id, host)
+        if sending and self._was_cut(dispersal):
+            self.deciding.leave_alone(host, UNANSWERED_S, "the line to it was cut in the midst of a picture")
+        elif sending:
+            self.deciding.leave_alone(host, self._after_in_vain_s(host), "it has not stored what it accepted", NO_ROOM)
         else:
-            self.deciding.leave_alone(host, self._after_silence_s(host), "it did not answer", 0)
+            self.deciding.leave_alone(host, self._after_silence_s(host), "it did not answer")
         self._stop_sending(dispersal)
         states.dispersal.move(dispersal, "timed_out")
         self._look_again(dispersal)
+
+    def _was_cut(self, dispersal: Dispersal) -> bool:
+        """Whether the host has got farther with this picture than before, and not to its end, so that the next try goes
+        on from there; or was sent nothing, for the line was others'."""
+        outgoing, neighbour = dispersal.outgoing, self.core.neighbours.heard_before(dispersal.host)
+        if outgoing is None or not outgoing.has_spoken:
+            return True
+        before, neighbour.cut_at = neighbour.cut_at, (dispersal.id, outgoing.done_bytes)
+        farthest_bytes = before[1] if before is not None and before[0] == dispersal.id else 0
+        return farthest_bytes < outgoing.done_bytes < outgoing.size_bytes
 
     def _after_silence_s(self, host: int) -> float:
         neighbour = self.core.neighbours.heard_before(host)
         neighbour.unanswered += 1
         return UNANSWERED_S * 2.0 ** min(neighbour.unanswered - 1, MOST_DOUBLINGS)
 
-    def _after_in_vain_s(self, dispersal: Dispersal) -> float:
-        """Its host has accepted and not stored it: how long it is left alone. Shortly where the line was cut in the
-        midst of the picture, for the next try goes on from there.
-        """
-        neighbour, outgoing = self.core.neighbours.heard_before(dispersal.host), dispersal.outgoing
-        if outgoing is not None and outgoing.is_half_way:
-            neighbour.sent_in_vain = 0
-            return UNANSWERED_S
+    def _after_in_vain_s(self, host: int) -> float:
+        """It has accepted a picture and not stored it."""
+        neighbour = self.core.neighbours.heard_before(host)
         neighbour.sent_in_vain += 1
         return UNANSWERED_S * 2.0 ** min(neighbour.sent_in_vain - 1, MOST_DOUBLINGS_IN_VAIN)
 

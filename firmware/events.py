@@ -114,7 +114,7 @@ class DigestFile:
 
     @classmethod
     def of(cls, entry: Entry, *nonces: bytes) -> DigestFile:
-        """That of a row."""
+        """Of the file of this row: synced first unless the row says WHOLE."""
         return cls(entry.picture, nonces, durable=entry.file is File.WHOLE)
 
 

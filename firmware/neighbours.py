@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from firmware.determine import NeighbourView
 from firmware.estimate import LinkEstimate
 from firmware.messages import Beacon
+from firmware.pictures import PictureId
 
 MAX_NEIGHBOURS = 256
 """Units remembered; five times the largest fleet this is for (DESIGN, "for whom")."""
@@ -34,9 +35,10 @@ class Neighbour:
     last_used: float = 0.0
     refused_until: float = 0.0
     refused_why: str = ""
-    refused_needing_bytes: float = 0  # with so much room it is asked again at once
+    refused_needing_bytes: float = 0  # a beacon that offers so much room ends the wait
     unanswered: int = 0  # REQUESTs, each said for a while, since it was heard last
-    sent_in_vain: int = 0  # pictures in a row that it accepted and did not store
+    sent_in_vain: int = 0  # transfers in a row that it accepted and did not store
+    cut_at: tuple[PictureId, int] | None = None  # of the last one that stood still: its picture, and the bytes it had
 
     @property
     def out_of_reach(self) -> bool:

@@ -98,9 +98,7 @@ class Onward:
     def rest_of_burst_bytes(self, longest_part: int, overhead: int) -> int:
         """What the line takes of the burst under way behind the last message (half duplex), as far as can be told."""
         assert self.sender is not None
-        rest_bytes = self.sender.rest_of_burst_bytes(longest_part, overhead)
-        parts = -(-rest_bytes // self._estimate.part_bytes(longest_part, overhead))
-        return rest_bytes + parts * overhead
+        return self.sender.rest_of_burst_bytes(longest_part, overhead)
 
     def _end_is_due(self) -> bool:
         sender = self.sender

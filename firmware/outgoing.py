@@ -45,7 +45,6 @@ class Outgoing:
         self._read = read
         self._estimate = core.neighbours.heard_before(unit).estimate
         self.sender = Sender(size_bytes, missing, self._estimate, core.now, burst_bytes=core.burst_bytes)
-        self._first_done_bytes = self.done_bytes
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._reading: set[int] = set()
         self._end_tries = 0
@@ -58,9 +57,9 @@ class Outgoing:
         return self.sender.done_bytes
 
     @property
-    def is_half_way(self) -> bool:
-        """Whether the other unit has confirmed bytes since this began, and still lacks some."""
-        return self._first_done_bytes < self.done_bytes < self.sender.size_bytes
+    def has_spoken(self) -> bool:
+        """Whether anything of it was said."""
+        return self.sender.parts_sent > 0 or self._end_at is not None
 
     @property
     def progress_at(self) -> float:
@@ -90,9 +89,7 @@ class Outgoing:
 
     def rest_of_burst_bytes(self, longest_part: int, overhead: int) -> int:
         """What the line takes of the burst under way behind the last message (half duplex), as far as can be told."""
-        rest_bytes = self.sender.rest_of_burst_bytes(longest_part, overhead)
-        parts = -(-rest_bytes // self._estimate.part_bytes(longest_part, overhead))
-        return rest_bytes + parts * overhead
+        return self.sender.rest_of_burst_bytes(longest_part, overhead)
 
     def on_report(self, report: m.Report) -> None:
         """The other unit says what it has."""

@@ -262,7 +262,7 @@ class Service:
             self.radio.service()
             self.unit.tick(self.clock.monotonic())
             while self._hand_out():
-                pass
+                self.unit.tick(self.clock.monotonic())  # does nothing where nothing was heard
             if self.unit.core.card_failed and self.unit.shutter.may_be_left:
                 self._leave_card()
                 while self._hand_out():
@@ -278,7 +278,8 @@ class Service:
             self._in_turn = False
 
     def _hand_out(self) -> bool:
-        """True: what was sent has led to requests, or to something that people are told."""
+        """True: something was heard meanwhile, or has led to requests, or to something that people are told."""
+        heard = False
         for token, request in self.unit.requests():
             self._dispatch(token, request)
         for told in self.unit.told():
@@ -287,12 +288,12 @@ class Service:
                 tell(told)
         while self.radio.room > 0:
             if self.radio.duplex is Duplex.HALF:
-                self._listen()
+                heard |= self._listen()
             packet = self.unit.next_packet(self.clock.monotonic(), self.radio.heard_at)
             if packet is None:
                 break
             self.radio.send(packet, Protection.NONE)
-        return self.unit.has_more
+        return heard or self.unit.has_more
 
     def _dispatch(self, token: int, request: Request) -> None:
         if isinstance(request, TakePicture):

@@ -145,8 +145,10 @@ class HalfDuplex:
     def next_packet(self, heard_at: float) -> bytes | None:
         while not self._packets:
             if not self._prepare(heard_at):
+                was_bursting = self._bursting is not None
                 self._end_turn()
-                return None
+                if not was_bursting:  # else whatever else is to be said draws its back-off
+                    return None
         ready = self._packets.popleft()
         self._channel.sent(ready.unit, self._link.wire_bytes(ready.packet), ready.airtime_s, self._core.now)
         if ready.ends_turn:

@@ -79,7 +79,7 @@ class Sender:
         self.estimate = estimate
         self._burst_bytes = burst_bytes
         self._burst_ended = False  # and the report on it is waited for
-        self._length: int | None = None  # of its parts; None: not cut yet
+        self._length = 0  # of its parts
         self.bytes_sent = 0  # of the picture, repeated ones included
         self.bytes_resent = 0  # of these, sent before
         self.parts_sent = 0
@@ -104,7 +104,7 @@ class Sender:
         self._in_flight_bytes = 0
         self._newest_acked = self._order  # order of the newest part reported
         self._question = False  # a part is wanted as a question
-        self._burst_ended, self._length = False, None
+        self._burst_ended = False
         self._tries = 0  # questions since the last report
         self._asked_at = self._heard_at = self._sent_at = self._rate_from = now
         self.progress_at = now
@@ -135,7 +135,7 @@ class Sender:
         return self._acked.size_bytes
 
     def next_part(self, now: float, longest_bytes: int, overhead_bytes: int) -> tuple[int, int] | None:
-        """Start and stop of the part to send now, or None; nothing changes before sent().
+        """Start and stop of the part to send now, or None; nothing of it counts as sent before sent().
 
         longest_bytes: of picture, that fit one packet. overhead_bytes: what a part takes on the line beyond its own.
         """
@@ -154,14 +154,13 @@ class Sender:
         return self._questioning(SHORTEST_PART_BYTES) if self._todo else None
 
     def rest_of_burst_bytes(self, longest_bytes: int, overhead_bytes: int) -> int:
-        """What of the burst under way is still to be sent, without overhead; 0 where the report is due now."""
+        """What the line takes of the burst under way behind what was sent, as far as known; 0: its report is due."""
         if self._burst_ended:
             return 0
         length = self._part_bytes(longest_bytes, overhead_bytes)
         room_bytes = int(self._most_in_flight(length)) - self._in_flight_bytes
-        if self._todo.size_bytes <= room_bytes:
-            return self._todo.size_bytes
-        return room_bytes // length * length
+        parts = min(-(-self._todo.size_bytes // length), room_bytes // length)
+        return min(self._todo.size_bytes, parts * length) + parts * overhead_bytes
 
     def sent(self, start: int, stop: int, wire_bytes: int, now: float, *, question: bool = False) -> None:
         """The part was handed to the radio, where it takes wire_bytes of the line. question: of next_question()."""
@@ -179,9 +178,7 @@ class Sender:
         self.bytes_sent += stop - start
         self.bytes_resent += max(0, min(stop, self._farthest) - start)
         self._farthest = max(self._farthest, stop)
-        length = self._length or stop - start
-        full = not self._todo or self._in_flight_bytes + length > self._most_in_flight(length)
-        self._burst_ended = self._burst_bytes is not None and (self._question or question or full)
+        self._burst_ended = self._burst_bytes is not None and (self._question or question or self._is_full())
         self._question = False
         self._sent_at = now
 
@@ -207,7 +204,7 @@ class Sender:
         self._heard_at = now
         self._tries = 0
         self._question = False
-        self._burst_ended, self._length = False, None
+        self._burst_ended = self._burst_bytes is not None and bool(self._flying) and self._is_full()
 
     def deadline(self) -> float | None:
         """When tick() is wanted; None while nothing is in flight (then next_part() has something, or all is done)."""
@@ -225,11 +222,15 @@ class Sender:
             self._asked_at = now
 
     def _part_bytes(self, longest_bytes: int, overhead_bytes: int) -> int:
-        """The longest part now. Within a burst it stays: whether one more fits must not change behind what was the last
-        part, or behind what was not."""
-        if self._length is None or self._burst_bytes is None:
+        """The longest part now. While something of a burst is in flight it stays: whether one more fits must not change
+        behind what was the last part, or behind what was not."""
+        if self._burst_bytes is None or not self._flying:
             return self.estimate.part_bytes(longest_bytes, overhead_bytes)
         return self._length
+
+    def _is_full(self) -> bool:
+        """Whether no other part goes into the burst."""
+        return not self._todo or self._in_flight_bytes + self._length > self._most_in_flight(self._length)
 
     def _questioning(self, length: int) -> tuple[int, int]:
         """Bytes still to be sent, few; else of the newest part again, the likeliest lost: the first time whole.

@@ -257,10 +257,9 @@ class Unit:
             self._received(received)
             if not self._is_news(received.message):
                 return self._speaker.deadline() is not None
-            self._touched = True
         except PeerError as error:
-            self._touched = True
             self._peer_error(error)
+        self._touched, self._due_known = True, False
         return True
 
     def _is_news(self, message: m.Message) -> bool:
@@ -362,7 +361,7 @@ class Unit:
     def command(self, command: c.Command, now: float) -> None:
         """What a person, the button or the interval timer wants."""
         self.core.now = now
-        self._touched = True
+        self._touched, self._due_known = True, False
         match command:
             case c.Shoot(ticket, priority):
                 self.shutter.press(ticket, priority)

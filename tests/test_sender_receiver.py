@@ -321,25 +321,40 @@ def test_a_burst_ends_at_its_length_and_the_next_begins_with_the_report() -> Non
     assert sender.rest_of_burst_bytes(100, 24) == 0
     sender.on_report(RangeSet([(0, 1000)]), 0.2)
     assert sender.next_part(0.2, 100, 24) == (1000, 1100)
-    assert sender.rest_of_burst_bytes(100, 24) == 1000
+    assert sender.rest_of_burst_bytes(100, 24) == 10 * (100 + 24)
 
 
-@given(st.integers(1, 60_000), st.integers(300, 20_000), st.integers(300, 4_000), st.integers(0, 40))
+reports = st.lists(
+    st.tuples(
+        st.lists(st.tuples(st.integers(0, 60_000), st.integers(1, 3_000)), max_size=REPORT_RANGES),
+        st.none() | st.integers(0, 60_000),
+    ),
+    max_size=4,
+)
+
+
+@given(st.integers(1, 60_000), st.integers(300, 20_000), st.integers(300, 4_000), st.integers(0, 40), reports)
 @settings(deadline=None)
 def test_behind_the_last_part_of_a_burst_its_report_is_waited_for(
-    size_bytes: int, burst_bytes: int, longest_bytes: int, errors: int
+    size_bytes: int, burst_bytes: int, longest_bytes: int, errors: int, told: list
 ) -> None:
     sender = bursting(size_bytes, burst_bytes)
-    for part in range(2_000):
-        cut = sender.next_part(0.0, longest_bytes, 38)
-        if cut is None:
-            break
-        sender.sent(*cut, cut[1] - cut[0] + 38, 0.0)
-        assert bool(sender.rest_of_burst_bytes(longest_bytes, 38)) == (sender.deadline() is None), part
-        if part == 2:  # what else is sent to that unit meanwhile tells of the line, too
-            for _ in range(errors):
-                sender.estimate.lost(1_000)
-    assert sender.deadline() is not None
+    for ranges, said_below in [*told, ([], None)]:
+        for part in range(2_000):
+            cut = sender.next_part(0.0, longest_bytes, 38)
+            if cut is None:
+                break
+            sender.sent(*cut, cut[1] - cut[0] + 38, 0.0)
+            assert bool(sender.rest_of_burst_bytes(longest_bytes, 38)) == (sender.deadline() is None), part
+            if part == 2:  # what else is sent to that unit meanwhile tells of the line, too
+                for _ in range(errors):
+                    sender.estimate.lost(1_000)
+        assert sender.all_acknowledged or sender.deadline() is not None
+        have = RangeSet()
+        for start, length in ranges:
+            if start < min(size_bytes, start + length):
+                have.add(start, min(size_bytes, start + length))
+        sender.on_report(have, 0.0, said_below)
 
 
 def test_what_the_report_on_a_burst_does_not_name_is_lost_and_goes_first() -> None:

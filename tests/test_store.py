@@ -21,7 +21,7 @@ from firmware.events import (
     SyncPart,
     WritePart,
 )
-from firmware.pictures import Picture
+from firmware.pictures import Entry, File, Picture
 from firmware.store import FLOOR_LARGE_BYTES, FLOOR_SMALL_BYTES, MAX_OPEN_PARTS, Store
 from hal.directory_card import DirectoryCard
 from hal.errors import CardError, CardFull
@@ -299,6 +299,12 @@ def test_a_digest_is_not_fooled_by_pages_that_never_reached_the_medium() -> None
         file.sync()
     assert bytes_of(card, path) == content(1)
     assert not store.digest_file(DigestFile(picture(1))).whole
+
+
+def test_what_a_row_says_is_whole_was_synced_before_that() -> None:
+    of = picture(1)
+    assert DigestFile.of(Entry(of, File.WHOLE), b"nonce") == DigestFile(of, (b"nonce",), durable=True)
+    assert DigestFile.of(Entry(of, File.UNCHECKED)) == DigestFile(of)
 
 
 def test_a_file_that_is_durable_is_not_synced_for_its_digest_and_one_that_may_not_be_is() -> None:

@@ -29,6 +29,7 @@ from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import File
 from firmware.states import State
 from hal.framing import frame
+from sim.card import Fault
 from sim.machine import Machine, Options
 from sim.members import is_swallowed
 from sim.radio import LineOptions
@@ -347,6 +348,7 @@ def test_a_wrong_proof_is_no_copy():
     rig.run_until(lambda: bool(origin.logged("refused")), 60)
     assert copies(origin, picture) == []
     assert "its proof is wrong" in origin.logged("refused")[0]
+    assert origin.on.core.neighbours.find(2).sent_in_vain == 1
     before = part_bytes(origin)
     rig.run_until(settled(origin, host), 120)
     assert part_bytes(origin) == before
@@ -486,6 +488,50 @@ def test_a_unit_that_stores_nothing_of_what_it_accepts_is_asked_ever_more_seldom
     rig.run_until(settled(origin, host), 60)
     assert copies(origin, picture) == [2]
     assert neighbour.sent_in_vain == 0
+
+
+def test_a_host_that_stores_again_is_asked_again_as_any():
+    rig, origin, host = a_pair()
+    rig.loses = swallows
+    picture = shoot(origin)
+    neighbour = origin.on.core.neighbours.find(2)
+    rig.run_until(lambda: neighbour.sent_in_vain == 3, 1800)
+    rig.loses = None
+    rig.run_until(settled(origin, host), 300)
+    assert copies(origin, picture) == [2]
+    assert neighbour.sent_in_vain == 0
+
+
+def test_a_person_need_not_wait_for_a_unit_that_stored_nothing():
+    rig, origin, host = a_pair()
+    rig.loses = swallows
+    picture = shoot(origin)
+    neighbour = origin.on.core.neighbours.find(2)
+    rig.run_until(lambda: neighbour.sent_in_vain == 5 and neighbour.refused_until > rig.now + 200, 1800)
+    rig.loses = None
+    assert place(origin, picture, 2) == c.Done(None)
+    assert on_card(host, picture)
+
+
+def test_a_host_whose_card_spoils_what_it_writes_costs_ever_less():
+    rig, origin, host = a_pair()
+    host.card.options.below["tmp/"] = Fault.ROT
+    picture = shoot(origin)
+    rig.run_for(4 * 3600)
+    assert copies(origin, picture) == []
+    assert "unit 2: failed" in origin.on.dispersals.deciding.idle_why
+    assert part_bytes(origin) < 12 * picture.size_bytes
+
+
+def test_a_transfer_that_never_gets_farther_counts_as_one_that_came_to_nothing():
+    rig, origin, _ = a_pair(origin=LARGE)
+    rig.loses = lambda said: isinstance(said.message, m.Part) and said.message.offset >= 100_000
+    shoot(origin)
+    neighbour = origin.on.core.neighbours.find(2)
+    rig.run_until(lambda: bool(origin.logged("timed_out")), 300)
+    assert neighbour.sent_in_vain == 0
+    assert neighbour.refused_why == "the line to it was cut in the midst of a picture"
+    rig.run_until(lambda: neighbour.sent_in_vain == 4, 1800)
 
 
 def test_a_transfer_that_is_cut_in_its_midst_is_taken_up_again_soon_however_often():
