@@ -265,7 +265,8 @@ class Pictures:
             exposed += number if not verified else 0
         unsure = "SELECT count(*) FROM picture INDEXED BY unrecorded WHERE own = 1 AND recorded = 0 AND deleted = 1"
         ((tombstones,), (orders,)) = self._database.all(f"{unsure} UNION ALL SELECT count(*) FROM delete_order")
-        away = self._count_away(*wanted)
+        unproved = self._count_away(copies=1, priority_copies=1)
+        away = self._count_away(copies=request.copies, priority_copies=request.priority_copies)
         oldest = min(self._oldest(1, 0, 0, 1, -1) + self._oldest(0, 0, 0, 1, -1), default=None)
         entry = None if oldest is None else self._entry(oldest[1])
         return Counted(
@@ -276,14 +277,15 @@ class Pictures:
             urgent=urgent,
             away=away,
             exposed=exposed,
-            one_holder=self._count_away(2, 2),
+            one_holder=self._count_away(copies=2, priority_copies=2) - unproved,
+            unproved=unproved,
             oldest=None if entry is None else entry.picture,
             oldest_since_s=None if oldest is None else exposure.since_s(self._database, oldest[1]),
             suspect=self._database.all("SELECT count(*) FROM copy INDEXED BY copy_suspect WHERE suspect = 1")[0][0],
             covered_s=exposure.covered_s(self._database),
         )
 
-    def _count_away(self, copies: int, priority_copies: int) -> int:
+    def _count_away(self, *, copies: int, priority_copies: int) -> int:
         """Own pictures whose file is gone that have fewer verified copies."""
         select = (
             "SELECT count(*) FROM picture INDEXED BY own_away "

@@ -477,7 +477,7 @@ class Counted:
     deletes_pending: deletes not sure yet: own tombstones that no other unit keeps, orders that origins have not
     answered. urgent: of those that lack copies, the priority ones with the file here; away: those whose file is gone.
     exposed: own ones with the file here and no verified copy; the oldest of them, and operating time at its shutter
-    (None: not known). one_holder: own ones whose file is gone and of which there is one verified copy at most.
+    (None: not known). one_holder: own ones whose file is gone, with one verified copy; unproved: with none.
     suspect: copies. covered_s: how long the latest pictures were exposed that are not any more, the newest last.
     """
 
@@ -489,6 +489,7 @@ class Counted:
     away: int = 0
     exposed: int = 0
     one_holder: int = 0
+    unproved: int = 0
     oldest: Picture | None = None
     oldest_since_s: int | None = None
     suspect: int = 0

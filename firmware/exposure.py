@@ -16,8 +16,8 @@ _WHY = {
 
 
 def exposure_row(counted: Counted, age_s: int, wall_s: float | None, policy: Policy) -> dict[str, object]:
-    """pictures: own ones without a verified copy elsewhere now. one_holder: those whose own file is gone, and that one
-    other card has. p50_s, p99_s: from the shutter to the first one, of the
+    """pictures: own ones without a verified copy elsewhere now. one_holder: those whose own file is gone, and of which
+    there is one verified copy; unproved: none. p50_s, p99_s: from the shutter to the first one, of the
     latest pictures that have had one (of: how many), None where there is none."""
     oldest = counted.oldest
     since_s = None if counted.oldest_since_s is None else max(0, age_s - counted.oldest_since_s)
@@ -26,6 +26,7 @@ def exposure_row(counted: Counted, age_s: int, wall_s: float | None, policy: Pol
     return {
         "pictures": counted.exposed,
         "one_holder": counted.one_holder,
+        "unproved": counted.unproved,
         "why": (_WHY[policy] or None) if counted.exposed else None,
         "oldest": None if oldest is None else str(oldest.id),
         "oldest_taken_at": None if oldest is None else rfc3339(oldest.taken_at),

@@ -164,6 +164,8 @@ def _exposure(told: Fields) -> str:
         text += f" ({told['why']})"
     if told.get("one_holder"):
         text += f"; {told['one_holder']} on one other card only"
+    if told.get("unproved"):
+        text += f"; {told['unproved']} of which no unit has proved a copy"
     if told.get("of"):
         half_s, most_s = told.get("p50_s"), told.get("p99_s")
         half, most = duration(half_s), duration(most_s, beside=half_s)

@@ -258,7 +258,7 @@ def test_status_counts_priority_pictures_orders_and_the_oldest_without_a_copy(ca
     counted = catalogue.carry_out(Counts(1, 2))
     assert isinstance(counted, Counted)
     assert (counted.own, counted.urgent, counted.exposed, counted.away, counted.lacking) == (8, 4, 3, 1, 6)
-    assert counted.one_holder == 1
+    assert (counted.one_holder, counted.unproved) == (0, 1)
     assert counted.deletes_pending == 4
     assert counted.oldest == urgent[2].picture
     catalogue.save(Save(entries=(replace(urgent[2], copies=verified(2)), replace(urgent[5], copies=verified(2)))))
@@ -273,7 +273,7 @@ def test_status_counts_priority_pictures_orders_and_the_oldest_without_a_copy(ca
     catalogue.save(Save(entries=tuple(away)))
     counted = catalogue.carry_out(Counts(1, 2))
     assert isinstance(counted, Counted)
-    assert counted.one_holder == 1 + 4  # those of two holders are not among them
+    assert (counted.one_holder, counted.unproved) == (2, 1 + 2)
 
 
 @pytest.mark.parametrize("priority", [True, False])

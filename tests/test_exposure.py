@@ -91,11 +91,11 @@ def test_times_are_told_in_the_unit_that_fits(seconds, text):
 
 def test_status_says_what_is_exposed_why_and_how_long_it_took():
     told = {"pictures": 3, "why": "the policy is never", "oldest": "00001-3fa7-00000042", "oldest_s": 7200}
-    told |= {"one_holder": 4, "p50_s": 90, "p99_s": 400_000, "of": 1000}
+    told |= {"one_holder": 4, "unproved": 1, "p50_s": 90, "p99_s": 400_000, "of": 1000}
     lines = status({"exposure": told}).splitlines()
     assert (
         "exposed   3 pictures are on this card only, the oldest is 00001-3fa7-00000042, for 2 h (the policy is never); "
-        "4 on one other card only; "
+        "4 on one other card only; 1 of which no unit has proved a copy; "
         "of the last 1000 that got a copy half had it within 90 s, 99 % within 5 days"
     ) in lines
 

@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Read the options, search, print."""
     parser = argparse.ArgumentParser(prog="python -m sim.model", description=__doc__)
     parser.add_argument("--all", action="store_true", help="each configuration of docs/reliability.md, one a line")
-    parser.add_argument("--rows", metavar="TEXT", default="", help="of --all only those with this in their names")
+    parser.add_argument("--rows", metavar="TEXT", default="", help="of these only those with this in their names")
     parser.add_argument("--limit", type=int, default=LIMIT, help="states to visit at most")
     parser.add_argument("--settle", action="store_true", help="I6, too, from every state that was visited")
     for option in dataclasses.fields(Options):
@@ -32,9 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
             parser.add_argument(flag, type=int, metavar="N", default=default, help=f"{says} (default: {default})")
     told = vars(parser.parse_args(arguments))
     every, rows, limit, settles = told.pop("all"), told.pop("rows"), told.pop("limit"), told.pop("settle")
-    if not every:
+    if not every and not rows:
         return _one("", Options(**told), limit, settles=settles)
-    for name, configuration in ((n, c) for n, c in CONFIGURATIONS.items() if rows in n):
+    asked = {name: configuration for name, configuration in CONFIGURATIONS.items() if rows in name}
+    if not asked:
+        parser.error(f"no configuration has {rows!r} in its name")
+    for name, configuration in asked.items():
         most = min(limit, configuration.limit)
         whole = configuration.whole and most == configuration.limit
         if _one(f"{name}: ", configuration.options, most, settles=configuration.settles, must_be_whole=whole):
