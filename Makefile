@@ -1,7 +1,7 @@
 # setup: .venv with the project in it.  run: a simulated fleet, until Ctrl-C.  test: all tests.  check: what CI checks first.
 # power: the power cut at every call that a unit makes of its card, half an hour; `make test` tries some of them.
 # coverage: whether the tests of hand-over, store and catalogue go through each line and each branch of these; a minute.
-# mutants: changes these in one place after the other and sees whether a test fails; an hour.
+# mutants: changes these in one place after the other and sees whether a test fails; half an hour.
 # model: every state of the hand-over's models, in the order of the table in docs/reliability.md.
 # cuts: the power cut at every pair of steps of a hand-over, 60 schedules, hours; see python -m sim.cuts --help.
 # soak: simulated worlds with every fault and at their worst for half an hour; with SOAK="--days 30", fifty units for a month.
