@@ -121,9 +121,10 @@ def test_a_short_message_does_not_wait_for_a_running_picture():
 
 
 def forgets_to_go_on(machine):
-    """A picture of its own could go on, and nothing will make it."""
+    """A picture could go on from it, and nothing will make it."""
     unit, link, radio_at = machine.on, machine.on.link, machine.radio.deadline()
-    ready = any(o.is_ready(link.part_room_bytes, link.part_overhead_bytes) for o in unit.dispersals.outgoing())
+    sending = [*unit.dispersals.outgoing(), *unit.serving.outgoing()]
+    ready = any(o.is_ready(link.part_room_bytes, link.part_overhead_bytes) for o in sending)
     return ready and radio_at is None and unit.deadline() > machine.rig.now + 10
 
 
@@ -141,6 +142,30 @@ def test_a_picture_goes_on_behind_a_short_message_whatever_is_lost(loss):
         assert not forgets_to_go_on(one)
         assert not forgets_to_go_on(three)
     rig.run_until(settled(one, two, three), 900)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_burst_that_ends_in_its_midst_leaves_the_channel_to_what_else_is_to_be_sent(seed):
+    rig, (one, two, three) = on_air(everyone(3), seed=seed, rules=Rules(policy=Policy.NEVER), size_bytes=500_000)
+    picture = shoot(one)
+    tickets = {
+        machine.unit: machine.command(lambda ticket: c.Get(ticket, picture.id, False, 60.0)) for machine in (two, three)
+    }
+
+    def asker_of_this_burst():
+        sending, link = one.on.serving.outgoing(), one.on.link
+        ready = [o for o in sending if o.is_ready(link.part_room_bytes, link.part_overhead_bytes)]
+        told = one.said(m.Part)
+        return told[-1].destination if len(ready) == 2 and one.radio.room == 0 and told[-1].at > rig.now - 0.1 else None
+
+    rig.run_until(lambda: asker_of_this_burst() is not None, 60)
+    asker = asker_of_this_burst()
+    one.on.serving.new_boot(asker)  # as if its beacon came now
+    one.turn()
+    rig.run(lambda: forgets_to_go_on(one), 5)
+    assert not forgets_to_go_on(one)
+    other = two if asker == 3 else three
+    rig.run_until(lambda: taken(other, tickets[other.unit]), 120)
 
 
 def test_a_read_out_goes_on_beside_a_dispersal():
