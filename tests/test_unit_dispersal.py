@@ -490,25 +490,26 @@ def test_a_unit_that_stores_nothing_of_what_it_accepts_is_asked_ever_more_seldom
     assert neighbour.sent_in_vain == 0
 
 
-def test_a_host_that_stores_again_is_asked_again_as_any():
+def in_vain(times, waits_s=0.0):
+    """A host that has accepted a picture so often and not stored it, and would do so now; it is left alone for long."""
     rig, origin, host = a_pair()
     rig.loses = swallows
     picture = shoot(origin)
     neighbour = origin.on.core.neighbours.find(2)
-    rig.run_until(lambda: neighbour.sent_in_vain == 3, 1800)
+    rig.run_until(lambda: neighbour.sent_in_vain == times and neighbour.refused_until > rig.now + waits_s, 1800)
     rig.loses = None
+    return rig, origin, host, picture
+
+
+def test_a_host_that_stores_again_is_asked_again_as_any():
+    rig, origin, host, picture = in_vain(3)
     rig.run_until(settled(origin, host), 300)
     assert copies(origin, picture) == [2]
-    assert neighbour.sent_in_vain == 0
+    assert origin.on.core.neighbours.find(2).sent_in_vain == 0
 
 
 def test_a_person_need_not_wait_for_a_unit_that_stored_nothing():
-    rig, origin, host = a_pair()
-    rig.loses = swallows
-    picture = shoot(origin)
-    neighbour = origin.on.core.neighbours.find(2)
-    rig.run_until(lambda: neighbour.sent_in_vain == 5 and neighbour.refused_until > rig.now + 200, 1800)
-    rig.loses = None
+    _, origin, host, picture = in_vain(5, waits_s=200)
     assert place(origin, picture, 2) == c.Done(None)
     assert on_card(host, picture)
 
