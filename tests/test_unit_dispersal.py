@@ -491,7 +491,7 @@ def test_a_unit_that_stores_nothing_of_what_it_accepts_is_asked_ever_more_seldom
 
 
 def in_vain(times, waits_s=0.0):
-    """A host that has accepted a picture so often and not stored it, and would do so now; it is left alone for long."""
+    """A host has accepted a picture so often and not stored it, is left alone, and would store it from now on."""
     rig, origin, host = a_pair()
     rig.loses = swallows
     picture = shoot(origin)
