@@ -101,7 +101,7 @@ def main(argv: Sequence[str]) -> int:
     times = [hours_until_noticed(seed, arguments.share, own_files=own_files, days=days) for seed in seeds]
     noticed = [hours for hours in times if hours is not None]
     print(f"a share of {arguments.share} thrown away, own files {'here' if own_files else 'dropped'}: ", end="")
-    print(f"noticed within {days:g} days in {len(noticed)} of {len(times)} worlds", end="")
+    print(f"noticed within {24 * days:g} h in {len(noticed)} of {len(times)} worlds", end="")
     if own_files:
         print(f" ({len(noticed) / len(times):.3f}; expected {expected(arguments.share):.3f})", end="")
     median = f"{statistics.median(noticed):.1f} h, latest {max(noticed):.1f} h" if noticed else "never"

@@ -33,4 +33,4 @@ def test_what_is_expected():
 
 def test_the_command_tells_the_measured_share_beside_the_expected_one(capsys):
     assert main(["--seeds", "2", "--share", "1"]) == 0
-    assert "noticed within 1 days in 2 of 2 worlds (1.000; expected 1.000)" in capsys.readouterr().out
+    assert "noticed within 24 h in 2 of 2 worlds (1.000; expected 1.000)" in capsys.readouterr().out
