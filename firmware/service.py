@@ -260,13 +260,10 @@ class Service:
         self._in_turn = True
         try:
             self.radio.service()
-            self.unit.tick(self.clock.monotonic())
-            while self._hand_out():
-                self.unit.tick(self.clock.monotonic())  # does nothing where nothing was heard
+            self._act()
             if self.unit.core.card_failed and self.unit.shutter.may_be_left:
                 self._leave_card()
-                while self._hand_out():
-                    pass
+                self._act()
             if self._pause is None:
                 self._watch(self.radio.fileno())
             self._arm()
@@ -276,6 +273,12 @@ class Service:
             self._break(error)
         finally:
             self._in_turn = False
+
+    def _act(self) -> None:
+        """What has become possible, and what that leads to; a tick does nothing where nothing has happened."""
+        self.unit.tick(self.clock.monotonic())
+        while self._hand_out():
+            self.unit.tick(self.clock.monotonic())
 
     def _hand_out(self) -> bool:
         """True: something was heard meanwhile, or has led to requests, or to something that people are told."""
