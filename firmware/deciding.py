@@ -23,7 +23,7 @@ MAX_RESTING = 64
 MAX_CONFLICTS = 256
 """Pictures remembered with the units that refused them for another content under the id; beyond it the oldest is
 forgotten, and asked for again."""
-NO_ROOM = float("inf")
+NO_ROOM_ENDS_IT = float("inf")
 """needed_bytes of a wait that no beacon ends, however much room it offers."""
 JITTER = 0.25
 """A time to ask again is stretched or shortened by up to this share, so that refused units do not come back at once."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from firmware import handover, own_copy, states
 from firmware import messages as m
 from firmware.core import Core
-from firmware.deciding import NO_ROOM, Deciding
+from firmware.deciding import NO_ROOM_ENDS_IT, Deciding
 from firmware.determine import Keep
 from firmware.errors import Refused
 from firmware.events import DigestFile, Digests, ReadFile
@@ -308,7 +308,7 @@ class Dispersals:
         event = handover.Receipt(dispersal.host, stored.attempt, right, stored.proof, core.stamp())
         effects = handover.owner(Owner(entry, core.next_attempt), event)
         if not effects:
-            self._refused(dispersal, self._after_in_vain_s(dispersal.host), "its proof is wrong", NO_ROOM)
+            self._refused(dispersal, self._after_in_vain_s(dispersal.host), "its proof is wrong", NO_ROOM_ENDS_IT)
             return
         yield from core.carry_out(picture, entry, effects)
         if dispersal.state is not State.SEND:
@@ -355,7 +355,7 @@ class Dispersals:
             self._own_trouble(dispersal, "the own file is damaged")
             return
         again_s = max(refuse.retry_after_s, self._after_in_vain_s(dispersal.host))
-        self._refused(dispersal, again_s, "failed", NO_ROOM)
+        self._refused(dispersal, again_s, "failed", NO_ROOM_ENDS_IT)
 
     def _stale(self, dispersal: Dispersal, refuse: m.Refuse) -> Step:
         """H1: the host has a later attempt; never the same number again."""
@@ -429,7 +429,8 @@ class Dispersals:
         if sending and self._was_cut(dispersal):
             self.deciding.leave_alone(host, UNANSWERED_S, "the line to it was cut in the midst of a picture")
         elif sending:
-            self.deciding.leave_alone(host, self._after_in_vain_s(host), "it has not stored what it accepted", NO_ROOM)
+            again_s, why = self._after_in_vain_s(host), "it has not stored what it accepted"
+            self.deciding.leave_alone(host, again_s, why, NO_ROOM_ENDS_IT)
         else:
             self.deciding.leave_alone(host, self._after_silence_s(host), "it did not answer")
         self._stop_sending(dispersal)
@@ -449,13 +450,13 @@ class Dispersals:
     def _after_silence_s(self, host: int) -> float:
         neighbour = self.core.neighbours.heard_before(host)
         neighbour.unanswered += 1
-        return UNANSWERED_S * 2.0 ** min(neighbour.unanswered - 1, MOST_DOUBLINGS)
+        return _doubled_s(neighbour.unanswered, MOST_DOUBLINGS)
 
     def _after_in_vain_s(self, host: int) -> float:
         """It has accepted a picture and not stored it."""
         neighbour = self.core.neighbours.heard_before(host)
         neighbour.sent_in_vain += 1
-        return UNANSWERED_S * 2.0 ** min(neighbour.sent_in_vain - 1, MOST_DOUBLINGS_IN_VAIN)
+        return _doubled_s(neighbour.sent_in_vain, MOST_DOUBLINGS_IN_VAIN)
 
     def _patience_s(self, dispersal: Dispersal) -> float:
         """How long without progress: a person's word counts; else on a busy channel two rounds of bursts more."""
@@ -517,6 +518,11 @@ class Dispersals:
             if d.host == source and d.state is State.SEND and d.handle == handle:
                 return d
         return None
+
+
+def _doubled_s(times: int, most: int) -> float:
+    """How long a unit is left alone after so many times in a row: doubled for each but the first, so often at most."""
+    return UNANSWERED_S * 2.0 ** min(times - 1, most)
 
 
 def _reader(picture: Picture) -> Callable[[int, int], Step]:
