@@ -3,7 +3,11 @@
 PeerError (ValueError)          another unit broke the protocol: the packet is counted and thrown away
 ├── DamagedPacket               truncated, too long, or fields that cannot be
 ├── UnknownVersion              a protocol version or message kind of the future
-├── ForeignSession              sealed for another boot or session, or with a wrong seal
+├── ForeignSession              sealed for another boot or session
+├── WrongSeal                   of somebody without the right key, or changed on the way
+├── Replayed                    what was heard before, or is from before the sender's last start
+├── NewerEpoch                  of a roster that this unit has not yet
+├── OlderEpoch                  of one that has been replaced
 └── ClonedUnit                  another unit sends under our own unit number
 MisuseError (ValueError)        we were misused: exit status 2 at the command line
 ├── ConfigError                 a key or value of the config file
@@ -29,7 +33,7 @@ class UnknownVersion(PeerError):
 
 
 class ForeignSession(PeerError):
-    """A frame for another session: of a peer's or our own earlier boot, or with a wrong seal.
+    """A frame for another session: of a peer's or our own earlier boot.
 
     source: the unit that the frame names as its sender; it is answered by a beacon that asks for one (HANDOVER §5).
     """
@@ -37,6 +41,31 @@ class ForeignSession(PeerError):
     def __init__(self, what: str, *, source: int) -> None:
         super().__init__(what, did="the frame was thrown away")
         self.source = source
+
+
+class WrongSeal(PeerError):
+    """A frame whose seal is not right: of somebody without the key, of another network, or changed on the way."""
+
+
+class Replayed(PeerError):
+    """A frame that was heard before, or one from before the last start of whoever sent it."""
+
+
+class _OtherEpoch(PeerError):
+    """A frame of another roster; source: the unit that it names as its sender. Nothing of it is proved."""
+
+    def __init__(self, what: str, *, source: int, epoch: int) -> None:
+        super().__init__(what, did="the frame was thrown away")
+        self.source = source
+        self.epoch = epoch
+
+
+class NewerEpoch(_OtherEpoch):
+    """Of a roster that this unit has not yet: the sender is asked for it."""
+
+
+class OlderEpoch(_OtherEpoch):
+    """Of a roster that has been replaced: a beacon tells the sender so."""
 
 
 class ClonedUnit(PeerError):
