@@ -38,6 +38,8 @@ MAX_DAMAGED = 64
 """Pictures whose own file was found damaged and that are wanted back; beyond it the others still have their copies."""
 MAX_OUTBOX = 256
 """Messages waiting for the radio; beyond it the oldest goes: every message of the protocol is said again if needed."""
+MAX_TO_ONE = 64
+"""Of these to one unit; beyond it the oldest to it goes, so that who asks without end takes nothing from others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +157,12 @@ class Core:
         """
         if self.settings.without_card and _outlasts_memory(message):
             return
-        if (unit, message) not in self.outbox:
-            self.outbox.append((unit, message))
+        if (unit, message) in self.outbox:
+            return
+        waiting = [index for index, (to, _) in enumerate(self.outbox) if to == unit]
+        if len(waiting) >= MAX_TO_ONE:
+            del self.outbox[waiting[0]]
+        self.outbox.append((unit, message))
 
     def hears(self, unit: int) -> bool:
         """Whether this unit may be asked for something now."""

@@ -7,6 +7,7 @@ from rig_scene import a_pair, carry_out, check, copies, held, own, part_bytes, p
 
 from firmware import commands as c
 from firmware import messages as m
+from firmware.core import MAX_OUTBOX, MAX_TO_ONE
 from firmware.determine import Policy, Rules
 from firmware.drops import AGAIN_S, UNPROVED_S
 from firmware.events import (
@@ -491,6 +492,17 @@ def test_one_unit_that_asks_again_and_again_keeps_no_other_out():
     rig.run_for(1)
     picture = shoot(origin)
     rig.run_until(lambda: copies(origin, picture) == [2], 100)
+
+
+def test_answers_to_one_that_asks_without_end_push_nothing_out_that_is_for_others():
+    rig = Rig()
+    core = Machine(rig, 1).on.core
+    core.say(3, m.NameAsk())
+    for number in range(2 * MAX_OUTBOX):
+        core.say(2, m.RefuseGet(2, number, 1, PictureId(1, 7, number), m.GetWhy.BUSY))
+    assert (3, m.NameAsk()) in core.outbox
+    to_two = [message for unit, message in core.outbox if unit == 2]
+    assert [message.id.sequence for message in to_two] == list(range(2 * MAX_OUTBOX - MAX_TO_ONE, 2 * MAX_OUTBOX))
 
 
 def test_delete_orders_for_units_that_are_gone_keep_no_other_order_back():
