@@ -12,7 +12,7 @@ from firmware.core import Core
 from firmware.dispersal import NONCES_KEPT, Dispersals
 from firmware.events import DigestFile, Digests, SaveInventoried
 from firmware.handover import Owner, Word
-from firmware.pictures import NONCE_BYTES, Copy, Entry, File, Picture, PictureId
+from firmware.pictures import NONCE_BYTES, UNKNOWN_ATTEMPT, Copy, Entry, File, Picture, PictureId
 from firmware.steps import Step
 
 ANSWER_WAIT_S = 20.0
@@ -152,6 +152,8 @@ class Adoptions:
             self._unlisted.add(unit)  # of a deleted one the row remembers what is owed
         if any(d.picture is not None and d.id == entry.picture.id and d.host == unit for d in self._dispersals):
             return  # its dispersal to that very unit is under way and will settle it
+        if attempt == UNKNOWN_ATTEMPT and core.counts_elsewhere(entry.picture.id):
+            return  # INVENTORY tells its number; or the card that comes back does
         wanted = core.settings.rules.wanted(entry.picture.priority)
         effects = handover.owner(Owner(entry, core.next_attempt), handover.Named(unit, attempt, wanted))
         self._beginning.add((entry.picture.id, unit))  # no dispersal goes there while the number is being committed

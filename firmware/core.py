@@ -164,6 +164,11 @@ class Core:
             del self.outbox[waiting[0]]
         self.outbox.append((unit, message))
 
+    def counts_elsewhere(self, picture: PictureId) -> bool:
+        """Whether the attempts of this own picture are counted on a card that has failed: no number of this life's may
+        be given to a copy of it, unless its holder has named the one that it has (firmware/without_card.py)."""
+        return bool(self.settings.without_card) and picture.card != self.card
+
     def hears(self, unit: int) -> bool:
         """Whether this unit may be asked for something now."""
         return self.neighbours.is_heard(unit, self.now)

@@ -96,6 +96,8 @@ class Repairs:
         One whose copy is suspect may take it anew where there is no other, but gets time first to prove what it has.
         """
         core, now, pid = self.core, self.core.now, entry.picture.id
+        if core.counts_elsewhere(pid):
+            return False
         takers = {n.unit for n in core.neighbours if self._may_take(n, entry)}
         gives = any(core.neighbours.is_heard(copy.unit, now) for copy in entry.verified)
         if not gives or not takers:

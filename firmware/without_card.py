@@ -7,6 +7,8 @@ What is different then follows from one setting, `Settings.without_card` (why th
   (HOLD, R4); the list on a card that comes back may name the very copy that this life would let go;
 * nor is anything said of what that card may hold: no INVENTORY, no RECORDS, no LOST that answers a DROP; these settle
   it for good, and are asked for again. PROVE is answered by LOST: suspicion deletes nothing, and has another copy made;
+* no number is given to a copy that does not know its own (R4), nor asked for with a new host: the list on the card may
+  name that copy under a higher one, and a DROP of what is between would reach it;
 * no delete is taken (firmware/deletion.py): it could be kept nowhere, and the picture would come back with its card.
 A new catalogue draws a card number of its own, so that ids are never those of the card; the next start tries the card.
 

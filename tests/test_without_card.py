@@ -8,6 +8,8 @@ from rig_scene import a_pair, carry_out, check, copies, held, own, place, press,
 from firmware import commands as c
 from firmware import events as e
 from firmware import messages as m
+from firmware.determine import Rules
+from firmware.pictures import UNKNOWN_ATTEMPT
 from firmware.record_rows import page_of
 from firmware.shutter import SHOTS_HELD
 from firmware.without_card import is_dead
@@ -104,6 +106,47 @@ def test_no_keep_is_said_by_a_life_that_forgets_what_it_knows():
     shoot(origin)
     rig.run_for(60)
     assert len(origin.said(m.Keep)) == before
+
+
+def test_a_copy_that_has_lost_its_number_gets_none_from_a_life_that_counts_anew():
+    """A lower one than the card's list names: a DROP of what is between would take the copy."""
+    rig, origin, host = a_pair(origin=Options(without_card=True))
+    *_, last = [shoot(origin) for _ in range(5)]
+    rig.run_until(settled(origin, host), 600)
+    (listed,) = [copy.listed for entry in own(origin) if entry.picture.id == last.id for copy in entry.copies]
+    for machine in (origin, host):
+        machine.kill()
+    host.lose_catalogue()
+    origin.card.options.read_only = True
+    for machine in (host, origin):
+        machine.restart()
+    rig.run_for(3600)
+    assert origin.on.core.settings.without_card
+    (row,) = [row for row in held(host) if row.picture.id == last.id]
+    assert row.attempt == UNKNOWN_ATTEMPT < listed
+    works_again(origin)
+    rig.run_until(settled(origin, host), 3600)
+    (row,) = [row for row in held(host) if row.picture.id == last.id]
+    assert row.attempt >= listed
+
+
+def test_no_further_copies_are_made_of_pictures_whose_attempts_the_card_counts():
+    """Whether the card's list names that unit already, nobody can know."""
+    rules = Rules(copies=2)
+    rig, origin, host = a_pair(origin=Options(without_card=True, rules=rules))
+    before = shoot(origin)
+    rig.run_until(lambda: copies(origin, before) == [2], 600)
+    origin.kill()
+    origin.card.options.dead = True
+    third = Machine(rig, 3, Options())
+    origin.restart()
+    rig.run_until(lambda: copies(origin, before) == [2], 600)
+    outcome = carry_out(origin, lambda ticket: c.PlaceCopy(ticket, before.id, 3, 60.0))
+    assert "the card that has failed" in str(outcome.error)
+    picture = shoot(origin)
+    rig.run_for(2 * 3600)
+    assert {row.picture.id for row in held(third)} == {picture.id}
+    assert {row.picture.id for row in held(host)} == {before.id, picture.id}
 
 
 def test_a_delete_is_refused_where_no_card_can_keep_it_and_the_card_that_comes_back_is_right():
