@@ -55,7 +55,8 @@ class Adoptions:
         self._inventoried = set(inventoried)
         self._all: list[Adoption] = []
         self._beginning: set[tuple[PictureId, int]] = set()  # whose number is being committed
-        self._inventory_at: dict[int, tuple[float, PictureId | None]] = {}
+        self._inventory_at: dict[int, tuple[float, PictureId | None]] = {}  # next ask, after which id
+        self._inventory_asked: set[int] = set()  # of these, those whose answer is waited for
         self._unlisted: set[int] = set()  # units that named such copies since their INVENTORY was asked for
         self._asked_anew_s: dict[int, float] = {}
         self.in_doubt: Callable[[], None] = lambda: None  # told that a suspect copy is in a list (again)
@@ -96,13 +97,14 @@ class Adoptions:
             self._page_taken(source, page)
 
     def _page_taken(self, source: int, page: m.Inventory) -> None:
-        if source not in self._inventory_at:
-            return
+        if source not in self._inventory_asked:
+            return  # an answer that came twice: what is to be asked anew still is
         if page.last or not page.rows:
             if source in self._unlisted:
                 self._ask_anew(source)
                 return
             del self._inventory_at[source]
+            self._inventory_asked.remove(source)
             self._inventoried.add(source)
             self.core.run(self.core.fetch(SaveInventoried(source)))
         else:
@@ -112,6 +114,7 @@ class Adoptions:
         wait_s = self._asked_anew_s.get(source, ASKED_ANEW_FIRST_S)
         self._asked_anew_s[source] = min(2 * wait_s, ASKED_ANEW_LONGEST_S)
         self._unlisted.remove(source)
+        self._inventory_asked.discard(source)
         self._inventory_at[source] = (self.core.now + wait_s, None)
 
     def _inventory_row(self, source: int, row: m.InventoryRow) -> Step:
@@ -173,6 +176,7 @@ class Adoptions:
 
     def _ask_inventory(self, unit: int, after: PictureId | None) -> None:
         self._inventory_at[unit] = (self.core.now + INVENTORY_AGAIN_S, after)
+        self._inventory_asked.add(unit)
         self.core.say(unit, m.InventoryAsk(self.core.unit, after))
 
     # ------------------------------------------------------------ learning the number
@@ -344,6 +348,7 @@ class Adoptions:
             neighbour = self.core.neighbours.find(unit)
             if neighbour is None or neighbour.silent(now):
                 del self._inventory_at[unit]  # asked anew from the beginning when it is heard again
+                self._inventory_asked.discard(unit)
             else:
                 self._ask_inventory(unit, after)
 
