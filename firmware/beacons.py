@@ -49,9 +49,10 @@ class Beacons:
         hosting = not core.settings.temporary and core.settings.hosting_share > 0
         return m.Beacon(
             card=core.card,
+            boot=core.boot,
             epoch=0,
             room_bytes=core.room.offered_bytes if hosting else 0,
-            queue=min(self.queue, 65_535),
+            queue=min(self.queue, 255),
             link=round(255 * (1 - loss)),
             interval_s=round(core.settings.beacon_s),
             answer_wanted=self._ask,

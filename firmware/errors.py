@@ -44,7 +44,14 @@ class ForeignSession(PeerError):
 
 
 class WrongSeal(PeerError):
-    """A frame whose seal is not right: of somebody without the key, of another network, or changed on the way."""
+    """A frame whose seal is not right: of somebody without the key, of another network, or changed on the way.
+
+    source: the unit that it names as its sender, where there is a session with that; else None.
+    """
+
+    def __init__(self, what: str, *, source: int | None = None) -> None:
+        super().__init__(what, did="the frame was thrown away")
+        self.source = source
 
 
 class Replayed(PeerError):

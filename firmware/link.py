@@ -15,7 +15,6 @@ from firmware.messages import (
     MAX_PART_BYTES,
     Message,
     Part,
-    decode,
     inventory_rows_that_fit,
     kind_of,
     ranges_that_fit,
@@ -26,8 +25,8 @@ from firmware.seal import MAX_PEERS, Seal
 
 VERSION = 1
 """Of the wire format, in the header's upper three bits."""
-MIN_MTU_BYTES = 40
-"""The smallest packet with which every message fits MAX_PIECES (DESIGN §7: a beacon takes at most 40 bytes)."""
+MIN_MTU_BYTES = 48
+"""The smallest packet with which every message fits MAX_PIECES; radios that carry less than 66 are not known (Digi)."""
 MAX_PIECES = 4
 """Pieces of one message (DESIGN §7)."""
 ASSEMBLY_AGE_S = 10.0
@@ -130,7 +129,7 @@ class Link:
         self._whole_room_bytes = mtu_bytes - _HEADER.size - seal.overhead_bytes
         self._piece_room_bytes = self._whole_room_bytes - _AIRTIME.size - _NUMBER_BYTES
         self._last_number = 0
-        self._assemblies: dict[tuple[int, ...], _Assembly] = {}  # the oldest first
+        self._assemblies: dict[tuple[object, ...], _Assembly] = {}  # the oldest first
         self._told: dict[int, int] = {}  # peer -> session that a Received has told of; the oldest first
 
     @property
@@ -176,37 +175,39 @@ class Link:
         """
         if destination == self.unit or (destination == EVERYONE and not message.BROADCAST):
             raise ValueError(f"{type(message).__name__} cannot be sent to {destination}")
-        body = message.encode()
-        if len(body) <= self._whole_room_bytes - (0 if airtime_ms is None else _AIRTIME.size):
-            return [self._packet(destination, message.KIND, body, airtime_ms, b"")]
-        room_bytes = self._piece_room_bytes
+        encoded = message.encode()
+        clear, body = encoded[: message.CLEAR_BYTES], encoded[message.CLEAR_BYTES :]
+        if len(encoded) <= self._whole_room_bytes - (0 if airtime_ms is None else _AIRTIME.size):
+            return [self._packet(destination, message, clear, body, airtime_ms)]
+        room_bytes = self._piece_room_bytes - len(clear)
         count = -(-len(body) // room_bytes)
         if count > MAX_PIECES or isinstance(message, Part):
-            raise ValueError(f"{type(message).__name__} of {len(body)} bytes does not fit the radio's packets")
+            raise ValueError(f"{type(message).__name__} of {len(encoded)} bytes does not fit the radio's packets")
         self._last_number = (self._last_number + 1) % 256
         number = bytes([self._last_number])
         return [
             self._packet(
                 destination,
-                message.KIND,
+                message,
+                number + clear,
                 body[index * room_bytes : (index + 1) * room_bytes],
                 airtime_ms if index == count - 1 else None,
-                number,
                 (count - 1) << 2 | index,
             )
             for index in range(count)
         ]
 
     def _packet(
-        self, destination: int, kind: int, body: bytes, airtime_ms: int | None, number: bytes, piece: int = 0
+        self, destination: int, message: Message, clear: bytes, body: bytes, airtime_ms: int | None, piece: int = 0
     ) -> bytes:
+        """clear: what of the header, or in the clear behind it, is not said otherwise."""
         flags = VERSION << 5 | piece
         airtime = b""
         if airtime_ms is not None:
             flags |= _HAS_AIRTIME
             airtime = _AIRTIME.pack(min(_MAX_AIRTIME, -(-airtime_ms // AIRTIME_TICK_MS)))
-        header = _HEADER.pack(flags, kind, self.unit, destination) + airtime + number
-        return self.seal.seal(header, destination, body)
+        header = _HEADER.pack(flags, message.KIND, self.unit, destination) + airtime + clear
+        return self.seal.seal(header, destination, body) if message.SEALED else header + body
 
     def decode(self, packet: bytes, now: float) -> Received | Overheard | None:
         """What a packet from the radio says. None: pieces are still missing, or it is an echo of our own or
@@ -221,16 +222,25 @@ class Link:
         source, destination = header.source, header.destination
         if source != self.unit and destination not in (self.unit, EVERYONE):
             return Overheard(source, destination, header.kind, header.airtime_ms)
-        if destination == EVERYONE and not kind_of(header.kind).BROADCAST:
+        kind = kind_of(header.kind)
+        if destination == EVERYONE and not kind.BROADCAST:
             raise DamagedPacket(f"a message of kind {header.kind} to everyone, which is for one unit only")
-        at = header.size_bytes
-        body = self.seal.open(packet[:at], source, destination, packet[at:])
+        at = header.size_bytes + kind.CLEAR_BYTES
+        if len(packet) < at:
+            raise DamagedPacket("the packet ends within what stands in the clear")
+        clear, body = packet[header.size_bytes : at], self._open(kind, header, packet[:at], packet[at:])
         if body is not None and header.pieces > 1:
-            body = self._assemble(header, body, now)
+            body = self._assemble(header, clear, body, now)
         if body is None:
             return None
-        message = decode(header.kind, body)
-        return Received(source, destination, message, self._is_news(source), header.airtime_ms)
+        message = kind.decode(clear + body)
+        return Received(source, destination, message, self.is_news(source), header.airtime_ms)
+
+    def _open(self, kind: type[Message], header: _Header, in_the_clear: bytes, rest: bytes) -> bytes | None:
+        """What was sealed; None: an echo."""
+        if kind.SEALED:
+            return self.seal.open(in_the_clear, header.source, header.destination, rest)
+        return None if header.source == self.unit else rest
 
     def _is_between_others(self, packet: bytes) -> bool:
         """Of our version, from and to other units; most of what is heard where many are in range is."""
@@ -239,8 +249,8 @@ class Link:
         _, _, source, destination = _HEADER.unpack_from(packet)
         return source != self.unit and destination not in (self.unit, EVERYONE)
 
-    def _is_news(self, source: int) -> bool:
-        """Whether no Received has told of this session of the peer yet."""
+    def is_news(self, source: int) -> bool:
+        """Whether nobody was told of this session of the peer yet; from now on somebody was."""
         session = self.seal.session(source)
         if session is None or self._told.get(source) == session:
             return False
@@ -249,11 +259,10 @@ class Link:
         self._told[source] = session
         return True
 
-    def _assemble(self, header: _Header, piece: bytes, now: float) -> bytes | None:
+    def _assemble(self, header: _Header, clear: bytes, piece: bytes, now: float) -> bytes | None:
         """The whole body once the last of its pieces has come; until then None."""
-        kind_of(header.kind)
         session = self.seal.session(header.source) or 0
-        key = (header.source, session, header.destination, header.kind, header.number, header.pieces)
+        key = (header.source, session, header.destination, header.kind, header.number, header.pieces, clear)
         self._forget_aged(now)
         assembly = self._assemblies.get(key)
         if assembly is None or assembly.pieces.get(header.piece, piece) != piece:

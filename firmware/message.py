@@ -66,13 +66,17 @@ PICTURE = Group(
 class Message:
     """What every message is: immutable, of one KIND, written and read by itself.
 
-    BROADCAST: may be said to everyone. All others are obeyed from a session of two units only (HANDOVER §3, §5).
+    BROADCAST: may be said to everyone. CLEAR_BYTES: so much of its beginning stands in the clear, and it is sealed with
+    the network's key, as what is said to everyone is. All others are obeyed from a session of two units only
+    (HANDOVER §3, §5), but for those that are not SEALED: anybody may read and say them, and they prove themselves.
     """
 
     __slots__ = ()
     KIND: ClassVar[int]
     LAYOUT: ClassVar[Rows]
     BROADCAST: ClassVar[bool] = False
+    CLEAR_BYTES: ClassVar[int] = 0
+    SEALED: ClassVar[bool] = True
 
     def encode(self) -> bytes:
         """The body; raises ValueError for a value that its field cannot hold."""

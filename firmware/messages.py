@@ -1,7 +1,7 @@
 """All messages that units say to one another, and decode(), which finds the right one. docs/protocol.md explains them.
 
-Here stand those between neighbours and orders; hand-over, records and read-out have files of their own and are
-offered from here too. A message is written by its own encode() and read by decode(kind, body).
+Here stand orders; those of the network, hand-over, records and read-out have files of their own and are offered from
+here too. A message is written by its own encode() and read by decode(kind, body).
 
 A handle names one transfer between two units. 0..127 are given by a host in ACCEPT, 128..255 by the serving unit in
 COPY: so PART, END, REPORT and EXPIRED of the two directions between the same two units never meet.
@@ -12,15 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware.errors import UnknownVersion
-from firmware.fields import Flag, Letters, Moment, RangeList, Ranges, Scaled, Unsigned
+from firmware.fields import RangeList, Ranges
 from firmware.message import (
     FIRST_COPY_HANDLE,
     ID,
     MAX_HOLDERS,
     MAX_HOPS,
     MAX_RANGES,
-    QUALITY,
-    SECONDS,
     SHA256,
     UNIT,
     Message,
@@ -43,6 +41,16 @@ from firmware.messages_handover import (
     Report,
     Request,
     Stored,
+)
+from firmware.messages_network import (
+    Beacon,
+    Hello,
+    Name,
+    NameAsk,
+    Ready,
+    RosterAsk,
+    RosterPart,
+    Welcome,
 )
 from firmware.messages_readout import (
     INVENTORY_ROW,
@@ -69,7 +77,6 @@ from firmware.messages_records import (
     records_that_fit,
 )
 from firmware.pictures import PictureId
-from hal.interfaces import TimeQuality
 
 __all__ = [
     "FIRST_COPY_HANDLE",
@@ -92,6 +99,7 @@ __all__ = [
     "Expired",
     "Get",
     "GetWhy",
+    "Hello",
     "Hold",
     "Inventory",
     "InventoryAsk",
@@ -105,6 +113,7 @@ __all__ = [
     "Proof",
     "Prove",
     "Ranges",
+    "Ready",
     "Record",
     "Records",
     "RecordsAsk",
@@ -115,9 +124,12 @@ __all__ = [
     "Relieve",
     "Report",
     "Request",
+    "RosterAsk",
+    "RosterPart",
     "Stored",
     "Tombstone",
     "Unknown",
+    "Welcome",
     "Where",
     "decode",
     "inventory_rows_that_fit",
@@ -125,55 +137,6 @@ __all__ = [
     "ranges_that_fit",
     "records_that_fit",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Beacon(Message):
-    """I am here. room_bytes is told in kB, rounded down; unix_s in whole seconds."""
-
-    KIND = 1
-    BROADCAST = True
-    card: int  # card number of its new pictures
-    epoch: int  # of the roster it knows; 0 without one
-    room_bytes: int  # what it would take from others now
-    queue: int  # own pictures that still lack copies
-    link: int  # quality of what it hears, 0 none .. 255 best
-    interval_s: int  # until its next beacon
-    answer_wanted: bool  # please beacon at once
-    hosting: bool  # False: a temporary unit, or one that takes nothing
-    unix_s: float | None
-    quality: TimeQuality
-    LAYOUT = (
-        ("card", Unsigned(2)),
-        ("epoch", Unsigned(4)),
-        ("room_bytes", Scaled(4, 1000, "kB")),
-        ("queue", Scaled(2, 1, "pictures")),
-        ("link", Unsigned(1)),
-        ("interval_s", SECONDS),
-        ("answer_wanted", Flag()),
-        ("hosting", Flag()),
-        ("unix_s", Moment(5, 1, "s")),
-        ("quality", QUALITY),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class NameAsk(Message):
-    """What is your name?"""
-
-    KIND = 2
-    BROADCAST = True
-    LAYOUT = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Name(Message):
-    """My name is."""
-
-    KIND = 3
-    BROADCAST = True
-    name: str
-    LAYOUT = (("name", Letters()),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +163,11 @@ _ALL: tuple[type[Message], ...] = (
     Beacon,
     NameAsk,
     Name,
+    Hello,
+    Welcome,
+    Ready,
+    RosterAsk,
+    RosterPart,
     Request,
     Accept,
     Refuse,

@@ -119,7 +119,7 @@ class InsecureSeal:
                 del self._peers[next(iter(self._peers))]
             peer = _Peer(boot)
         self._peers[source] = peer
-        if boot in peer.left or _is_earlier(boot, peer.boot) or _is_earlier(boot, peer.proved):
+        if boot in peer.left or is_earlier(boot, peer.boot) or is_earlier(boot, peer.proved):
             raise ForeignSession(f"unit {source} sent this before its last restart", source=source)
         if named_us and boot == peer.proved != peer.boot:
             raise ForeignSession(f"unit {source} was heard under another boot number since", source=source)
@@ -129,7 +129,7 @@ class InsecureSeal:
         peer.boot = boot
 
 
-def _is_earlier(boot: int, known: int | None) -> bool:
+def is_earlier(boot: int, known: int | None) -> bool:
     return known is not None and 0 < (known - boot) % _BOOTS <= EARLIER_BOOTS
 
 

@@ -1,0 +1,189 @@
+"""Making sessions with other units (HANDOVER §5): when something is to be said to one, when it has restarted, in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from firmware import messages as m
+from firmware.core import Core
+from firmware.sessions import SessionSeal
+
+FIRST_TRY_S = 1.0
+"""HELLO is said again after so long, doubled each time: an answer takes 160 bytes of line time and a turn or two."""
+MAX_TRIES = 4
+"""Then whoever has something to say begins anew, with its own back-off."""
+MAX_PARKED = 16
+"""Messages to one unit that wait for its session; beyond it the oldest goes, as whatever is lost on the air."""
+LOOK_EVERY_S = 60.0
+"""So often old sessions are looked for."""
+WRONG_FOR_S = 10.0
+"""A unit of which nothing but wrong seals came for so long is greeted anew, and no more often: sessions that do not fit
+one another any more. Guess."""
+
+
+class Handshakes(Protocol):
+    """What a unit does so that its seal knows those that it speaks to."""
+
+    def want(self, unit: int, message: m.Message | None = None) -> None:
+        """Something is to be said to a unit that the seal does not know yet."""
+
+    def foreign(self, unit: int) -> None:
+        """A frame came that claims to be of this unit, of a session that is not known."""
+
+    def wrong(self, unit: int) -> None:
+        """A frame came that claims to be of this unit, and its seal is wrong though there is a session."""
+
+    def heard(self, unit: int) -> None:
+        """A frame of this unit's session was right."""
+
+    def on_hello(self, source: int, hello: m.Hello) -> None:
+        """Another unit begins."""
+
+    def on_welcome(self, source: int, welcome: m.Welcome) -> None:
+        """The answer to what was begun."""
+
+    def on_introduced(self, unit: int) -> None:
+        """A unit has introduced itself."""
+
+    def tick(self) -> None:
+        """Time has passed."""
+
+    def deadline(self) -> float | None:
+        """When tick() is wanted."""
+
+
+class WithoutHandshakes:
+    """Of a unit without credentials: a beacon tells all that its seal must know."""
+
+    def __init__(self, ask_for_beacon: Callable[[], None]) -> None:
+        self._ask_for_beacon = ask_for_beacon
+
+    def want(self, unit: int, message: m.Message | None = None) -> None:  # noqa: ARG002 - it is said again later
+        self._ask_for_beacon()
+
+    def foreign(self, unit: int) -> None:  # noqa: ARG002 - whoever it is
+        self._ask_for_beacon()
+
+    def wrong(self, unit: int) -> None:
+        pass
+
+    def heard(self, unit: int) -> None:
+        pass
+
+    def on_hello(self, source: int, hello: m.Hello) -> None:
+        pass
+
+    def on_welcome(self, source: int, welcome: m.Welcome) -> None:
+        pass
+
+    def on_introduced(self, unit: int) -> None:
+        pass
+
+    def tick(self) -> None:
+        pass
+
+    def deadline(self) -> float | None:
+        return None
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A session that is being made. hello: what is said until the answer comes; None: the unit must introduce itself."""
+
+    next_at: float
+    tries: int = 0
+    hello: m.Hello | None = None
+    parked: list[m.Message] = field(default_factory=list)
+
+
+class SessionHandshakes:
+    """Of a unit with credentials."""
+
+    def __init__(self, core: Core, seal: SessionSeal, ask_for_beacon: Callable[[], None]) -> None:
+        self._core = core
+        self._seal = seal
+        self._ask_for_beacon = ask_for_beacon
+        self._wanted: dict[int, _Wanted] = {}  # no more than there are members
+        self._look_at = core.now + LOOK_EVERY_S
+        self._right_at: dict[int, float] = {}  # when the last good frame of a session came, or it was greeted for wrong ones
+
+    def want(self, unit: int, message: m.Message | None = None) -> None:
+        if not self._seal.is_member(unit):
+            return
+        wanted = self._wanted.setdefault(unit, _Wanted(self._core.now))
+        if message is not None and message not in wanted.parked:
+            wanted.parked.append(message)
+            del wanted.parked[:-MAX_PARKED]
+
+    def foreign(self, unit: int) -> None:
+        self.want(unit)
+
+    def wrong(self, unit: int) -> None:
+        now = self._core.now
+        if now >= self._right_at.setdefault(unit, now) + WRONG_FOR_S:
+            self._right_at[unit] = now
+            self.want(unit)
+
+    def heard(self, unit: int) -> None:
+        self._right_at[unit] = self._core.now
+        wanted = self._wanted.get(unit)
+        if wanted is not None and wanted.hello is None and self._seal.knows(unit):
+            self._made(unit)
+
+    def on_hello(self, source: int, hello: m.Hello) -> None:
+        welcome = self._seal.on_hello(source, hello, self._core.now)
+        if welcome is None:
+            return
+        wanted = self._wanted.get(source)
+        if wanted is not None:  # what is parked waits for the first frame of this session
+            wanted.hello, wanted.next_at = None, self._core.now + FIRST_TRY_S
+        self._core.say(source, welcome)
+
+    def on_welcome(self, source: int, welcome: m.Welcome) -> None:
+        self._seal.on_welcome(source, welcome, self._core.now)
+        self._core.say(source, m.Ready())
+        self._made(source)
+
+    def on_introduced(self, unit: int) -> None:
+        boot = self._seal.introduced(unit)
+        if self._seal.session(unit) not in (None, boot):
+            self.want(unit)
+        wanted = self._wanted.get(unit)
+        if wanted is not None and (wanted.hello is None or wanted.hello.peer_boot != boot):
+            wanted.hello, wanted.next_at = None, self._core.now
+
+    def _made(self, unit: int) -> None:
+        wanted = self._wanted.pop(unit, None)
+        for message in [] if wanted is None else wanted.parked:
+            self._core.say(unit, message)
+
+    def tick(self) -> None:
+        now = self._core.now
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY_S
+            for unit in self._seal.due(now):
+                if self._core.hears(unit):
+                    self.want(unit)
+        for unit, wanted in list(self._wanted.items()):
+            if now >= wanted.next_at:
+                self._try(unit, wanted)
+
+    def _try(self, unit: int, wanted: _Wanted) -> None:
+        core = self._core
+        if wanted.tries >= MAX_TRIES:
+            del self._wanted[unit]
+            self._seal.give_up(unit)
+            return
+        wanted.next_at = core.now + FIRST_TRY_S * 2**wanted.tries * (0.75 + 0.5 * core.rng.random())
+        wanted.tries += 1
+        if wanted.hello is None and self._seal.introduced(unit) is not None:
+            wanted.hello = self._seal.begin(unit)
+        if wanted.hello is None:
+            self._ask_for_beacon()
+        else:
+            core.say(unit, wanted.hello)
+
+    def deadline(self) -> float | None:
+        return min([self._look_at, *(wanted.next_at for wanted in self._wanted.values())])
