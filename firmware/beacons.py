@@ -50,7 +50,7 @@ class Beacons:
         return m.Beacon(
             card=core.card,
             boot=core.boot,
-            epoch=0,
+            epoch=core.epoch,
             room_bytes=core.room.offered_bytes if hosting else 0,
             queue=min(self.queue, 255),
             link=round(255 * (1 - loss)),
@@ -63,10 +63,15 @@ class Beacons:
 
     def ask(self) -> None:
         """Ask whoever hears it for a beacon: a frame came for another session, or one is needed to speak at all."""
-        if self.core.now - self._asked_at >= ASK_SPACING_S:
-            self._asked_at = self.core.now
+        if self.say_soon():
             self._ask = True
-            self._at = self.core.now
+
+    def say_soon(self) -> bool:
+        """Somebody does not know what a beacon says; False: one was said for such a reason a moment ago."""
+        if self.core.now - self._asked_at < ASK_SPACING_S:
+            return False
+        self._at = self._asked_at = self.core.now
+        return True
 
     def on_beacon(self, neighbour: Neighbour, beacon: m.Beacon) -> None:
         """A unit is here; what it offers may end waiting."""

@@ -75,6 +75,7 @@ class Core:
         self.unit = settings.unit
         self.boot = memory.boot
         self.card = memory.card
+        self.epoch = 0  # of the roster, told in beacons
         self.sequence = memory.sequence
         self.next_attempt = memory.next_attempt
         self.rng = rng

@@ -1,4 +1,4 @@
-"""Making sessions with other units (HANDOVER §5): when something is to be said to one, when it has restarted, in time."""
+"""Sessions with other units are made: when something is to be said, after a restart, in time (HANDOVER §5)."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class WithoutHandshakes:
 
 @dataclass(slots=True)
 class _Wanted:
-    """A session that is being made. hello: what is said until the answer comes; None: the unit must introduce itself."""
+    """A session that is being made. hello: said until the answer comes; None: the unit must introduce itself."""
 
     next_at: float
     tries: int = 0
@@ -107,7 +107,9 @@ class SessionHandshakes:
         self._ask_for_beacon = ask_for_beacon
         self._wanted: dict[int, _Wanted] = {}  # no more than there are members
         self._look_at = core.now + LOOK_EVERY_S
-        self._right_at: dict[int, float] = {}  # when the last good frame of a session came, or it was greeted for wrong ones
+        self._right_at: dict[
+            int, float
+        ] = {}  # when the last good frame of a session came, or it was greeted for wrong ones
 
     def want(self, unit: int, message: m.Message | None = None) -> None:
         if not self._seal.is_member(unit):

@@ -112,8 +112,8 @@ class RosterAsk(Message):
     KIND = 7
     SEALED = False
     epoch: int
-    offset: int
-    LAYOUT = (("epoch", EPOCH), ("offset", Unsigned(2)))
+    at: int
+    LAYOUT = (("epoch", EPOCH), ("at", Unsigned(2)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +123,13 @@ class RosterPart(Message):
     KIND = 8
     SEALED = False
     epoch: int
-    size_bytes: int
-    offset: int
+    whole_bytes: int
+    at: int
     data: bytes
     LAYOUT = (
         ("epoch", EPOCH),
-        ("size_bytes", Unsigned(2, 1)),
-        ("offset", Unsigned(2)),
+        ("whole_bytes", Unsigned(2)),
+        ("at", Unsigned(2)),
         ("data", Rest(MAX_ROSTER_PART_BYTES)),
     )
     FIXED_BYTES = 6

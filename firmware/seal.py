@@ -30,6 +30,10 @@ class Seal(Protocol):
 
     overhead_bytes: int
 
+    @property
+    def epoch(self) -> int:
+        """Of the roster that it goes by; 0: none."""
+
     def knows(self, unit: int) -> bool:
         """Whether seal() can be called for this destination; always for EVERYONE."""
 
@@ -66,6 +70,7 @@ class InsecureSeal:
     """
 
     overhead_bytes = _SEAL.size
+    epoch = 0
 
     def __init__(self, unit: int, boot: int) -> None:
         assert 0 <= boot < _BOOTS, boot

@@ -136,7 +136,7 @@ class SessionSeal:
 
     def session(self, unit: int) -> int | None:
         peer = self._peers.get(unit)
-        return None if peer is None or peer.current is None else peer.current.boot
+        return self.introduced(unit) if peer is None or peer.current is None else peer.current.boot
 
     # ------------------------------------------------------------ frames
 

@@ -22,13 +22,15 @@ _SAID = {m.Accept.KIND: Said.ANSWER, m.Report.KIND: Said.ANSWER, m.Part.KIND: Sa
 """What the kinds of messages are to the channel."""
 _QUESTIONS = (
     *(m.Request, m.End, m.Stored, m.Hold, m.Drop, m.Delete, m.Get, m.Where, m.InventoryAsk, m.NameAsk),
-    *(m.Records, m.RecordsAsk),
+    *(m.Records, m.RecordsAsk, m.Hello, m.Welcome, m.RosterAsk),
 )
 """Answered at once, as a rule; to one unit."""
 
 OnItsWay = Outgoing | Onward
 """A picture on its way out, from the own card or passed on."""
 Outgoings = Callable[[], list[OnItsWay]]
+Unknown = Callable[[int, m.Message], None]
+"""Told of a message to a unit that the seal does not know yet."""
 READ_OUTS_BEFORE_COPY = 3
 """So many parts or bursts of read-outs go before one of a copy: somebody waits for them, but copies go on. Guess."""
 
@@ -79,8 +81,8 @@ class Speaker(Protocol):
 class FullDuplex:
     """Speaks whenever there is something to be said."""
 
-    def __init__(self, core: Core, link: Link, outgoings: Outgoings, unknown: Callable[[], None]) -> None:
-        """outgoings: pictures on their way. unknown: a peer's session is not known."""
+    def __init__(self, core: Core, link: Link, outgoings: Outgoings, unknown: Unknown) -> None:
+        """outgoings: pictures on their way."""
         self._core = core
         self._link = link
         self._outgoings = outgoings
@@ -106,7 +108,7 @@ class FullDuplex:
         try:
             self._packets.extend(self._link.encode(unit, message))
         except LookupError:
-            self._unknown()  # what was to be said is said again later
+            self._unknown(unit, message)
 
     def heard(self, packet: Received | Overheard, wire_bytes: int) -> float | None:  # noqa: ARG002 - no need to wait
         return None
@@ -128,9 +130,7 @@ class _Ready:
 class HalfDuplex:
     """Speaks in turns: some short messages up to one that is to be answered at once, or one burst to one unit."""
 
-    def __init__(
-        self, core: Core, link: Link, channel: Channel, outgoings: Outgoings, unknown: Callable[[], None]
-    ) -> None:
+    def __init__(self, core: Core, link: Link, channel: Channel, outgoings: Outgoings, unknown: Unknown) -> None:
         """As FullDuplex; channel: who says whose turn it is."""
         self._core = core
         self._link = link
@@ -262,7 +262,7 @@ class HalfDuplex:
         try:
             packets = self._link.encode(unit, message, airtime_ms=_ms(airtime_s))
         except LookupError:
-            self._unknown()
+            self._unknown(unit, message)
             return
         for packet in packets:
             last = packet is packets[-1]

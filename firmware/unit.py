@@ -25,18 +25,20 @@ from firmware.dispersal import Dispersals
 from firmware.doubts import Doubts
 from firmware.drop_by_hand import DropByHand
 from firmware.drops import Drops
-from firmware.errors import ClonedUnit, ForeignSession, PeerError
+from firmware.errors import ClonedUnit, ForeignSession, OlderEpoch, PeerError, WrongSeal
 from firmware.events import Answer, Memory, Request, WallClock
 from firmware.evictions import Evictions
 from firmware.file_system import FileSystem
 from firmware.finding import Findings
 from firmware.handles import CopyHandles
+from firmware.handshakes import Handshakes, SessionHandshakes, WithoutHandshakes
 from firmware.held import HeldCopies
 from firmware.holding import Holding
 from firmware.hosting import Hostings
 from firmware.keeping import Keeping
 from firmware.letting_go import LettingGo
 from firmware.link import Link, Received
+from firmware.neighbours import Neighbour
 from firmware.operating_time import OperatingTime
 from firmware.pictures import EVERYONE, PictureId
 from firmware.planner import Planner
@@ -52,6 +54,7 @@ from firmware.relief import Relief
 from firmware.repair import Repairs
 from firmware.scrub import Scrub
 from firmware.serving import Serving
+from firmware.sessions import SessionSeal
 from firmware.shutter import Shutter
 from firmware.silence import Silence
 from firmware.speaking import FullDuplex, HalfDuplex, OnItsWay, Speaker
@@ -98,6 +101,7 @@ class Unit:
         self.core = core = Core(settings, memory, rng, line_bytes_per_s, now)
         self._speaker = self._make_speaker(duplex, link)
         self.link = link
+        core.epoch = link.seal.epoch
         self.dispersals = Dispersals(core)
         self.held = HeldCopies(core)
         self.file_system = FileSystem(core)
@@ -136,6 +140,7 @@ class Unit:
         self.keeping = Keeping(core, link.most_records)
         self.recollections = Recollections(core, self.adoptions, self.deletions, recollected=memory.recollected)
         self.beacons = Beacons(core, self.hostings)
+        self.handshakes = self._make_handshakes(link)
         self._touched = True  # something has happened since the last tick
         self._due, self._due_known = now, False  # when a part wants the next one
         self._radio_problem: str | None = None
@@ -176,6 +181,7 @@ class Unit:
             self.records,
             self.recollections,
             self.beacons,
+            self.handshakes,
             self.operating_time,
             self.silence,
             self.audits,
@@ -205,15 +211,19 @@ class Unit:
     def _make_speaker(self, duplex: Duplex, link: Link) -> Speaker:
         core = self.core
         if duplex is Duplex.FULL:
-            return FullDuplex(core, link, self._outgoing, self._ask_for_beacons)
+            return FullDuplex(core, link, self._outgoing, self._no_session)
         channel = Channel(core.rng, core.line_bytes_per_s)
         core.burst_bytes = channel.burst_bytes
         core.round_s = lambda: channel.round_s(core.now)
-        return HalfDuplex(core, link, channel, self._outgoing, self._ask_for_beacons)
+        return HalfDuplex(core, link, channel, self._outgoing, self._no_session)
 
-    def _ask_for_beacons(self) -> None:
-        """A peer's session is not known yet."""
-        self.beacons.ask()
+    def _make_handshakes(self, link: Link) -> Handshakes:
+        if isinstance(link.seal, SessionSeal):
+            return SessionHandshakes(self.core, link.seal, self.beacons.ask)
+        return WithoutHandshakes(self.beacons.ask)
+
+    def _no_session(self, unit: int, message: m.Message) -> None:
+        self.handshakes.want(unit, message)
 
     def _in_use(self, picture: PictureId) -> bool:
         return any(part.busy_with(picture) for part in (self.dispersals, self.serving, self.read_outs))
@@ -277,8 +287,13 @@ class Unit:
     def _peer_error(self, error: PeerError) -> None:
         cause = type(error).__name__
         self.peer_errors[cause] += 1
-        if isinstance(error, ForeignSession):
-            self.beacons.ask()
+        match error:
+            case ForeignSession(source=source):
+                self.handshakes.foreign(source)
+            case WrongSeal(source=int(source)):
+                self.handshakes.wrong(source)
+            case OlderEpoch():
+                self.beacons.say_soon()
         last = self._peer_error_logged.get(cause)
         if last is None or self.core.now - last >= PEER_ERROR_LOG_S:
             self._peer_error_logged[cause] = self.core.now
@@ -286,34 +301,60 @@ class Unit:
             self.core.log(event, f"a bad packet was thrown away: {error}")
 
     def _received(self, received: Received) -> None:
+        """What another unit says: what makes sessions first, then whatever they carry."""
+        source, message, new_boot = received.source, received.message, received.new_boot
+        match message:
+            case m.Hello():
+                self.handshakes.on_introduced(source)
+                self.handshakes.on_hello(source, message)
+                return
+            case m.Welcome():
+                self.handshakes.on_introduced(source)
+                self.handshakes.on_welcome(source, message)
+                new_boot = self.link.is_news(source)
+            case m.Beacon():
+                self.handshakes.on_introduced(source)
+                if self.link.seal.session(source) not in (None, message.boot):
+                    return  # of another start than the one that speaks to us: the handshake will tell
+            case _ if received.destination == self.core.unit and message.SEALED:
+                self.handshakes.heard(source)
+        self._handle(received, self._heard(source, new_boot=new_boot))
+        self.adoptions.heard(source)
+        self.recollections.heard(source)
+
+    def _heard(self, source: int, *, new_boot: bool) -> Neighbour:
         core = self.core
-        known = core.neighbours.find(received.source)
+        known = core.neighbours.find(source)
         returned = known is not None and known.silent(core.now)
         core.changed = core.changed or (known is not None and known.out_of_reach)
-        neighbour = core.neighbours.heard(received.source, core.now, new_boot=received.new_boot)
-        if received.new_boot or known is None or returned:
-            core.log("heard", f"unit {neighbour.unit} is heard", unit=neighbour.unit)
+        neighbour = core.neighbours.heard(source, core.now, new_boot=new_boot)
+        if new_boot or known is None or returned:
+            core.log("heard", f"unit {source} is heard", unit=source)
             core.changed = True
             for part in self._told_of_boots:
-                part.new_boot(neighbour.unit)
+                part.new_boot(source)
             self.holding.stored()
             self.deletions.new_boot()
+        return neighbour
+
+    def _handle(self, received: Received, neighbour: Neighbour) -> None:
+        core, source = self.core, received.source
         match received.message:
             case m.Beacon():
                 self.beacons.on_beacon(neighbour, received.message)
-                self.records.on_beacon(neighbour.unit, received.message.card)
+                self.records.on_beacon(source, received.message.card)
                 self.audits.on_beacon(neighbour, received.message.card)
             case m.Name():
                 self.beacons.on_name(neighbour, received.message)
             case m.NameAsk():
-                self.beacons.on_name_ask(received.source)
+                self.beacons.on_name_ask(source)
+            case m.Welcome() | m.Ready():
+                pass
             case m.Where() if received.destination == EVERYONE and not core.steps.crowded(received.message.id):
-                self.questions.on_where(received.source, received.message, ANSWER_AFTER_S)
+                self.questions.on_where(source, received.message, ANSWER_AFTER_S)
             case _:
                 if received.destination == core.unit and not any(map(core.steps.crowded, _pictures(received.message))):
-                    self._handlers[type(received.message)](received.source, received.message)
-        self.adoptions.heard(received.source)
-        self.recollections.heard(received.source)
+                    self._handlers[type(received.message)](source, received.message)
 
     def _message_handlers(self) -> dict[type, Callable[[int, Any], None]]:
         """Which part takes which message; handles from 128 on are those of read-outs."""

@@ -39,6 +39,7 @@ from hal.errors import CardError, CardReadOnly, DandelionError
 from hal.interfaces import Protection, TimeQuality
 from sim.camera import SimCamera
 from sim.card import ERRORS, CardOptions, Fault, PowerCut, ProcessKilled, SimCard
+from sim.credentials import seal_of
 from sim.members import Flood, Liar
 from sim.radio import SimRadio
 from sim.rig import Rig, Said
@@ -182,7 +183,7 @@ class Machine:
         rig, options = self.rig, self.options
         self.store, _, memory, notices = started
         self.radio = SimRadio(rig.line, unit=self.unit)
-        self._link = TappedLink(self.unit, memory.boot, self.radio)
+        self._link = TappedLink(self.unit, seal_of(self.unit, memory.card, memory.boot, rng), self.radio)
         settings = Settings(
             unit=self.unit,
             name=f"unit-{self.unit}",

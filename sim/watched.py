@@ -13,7 +13,7 @@ from firmware.catalogue_database import Database
 from firmware.link import Link
 from firmware.messages import Message
 from firmware.pictures import Entry, PictureId
-from firmware.seal import InsecureSeal
+from firmware.seal import Seal
 from hal.errors import CardError
 from hal.interfaces import Duplex
 from sim.card import SimCard
@@ -141,8 +141,8 @@ class Storage:
 class TappedLink(Link):
     """Remembers what each packet says, in the order in which they go out."""
 
-    def __init__(self, unit: int, boot: int, radio: SimRadio) -> None:
-        super().__init__(unit, InsecureSeal(unit, boot), radio.mtu_bytes, overhears=radio.duplex is Duplex.HALF)
+    def __init__(self, unit: int, seal: Seal, radio: SimRadio) -> None:
+        super().__init__(unit, seal, radio.mtu_bytes, overhears=radio.duplex is Duplex.HALF)
         self.tapped: deque[tuple[int, Message, bytes]] = deque()
 
     def encode(self, destination: int, message: Message, *, airtime_ms: int | None = None) -> list[bytes]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from firmware.fields import LATEST_UNIX_S
 from firmware.messages import KINDS, MAX_PART_BYTES, Accept, Copy, Message
+from firmware.messages_network import NOISE_BYTES
 from firmware.pictures import MAX_PICTURE_BYTES, MAX_UNIT, PictureId
 
 
@@ -73,14 +74,16 @@ def _ranges(draw: st.DrawFn) -> tuple[tuple[int, int], ...]:
 
 
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
-    **dict.fromkeys(("card", "queue", "interval_s", "ttl_s", "retry_after_s", "query", "page", "kept"), _U16),
-    **dict.fromkeys(("link", "handle"), _U8),
+    **dict.fromkeys(("card", "epoch", "interval_s", "ttl_s", "retry_after_s", "query", "page", "kept"), _U16),
+    **dict.fromkeys(("at", "whole_bytes"), _U16),
+    **dict.fromkeys(("link", "queue", "handle"), _U8),
     "hops": st.integers(0, 4),
     **dict.fromkeys(("asker", "holder", "owner", "unit"), _UNITS),
     **dict.fromkeys(("attempt", "row_attempt", "version"), _U64),
     "below": _OFFSETS,
     "size_bytes": st.integers(1, MAX_PICTURE_BYTES),
-    **dict.fromkeys(("epoch", "needed_bytes"), st.integers(0, 2**32 - 1)),
+    **dict.fromkeys(("boot", "peer_boot", "needed_bytes"), st.integers(0, 2**32 - 1)),
+    "noise": st.binary(min_size=NOISE_BYTES, max_size=NOISE_BYTES),
     **dict.fromkeys(("nonce", "proof"), st.binary(min_size=16, max_size=16)),
     **dict.fromkeys(("missing", "have"), _ranges()),
     "room_bytes": st.integers(0, 2**32 - 1).map(lambda kilobytes: kilobytes * 1000),

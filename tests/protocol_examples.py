@@ -14,6 +14,7 @@ from hal.interfaces import TimeQuality
 PICTURE = PictureId(1, 0x3FA7, 42)
 BEACON = Beacon(
     card=0x3FA7,
+    boot=0x11223344,
     epoch=0,
     room_bytes=12_000_000_000,
     queue=3,
