@@ -19,6 +19,7 @@ from firmware.events import (
     SaveName,
     SaveOrder,
     SavePartial,
+    SaveRoster,
 )
 from firmware.pictures import PictureId
 
@@ -98,6 +99,17 @@ class Notes:
     def inventoried(self) -> frozenset[int]:
         """Units whose INVENTORY has been taken in since the catalogue was made."""
         return frozenset(unit for (unit,) in self._database.all("SELECT unit FROM inventoried"))
+
+    def save_roster(self, request: SaveRoster) -> None:
+        """In place of the one before."""
+        with self._database.transaction():
+            self._database.change("DELETE FROM roster")
+            self._database.change("INSERT INTO roster VALUES (?, ?)", request.epoch, request.encoded)
+
+    def roster(self) -> bytes:
+        """The one that was saved last; empty if there is none."""
+        row = self._database.one("SELECT encoded FROM roster")
+        return b"" if row is None else bytes(row[0])
 
     def names(self, _request: Names) -> dict[int, str]:
         """Neighbours' names by unit."""

@@ -512,6 +512,15 @@ class SaveInventoried:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveRoster:
+    """The network's newest roster, in place of the one before; encoded: as its signer has made it. Result: None, after
+    COMMIT."""
+
+    epoch: int
+    encoded: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Unrecorded:
     """Own records whose newest version no other unit keeps; deleted: the tombstones among them, or the others.
 
@@ -636,6 +645,7 @@ CatalogueRequest = (
     | Counts
     | SaveName
     | SaveInventoried
+    | SaveRoster
     | Unrecorded
     | StaleRecords
     | SaveRecorded
@@ -673,6 +683,7 @@ class Memory:
     inventoried: frozenset[int] = frozenset()  # units whose INVENTORY this catalogue has taken in (R7)
     recollected: frozenset[int] = frozenset()  # units whose records of our pictures it has taken in (R7)
     keepers: tuple[tuple[int, int], ...] = ()  # units that confirmed records of ours, with their card numbers then
+    roster: bytes = b""  # the newest one that has come by radio, as it was signed
     lost_held: tuple[Entry, ...] = ()  # held rows whose file was missing, removed: tell their origins LOST
 
 

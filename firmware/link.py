@@ -13,8 +13,10 @@ from typing import NamedTuple
 from firmware.errors import DamagedPacket, UnknownVersion
 from firmware.messages import (
     MAX_PART_BYTES,
+    MAX_ROSTER_PART_BYTES,
     Message,
     Part,
+    RosterPart,
     inventory_rows_that_fit,
     kind_of,
     ranges_that_fit,
@@ -151,6 +153,11 @@ class Link:
     def message_room_bytes(self) -> int:
         """The longest body of a message other than Part."""
         return MAX_PIECES * self._piece_room_bytes
+
+    @property
+    def roster_room_bytes(self) -> int:
+        """Data bytes that fit a ROSTER_PART."""
+        return min(MAX_ROSTER_PART_BYTES, self.message_room_bytes - RosterPart.FIXED_BYTES)
 
     @property
     def most_ranges(self) -> int:

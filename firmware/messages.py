@@ -43,6 +43,7 @@ from firmware.messages_handover import (
     Stored,
 )
 from firmware.messages_network import (
+    MAX_ROSTER_PART_BYTES,
     Beacon,
     Hello,
     Name,
@@ -87,6 +88,7 @@ __all__ = [
     "MAX_PART_BYTES",
     "MAX_RANGES",
     "MAX_RECORDS",
+    "MAX_ROSTER_PART_BYTES",
     "MAX_ROWS",
     "Accept",
     "At",

@@ -107,6 +107,7 @@ def _memory(catalogue: Catalogue, copies: int, priority_copies: int) -> Memory:
         largest_bytes=catalogue.largest_bytes(),
         new_catalogue=new,
         inventoried=catalogue.inventoried(),
+        roster=catalogue.roster(),
         recollected=catalogue.recollected(),
         keepers=tuple(catalogue.keepers().items()),
         age_s=age_s,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import binascii
 
 from firmware.link import Link
-from firmware.messages import Accept, Beacon, Hold, NameAsk, Part, Report
+from firmware.messages import Accept, Beacon, Hello, Hold, Part, Ready, Report, Welcome
+from firmware.noise import private_key, public_bytes
 from firmware.pictures import EVERYONE, PictureId
-from firmware.seal import InsecureSeal
+from firmware.sessions import Keys, SessionSeal
 from hal.framing import frame
 from hal.interfaces import TimeQuality
 
@@ -15,7 +16,7 @@ PICTURE = PictureId(1, 0x3FA7, 42)
 BEACON = Beacon(
     card=0x3FA7,
     boot=0x11223344,
-    epoch=0,
+    epoch=3,
     room_bytes=12_000_000_000,
     queue=3,
     link=200,
@@ -26,31 +27,50 @@ BEACON = Beacon(
     quality=TimeQuality.SYNCED,
 )
 HOLD = Hold(PICTURE, 7, b"\x00\x01\x02\x03")
+PRIVATE = {1: b"\x01" * 32, 2: b"\x02" * 32}
+PUBLIC = {unit: public_bytes(private_key(key)) for unit, key in PRIVATE.items()}
+SECRET = b"\x03" * 32
+EPHEMERAL = {1: b"\x04" * 32, 2: b"\x05" * 32}
 
 
-def link_of(unit: int, boot: int, peer: int, peer_boot: int, mtu_bytes: int = 4128) -> Link:
-    """A link of `unit` that has heard its peer."""
-    link = Link(unit, InsecureSeal(unit, boot), mtu_bytes)
-    link.decode(Link(peer, InsecureSeal(peer, peer_boot), mtu_bytes).encode(EVERYONE, NameAsk())[0], 0.0)
-    return link
+def _link(unit: int, card: int, boot: int) -> tuple[SessionSeal, Link]:
+    keys = Keys(epoch=3, secret=SECRET, private=PRIVATE[unit], public=PUBLIC)
+    seal = SessionSeal(unit, card, boot, keys, lambda size: EPHEMERAL[unit][:size])
+    return seal, Link(unit, seal, 64)
 
 
 def _examples() -> dict[str, bytes]:
-    one = link_of(1, 0x11223344, 2, 0x55667788)
-    two = link_of(2, 0x55667788, 1, 0x11223344)
-    small = link_of(2, 0x55667788, 1, 0x11223344, mtu_bytes=40)
-    accept = two.encode(1, Accept(PICTURE, 7, 5, 60, ((0, 203_114),)), airtime_ms=1_234)[0]
-    report = small.encode(1, Report(5, tuple((at, at + 10_000) for at in range(0, 140_000, 20_000)), 140_000))
-    hold = one.encode(2, HOLD)[0]
+    (one, first), (two, second) = _link(1, 0x3FA7, 0x11223344), _link(2, 0x5AB0, 0x55667788)
+    beacon = first.encode(EVERYONE, BEACON)[0]
+    second.decode(beacon, 0.0)
+    hello = two.begin(1)
+    hellos = second.encode(1, hello)
+    first.decode(hellos[0], 0.0)
+    first.decode(hellos[1], 0.0)
+    assert isinstance(hello, Hello)
+    welcome = one.on_hello(2, hello, 0.0)
+    assert isinstance(welcome, Welcome)
+    welcomes = first.encode(2, welcome)
+    two.on_welcome(1, welcome, 0.0)
+    ready = second.encode(1, Ready())[0]
+    first.decode(ready, 0.0)
+    hold = first.encode(2, HOLD)[0]
+    accept = second.encode(1, Accept(PICTURE, 7, 5, 60, ((0, 203_114),)), airtime_ms=1_234)[0]
+    report = second.encode(1, Report(5, tuple((at, at + 10_000) for at in range(0, 260_000, 20_000)), 260_000))
     return {
-        "BEACON of unit 1 to everyone, a packet": one.encode(EVERYONE, BEACON)[0],
+        "BEACON of unit 1 to everyone, a packet": beacon,
+        "HELLO of unit 2 to unit 1, first piece": hellos[0],
+        "HELLO of unit 2 to unit 1, second piece": hellos[1],
+        "WELCOME of unit 1 to unit 2, first piece": welcomes[0],
+        "WELCOME of unit 1 to unit 2, second piece": welcomes[1],
+        "READY of unit 2 to unit 1, a packet": ready,
         "HOLD of unit 1 to unit 2, a packet": hold,
         "Its CRC": binascii.crc_hqx(hold, 0xFFFF).to_bytes(2, "big"),
         "Its frame, as it goes over the line": frame(hold),
-        "PART of unit 1 to unit 2, a packet": one.encode(2, Part(5, 4096, b"\xff\xd8\x00\x00\xff"))[0],
+        "PART of unit 1 to unit 2, a packet": first.encode(2, Part(5, 4096, b"\xff\xd8\x00\x00\xff"))[0],
         "ACCEPT of unit 2 to unit 1 with an airtime of 1234 ms, a packet": accept,
-        "REPORT of unit 2 to unit 1 with an MTU of 40 bytes, first piece": report[0],
-        "REPORT of unit 2 to unit 1 with an MTU of 40 bytes, second piece": report[1],
+        "REPORT of unit 2 to unit 1, first piece": report[0],
+        "REPORT of unit 2 to unit 1, second piece": report[1],
     }
 
 

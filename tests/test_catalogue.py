@@ -49,6 +49,7 @@ from firmware.events import (
     SavePartial,
     SaveRecollected,
     SaveRecorded,
+    SaveRoster,
     StaleRecords,
     ThinRecords,
     Unchecked,
@@ -501,6 +502,13 @@ def test_units_whose_inventory_was_taken_in_are_remembered(catalogue: Catalogue)
     for unit in (7, 3, 7):
         catalogue.carry_out(SaveInventoried(unit))
     assert catalogue.inventoried() == frozenset({3, 7})
+
+
+def test_the_newest_roster_is_remembered(catalogue: Catalogue) -> None:
+    assert catalogue.roster() == b""
+    for epoch in (2, 3):
+        catalogue.carry_out(SaveRoster(epoch, f"of epoch {epoch}".encode()))
+    assert catalogue.roster() == b"of epoch 3"
 
 
 def test_names_are_remembered(catalogue: Catalogue) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from message_vectors import VECTORS, Vector, messages
-from protocol_examples import BEACON, HOLD, PICTURE, link_of
+from protocol_examples import BEACON, HOLD, PICTURE
 
 from firmware.errors import ClonedUnit, DamagedPacket, ForeignSession, PeerError, UnknownVersion
 from firmware.link import (
@@ -37,6 +37,7 @@ from firmware.messages import (
     Records,
     Report,
     Request,
+    RosterPart,
     Tombstone,
 )
 from firmware.pictures import EVERYONE, MAX_PICTURE_BYTES, Picture, PictureId
@@ -50,6 +51,13 @@ WIDE_ROW = InventoryRow(Picture(LAST, MAX_PICTURE_BYTES, bytes(32), True, 2.0**3
 WIDE_RECORD = Record(WIDE_ROW.picture, 2**64 - 1, (65_534,) * 8, 8)
 WIDE_TOMBSTONE = Tombstone(LAST, MAX_PICTURE_BYTES, bytes(32), (65_534,) * 8)
 each_vector = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name)
+
+
+def link_of(unit: int, boot: int, peer: int, peer_boot: int, mtu_bytes: int = 4128) -> Link:
+    """A link of `unit` that has heard its peer."""
+    link = Link(unit, InsecureSeal(unit, boot), mtu_bytes)
+    link.decode(Link(peer, InsecureSeal(peer, peer_boot), mtu_bytes).encode(EVERYONE, NameAsk())[0], 0.0)
+    return link
 
 
 def pair(mtu_bytes: int = 4128) -> tuple[Link, Link]:
@@ -98,8 +106,8 @@ def test_the_first_message_after_a_start_of_the_peer_says_so_once() -> None:
 
 
 def test_a_new_start_is_told_with_the_first_whole_message_though_a_piece_showed_it() -> None:
-    one, two = pair(40)
-    restarted = link_of(1, 8, 2, 9, 40)
+    one, two = pair(48)
+    restarted = link_of(1, 8, 2, 9, 48)
     first, *others = restarted.encode(2, inventory(1))
     assert two.decode(first, NOW) is None
     assert deliver(restarted.encode(2, HOLD), two).new_boot
@@ -134,8 +142,8 @@ def test_airtime_is_rounded_up_and_bounded(asked_ms: int, told_ms: int) -> None:
 
 
 def test_airtime_stands_in_the_last_piece_only() -> None:
-    one, two = pair(40)
-    third = Link(3, InsecureSeal(3, 1), 40)
+    one, two = pair(48)
+    third = Link(3, InsecureSeal(3, 1), 48)
     packets = one.encode(2, inventory(1), airtime_ms=500)
     heard = [third.decode(packet, NOW) for packet in packets]
     assert heard == [Overheard(1, 2, Inventory.KIND, ms) for ms in (None, None, 500)]
@@ -223,7 +231,7 @@ def longest(kind: type[Message]) -> int:
 
 def test_at_the_least_mtu_every_message_without_ranges_or_rows_fits() -> None:
     link = Link(1, InsecureSeal(1, 7), MIN_MTU_BYTES)
-    for kind in set(KINDS.values()) - {Accept, Report, Get, Inventory, Records, Part}:
+    for kind in set(KINDS.values()) - {Accept, Report, Get, Inventory, Records, Part, RosterPart}:
         assert longest(kind) <= link.message_room_bytes
     assert link.most_inventory_rows >= 1
     assert link.most_records >= 1
@@ -231,12 +239,12 @@ def test_at_the_least_mtu_every_message_without_ranges_or_rows_fits() -> None:
 
 
 def test_a_smaller_mtu_is_not_taken() -> None:
-    with pytest.raises(ValueError, match="packets of 39 bytes"):
+    with pytest.raises(ValueError, match="packets of 47 bytes"):
         Link(1, InsecureSeal(1, 7), MIN_MTU_BYTES - 1)
 
 
 def test_too_long_a_message_is_not_sent() -> None:
-    one, _ = pair(40)
+    one, _ = pair(48)
     with pytest.raises(ValueError, match="does not fit"):
         one.encode(2, inventory(one.most_inventory_rows + 1))
     with pytest.raises(ValueError, match="does not fit"):
@@ -248,7 +256,7 @@ def test_a_part_has_a_header_of_six_bytes() -> None:
     assert len(only(one.encode(2, Part(1, 0, b"d" * 100)))) == 6 + one.seal.overhead_bytes + Part.FIXED_BYTES + 100
 
 
-@pytest.mark.parametrize("mtu_bytes", [40, 100, 255, 256, 1000, 4128, 9000])
+@pytest.mark.parametrize("mtu_bytes", [48, 100, 255, 256, 1000, 4128, 9000])
 def test_part_overhead_is_what_the_longest_part_takes_on_the_line_besides_its_data(mtu_bytes: int) -> None:
     one, _ = pair(mtu_bytes)
     packet = only(one.encode(2, Part(1, 0, bytes(one.part_room_bytes))))
@@ -386,7 +394,7 @@ def test_random_bodies_behind_good_headers_do_no_more_either(
 
 def test_a_storm_of_pieces_keeps_memory_bounded_and_the_next_message_works() -> None:
     rng = random.Random(5)
-    one, two = pair(40)
+    one, two = pair(48)
     for number in range(3000):
         source = rng.randrange(1, 60).to_bytes(2, "big")
         header = bytes([0x20 | 3 << 2 | rng.randrange(4), Report.KIND]) + source + b"\0\2" + bytes([number % 256])
