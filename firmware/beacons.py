@@ -41,7 +41,7 @@ class Beacons:
         self._every_s = min(2 * self._every_s, core.settings.beacon_s)
         self._at = core.now + self._every_s * (0.9 + 0.2 * core.rng.random())
         core.say(EVERYONE, self._beacon())
-        self._ask = not len(core.neighbours)
+        self._ask = not core.neighbours.that_offer()
 
     def _beacon(self) -> m.Beacon:
         core = self.core
@@ -78,13 +78,17 @@ class Beacons:
         core = self.core
         if core.neighbours.beacon(neighbour, beacon, core.now):
             core.changed = True
-        if beacon.answer_wanted:
-            self._at = min(self._at, core.now + ANSWER_WITHIN_S * core.rng.random())
+        self.answer(beacon)
         if core.wall_quality is TimeQuality.UNSET and beacon.quality is TimeQuality.SYNCED and beacon.unix_s:
             core.wall_offset_s = beacon.unix_s - core.now
             core.wall_quality = TimeQuality.PEER
         if neighbour.name is None:
             core.say(neighbour.unit, m.NameAsk())
+
+    def answer(self, beacon: m.Beacon) -> None:
+        """Where one is wanted."""
+        if beacon.answer_wanted:
+            self._at = min(self._at, self.core.now + ANSWER_WITHIN_S * self.core.rng.random())
 
     def on_name_ask(self, source: int) -> None:
         """Somebody wants to know what this unit is called."""

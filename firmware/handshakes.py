@@ -18,6 +18,7 @@ MAX_PARKED = 16
 """Messages to one unit that wait for its session; beyond it the oldest goes, as whatever is lost on the air."""
 LOOK_EVERY_S = 60.0
 """So often old sessions are looked for."""
+_NOT_AGAIN = (m.Part, m.Hello, m.Welcome)  # of a transfer that is over then, or of the handshake itself
 WRONG_FOR_S = 10.0
 """A unit of which nothing but wrong seals came for so long is greeted anew, and no more often: sessions that do not fit
 one another any more. Guess."""
@@ -28,6 +29,9 @@ class Handshakes(Protocol):
 
     def want(self, unit: int, message: m.Message | None = None) -> None:
         """Something is to be said to a unit that the seal does not know yet."""
+
+    def said(self, unit: int, message: m.Message) -> None:
+        """Something was said in a session."""
 
     def foreign(self, unit: int) -> None:
         """A frame came that claims to be of this unit, of a session that is not known."""
@@ -62,6 +66,9 @@ class WithoutHandshakes:
 
     def want(self, unit: int, message: m.Message | None = None) -> None:  # noqa: ARG002 - it is said again later
         self._ask_for_beacon()
+
+    def said(self, unit: int, message: m.Message) -> None:
+        pass
 
     def foreign(self, unit: int) -> None:  # noqa: ARG002 - whoever it is
         self._ask_for_beacon()
@@ -119,6 +126,18 @@ class SessionHandshakes:
             wanted.parked.append(message)
             del wanted.parked[:-MAX_PARKED]
 
+    def said(self, unit: int, message: m.Message) -> None:
+        """To a unit that seems to have restarted it is said again under the new session, if there comes one."""
+        if (
+            unit in self._wanted
+            and self._seems_restarted(unit)
+            and not isinstance(message, m.Part | m.Hello | m.Welcome)
+        ):
+            self.want(unit, message)
+
+    def _seems_restarted(self, unit: int) -> bool:
+        return self._seal.session(unit) not in (None, self._seal.introduced(unit))
+
     def foreign(self, unit: int) -> None:
         self.want(unit)
 
@@ -150,7 +169,7 @@ class SessionHandshakes:
 
     def on_introduced(self, unit: int) -> None:
         boot = self._seal.introduced(unit)
-        if self._seal.session(unit) not in (None, boot):
+        if self._seems_restarted(unit):
             self.want(unit)
         wanted = self._wanted.get(unit)
         if wanted is not None and (wanted.hello is None or wanted.hello.peer_boot != boot):

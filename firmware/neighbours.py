@@ -64,6 +64,10 @@ class Neighbours:
     def __len__(self) -> int:
         return len(self._by_unit)
 
+    def that_offer(self) -> list[Neighbour]:
+        """Those whose beacon has come, so that it is known what they would take."""
+        return [neighbour for neighbour in self if neighbour.card is not None]
+
     def find(self, unit: int) -> Neighbour | None:
         """The unit, if it was ever heard."""
         return self._by_unit.get(unit)

@@ -241,12 +241,12 @@ class Shutter:
             return False
         if self.may_make_room() or self._file_system.is_due:
             return False
-        if not len(core.neighbours):
+        offering = core.neighbours.that_offer()
+        if not offering:
             return core.now >= core.started + FIRST_NEIGHBOUR_S
         size = self.wanted_bytes
         return all(
-            n.silent(core.now) or n.refused_until > core.now or not n.hosting or n.room_bytes < size
-            for n in core.neighbours
+            n.silent(core.now) or n.refused_until > core.now or not n.hosting or n.room_bytes < size for n in offering
         )
 
     def tick(self) -> None:
@@ -292,7 +292,7 @@ class Shutter:
             return None
         times = [press.pressed_at + self.core.settings.patience_s for press in patient]
         times += [press.again_at for press in self._held]
-        if not len(self.core.neighbours):
+        if not self.core.neighbours.that_offer():
             times.append(self.core.started + FIRST_NEIGHBOUR_S)
         return min((t for t in times if t > self.core.now), default=None)
 

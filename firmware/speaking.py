@@ -29,8 +29,18 @@ _QUESTIONS = (
 OnItsWay = Outgoing | Onward
 """A picture on its way out, from the own card or passed on."""
 Outgoings = Callable[[], list[OnItsWay]]
-Unknown = Callable[[int, m.Message], None]
-"""Told of a message to a unit that the seal does not know yet."""
+
+
+class Sessions(Protocol):
+    """Whoever makes sessions with other units."""
+
+    def want(self, unit: int, message: m.Message) -> None:
+        """Something could not be said, as the seal does not know this unit yet."""
+
+    def said(self, unit: int, message: m.Message) -> None:
+        """Something was said."""
+
+
 READ_OUTS_BEFORE_COPY = 3
 """So many parts or bursts of read-outs go before one of a copy: somebody waits for them, but copies go on. Guess."""
 
@@ -81,12 +91,12 @@ class Speaker(Protocol):
 class FullDuplex:
     """Speaks whenever there is something to be said."""
 
-    def __init__(self, core: Core, link: Link, outgoings: Outgoings, unknown: Unknown) -> None:
+    def __init__(self, core: Core, link: Link, outgoings: Outgoings, sessions: Sessions) -> None:
         """outgoings: pictures on their way."""
         self._core = core
         self._link = link
         self._outgoings = outgoings
-        self._unknown = unknown
+        self._sessions = sessions
         self._packets: deque[bytes] = deque()
         self._precedence = Precedence()
 
@@ -108,7 +118,9 @@ class FullDuplex:
         try:
             self._packets.extend(self._link.encode(unit, message))
         except LookupError:
-            self._unknown(unit, message)
+            self._sessions.want(unit, message)
+        else:
+            self._sessions.said(unit, message)
 
     def heard(self, packet: Received | Overheard, wire_bytes: int) -> float | None:  # noqa: ARG002 - no need to wait
         return None
@@ -130,13 +142,13 @@ class _Ready:
 class HalfDuplex:
     """Speaks in turns: some short messages up to one that is to be answered at once, or one burst to one unit."""
 
-    def __init__(self, core: Core, link: Link, channel: Channel, outgoings: Outgoings, unknown: Unknown) -> None:
+    def __init__(self, core: Core, link: Link, channel: Channel, outgoings: Outgoings, sessions: Sessions) -> None:
         """As FullDuplex; channel: who says whose turn it is."""
         self._core = core
         self._link = link
         self._channel = channel
         self._outgoings = outgoings
-        self._unknown = unknown
+        self._sessions = sessions
         self._packets: deque[_Ready] = deque()
         self._bursting: OnItsWay | None = None  # whose burst this turn is
         self._asked: OnItsWay | None = None  # whose the last burst or question was: the answer grants it the channel
@@ -262,8 +274,9 @@ class HalfDuplex:
         try:
             packets = self._link.encode(unit, message, airtime_ms=_ms(airtime_s))
         except LookupError:
-            self._unknown(unit, message)
+            self._sessions.want(unit, message)
             return
+        self._sessions.said(unit, message)
         for packet in packets:
             last = packet is packets[-1]
             self._packets.append(_Ready(unit, packet, airtime_s if last else 0.0, ends_turn and last))

@@ -99,7 +99,6 @@ class Unit:
         now: float,
     ) -> None:
         self.core = core = Core(settings, memory, rng, line_bytes_per_s, now)
-        self._speaker = self._make_speaker(duplex, link)
         self.link = link
         core.epoch = link.seal.epoch
         self.dispersals = Dispersals(core)
@@ -141,6 +140,7 @@ class Unit:
         self.recollections = Recollections(core, self.adoptions, self.deletions, recollected=memory.recollected)
         self.beacons = Beacons(core, self.hostings)
         self.handshakes = self._make_handshakes(link)
+        self._speaker = self._make_speaker(duplex, link)
         self._touched = True  # something has happened since the last tick
         self._due, self._due_known = now, False  # when a part wants the next one
         self._radio_problem: str | None = None
@@ -211,19 +211,16 @@ class Unit:
     def _make_speaker(self, duplex: Duplex, link: Link) -> Speaker:
         core = self.core
         if duplex is Duplex.FULL:
-            return FullDuplex(core, link, self._outgoing, self._no_session)
+            return FullDuplex(core, link, self._outgoing, self.handshakes)
         channel = Channel(core.rng, core.line_bytes_per_s)
         core.burst_bytes = channel.burst_bytes
         core.round_s = lambda: channel.round_s(core.now)
-        return HalfDuplex(core, link, channel, self._outgoing, self._no_session)
+        return HalfDuplex(core, link, channel, self._outgoing, self.handshakes)
 
     def _make_handshakes(self, link: Link) -> Handshakes:
         if isinstance(link.seal, SessionSeal):
             return SessionHandshakes(self.core, link.seal, self.beacons.ask)
         return WithoutHandshakes(self.beacons.ask)
-
-    def _no_session(self, unit: int, message: m.Message) -> None:
-        self.handshakes.want(unit, message)
 
     def _in_use(self, picture: PictureId) -> bool:
         return any(part.busy_with(picture) for part in (self.dispersals, self.serving, self.read_outs))
@@ -315,21 +312,25 @@ class Unit:
             case m.Beacon():
                 self.handshakes.on_introduced(source)
                 if self.link.seal.session(source) not in (None, message.boot):
+                    self.beacons.answer(message)
                     return  # of another start than the one that speaks to us: the handshake will tell
             case _ if received.destination == self.core.unit and message.SEALED:
                 self.handshakes.heard(source)
-        self._handle(received, self._heard(source, new_boot=new_boot))
+        self._handle(received, self._heard(source, new_boot=new_boot, beacon=isinstance(message, m.Beacon)))
         self.adoptions.heard(source)
         self.recollections.heard(source)
 
-    def _heard(self, source: int, *, new_boot: bool) -> Neighbour:
+    def _heard(self, source: int, *, new_boot: bool, beacon: bool) -> Neighbour:
+        """A unit is there. Parts are told of a new start, and of the first beacon, which says what it takes."""
         core = self.core
         known = core.neighbours.find(source)
         returned = known is not None and known.silent(core.now)
+        first_beacon = beacon and known is not None and known.card is None
         core.changed = core.changed or (known is not None and known.out_of_reach)
         neighbour = core.neighbours.heard(source, core.now, new_boot=new_boot)
         if new_boot or known is None or returned:
             core.log("heard", f"unit {source} is heard", unit=source)
+        if new_boot or known is None or returned or first_beacon:
             core.changed = True
             for part in self._told_of_boots:
                 part.new_boot(source)

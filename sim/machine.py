@@ -30,6 +30,7 @@ from firmware import events as e
 from firmware import without_card
 from firmware.core import Settings
 from firmware.determine import Rules
+from firmware.link import Link
 from firmware.messages import Message
 from firmware.pictures import Entry, PictureId
 from firmware.startup import Started, start_up
@@ -373,6 +374,10 @@ class Machine:
     def entry(self, picture: PictureId) -> Entry | None:
         """What the catalogue in use knows."""
         return self.in_use.entry(picture)
+
+    def sealed_anew(self, said: Said) -> list[bytes]:
+        """See OnRig."""
+        return Link.encode(self.on.link, said.destination, said.message)  # not tapped: it is not what the radio sends
 
     def last_words(self, lines: int) -> list[str]:
         """The end of its log."""

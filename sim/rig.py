@@ -46,6 +46,9 @@ class OnRig(Protocol):
     def receive(self) -> None:
         """The line has delivered something, perhaps to this machine."""
 
+    def sealed_anew(self, said: Said) -> list[bytes]:
+        """The packets of a message that it has said, in the sessions of now."""
+
     def last_words(self, lines: int) -> list[str]:
         """The end of its log."""
 
@@ -143,11 +146,16 @@ class Rig:
         return self.loses is not None and self.loses(said)
 
     def replay(self, said: Said) -> None:
-        """The packet arrives (again) now, at everyone but its sender; loses is not asked."""
+        """The packet arrives again now, at everyone but its sender; loses is not asked."""
         for unit, machine in sorted(self._machines.items()):
             if unit != said.source and machine.radio is not None:
                 self.line.noise(machine.radio, frame(said.packet))
         self.carried()
+
+    def say_again(self, said: Said) -> None:
+        """Its sender says the same once more, in the session of now; it arrives at once, and loses is not asked."""
+        for packet in self._machines[said.source].sealed_anew(said):
+            self.replay(said._replace(packet=packet))
 
     def story(self, lines: int = 25) -> str:
         """The ends of all logs, in words, for whoever reads a failed run."""

@@ -282,8 +282,8 @@ def test_r13_a_keep_that_comes_with_a_drop_brings_no_row_back():
     carry_out(origin, lambda ticket: c.DeletePicture(ticket, picture.id))
     rig.run_until(lambda: origin.said(m.Drop), 60)
     assert len(held(host)) == 1
-    rig.replay(origin.said(m.Drop)[0])
-    rig.replay(origin.said(m.Keep)[0])
+    rig.say_again(origin.said(m.Drop)[0])
+    rig.say_again(origin.said(m.Keep)[0])
     rig.run_for(1)
     assert held(host) == []
     check(origin, host)
@@ -299,7 +299,7 @@ def test_o6_stored_of_an_attempt_that_was_given_up_is_ignored_and_its_copy_dropp
     check_always(rig, origin, host, third)
     rig.run_until(lambda: copies(origin, picture) == [3], 1000)
     assert not any(copy.open for copy in origin.entry(picture.id).copies)
-    rig.replay(host.said(m.Stored)[0])
+    rig.say_again(host.said(m.Stored)[0])
     rig.run_for(5)
     assert copies(origin, picture) == [3]
     rig.loses = None
@@ -322,7 +322,7 @@ def test_h7_a_late_drop_of_an_older_attempt_is_refused():
     rig.run_until(lambda: copies(origin, picture) == [other.unit] and not held(first), 150)
     (drop,) = origin.said(m.Drop)[:1]
     assert place(origin, picture, first.unit) == c.Done(None)
-    rig.replay(drop)
+    rig.say_again(drop)
     rig.run_for(5)
     assert len(held(first)) == 1
     check(origin, host, third)

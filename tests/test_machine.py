@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from rig_scene import a_pair, own, press, settled, shoot
 
 from firmware import messages as m
 from firmware.events import FreeSpace, KeepShot, Save, TakePicture
+from firmware.pictures import EVERYONE
 from sim.camera import CameraFaults
 from sim.machine import Machine, Options
 from sim.radio import LineOptions
@@ -141,7 +143,7 @@ def test_lost_messages_take_their_time_on_the_line_and_do_not_arrive():
     rig.run_until(settled(one, two), 60)
 
 
-def test_what_was_said_can_be_said_again():
+def test_what_was_said_is_thrown_away_when_it_is_said_again():
     rig, one, two = a_pair()
     shoot(one)
     rig.run_until(settled(one, two), 60)
@@ -149,7 +151,8 @@ def test_what_was_said_can_be_said_again():
     before = len(two.said(m.Accept))
     rig.replay(request)
     rig.run_for(1)
-    assert len(two.said(m.Accept)) == before + 1
+    assert len(two.said(m.Accept)) == before
+    assert two.on.peer_errors["Replayed"] == 1
 
 
 def test_a_camera_that_hangs_is_told_and_the_next_press_works():
@@ -201,12 +204,16 @@ def test_a_beacon_asks_for_a_turn_where_it_brings_news_or_wants_an_answer():
     rig, one, _ = a_pair()
     three = Machine(rig, 3)
     rig.run_for(200)
-    wanting = next(said for said in one.said(m.Beacon) if said.message.answer_wanted)
-    *_, quiet = (said for said in one.said(m.Beacon) if not said.message.answer_wanted)
-    assert three.on.packet(quiet.packet, rig.now) is False
-    assert three.on.packet(wanting.packet, rig.now) is True
+    *_, quiet = (said.message for said in one.said(m.Beacon) if not said.message.answer_wanted)
+
+    def brings_news(beacon):
+        (packet,) = one.on.link.encode(EVERYONE, beacon)
+        return three.on.packet(packet, rig.now)
+
+    assert brings_news(quiet) is False
+    assert brings_news(replace(quiet, answer_wanted=True)) is True
     three.on.core.neighbours.find(1).room_bytes = 0
-    assert three.on.packet(quiet.packet, rig.now) is True
+    assert brings_news(quiet) is True
 
 
 def test_a_killed_process_leaves_what_was_not_synced_and_a_power_cut_does_not():

@@ -21,7 +21,7 @@ def refused(*, needed_bytes=ROOM + 1):
 
 
 def beacon(room_bytes, *, hosting=True):
-    return Beacon(1, 0, room_bytes, 0, 255, 60, False, hosting, None, TimeQuality.UNSET)
+    return Beacon(1, 2, 0, room_bytes, 0, 255, 60, False, hosting, None, TimeQuality.UNSET)
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_what_was_deleted_does_not_come_back_with_old_messages():
     delete(origin, picture)
     rig.run_until(gone(picture, origin, host), 30)
     for said in list(rig.said):
-        rig.replay(said)
+        rig.say_again(said)
         rig.run_for(0.05)
     rig.run_for(300)
     assert gone(picture, origin, host)()

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 from rig_scene import (
@@ -28,7 +29,6 @@ from firmware.layout import picture_path
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import File
 from firmware.states import State
-from hal.framing import frame
 from sim.card import Fault
 from sim.machine import Machine, Options
 from sim.members import is_swallowed
@@ -234,7 +234,7 @@ def test_a_request_that_comes_twice_is_one_reservation():
     (request,) = origin.said(m.Request)
     rig.run_for(2)
     before = dict(host.on.core.room.reserved_held)
-    rig.replay(request)
+    rig.say_again(request)
     rig.run_for(1)
     assert host.on.core.room.reserved_held == before
     assert len({said.message.handle for said in host.said(m.Accept)}) == 1
@@ -248,7 +248,7 @@ def test_a_request_that_comes_again_when_all_is_over_costs_nothing():
     rig.run_until(settled(origin, host), 60)
     (request,) = origin.said(m.Request)
     before = part_bytes(origin)
-    rig.replay(request)
+    rig.say_again(request)
     rig.run_for(300)
     assert part_bytes(origin) == before
     assert settled(origin, host)()
@@ -287,7 +287,7 @@ def test_everything_ever_said_may_come_again():
         shoot(machine)
         rig.run_until(settled(origin, host), 60)
         for said in list(rig.said):
-            rig.replay(said)
+            rig.say_again(said)
             rig.run_for(0.1)
     rig.run_until(settled(origin, host), 300)
     assert len(own(origin)) == 2
@@ -315,8 +315,8 @@ def test_a_wrong_digest_is_thrown_away_with_its_reservation_and_the_picture_sent
     def damaged(said):
         if not damage(said):
             return False
-        packet = said.packet[:-1] + bytes([said.packet[-1] ^ 1])
-        rig.line.carry(origin.radio, packet, frame(packet), rig.now)
+        part = said.message
+        rig.say_again(said._replace(message=replace(part, data=part.data[:-1] + bytes([part.data[-1] ^ 1]))))
         return True
 
     rig.loses = damaged
@@ -337,10 +337,7 @@ def test_a_wrong_proof_is_no_copy():
     def forged(said):
         if not wrong(said):
             return False
-        stored = said.message
-        body = m.Stored(stored.id, stored.attempt, bytes(16)).encode()
-        packet = said.packet[: -len(body)] + body
-        rig.line.carry(host.radio, packet, frame(packet), rig.now)
+        rig.say_again(said._replace(message=replace(said.message, proof=bytes(16))))
         return True
 
     rig.loses = forged

@@ -563,7 +563,8 @@ def test_h7_a_drop_that_comes_just_before_all_is_stored_leaves_no_copy():
     host.on.hostings.on_drop(1, m.Drop(picture.id, 1, picture.digest4))
     host.turn()
     rig.run_for(0.2)
-    rig.replay(origin.said(m.End)[-1])
+    host.on.hostings.on_end(1, origin.said(m.End)[-1].message)
+    host.turn()
     rig.run_for(8)
     assert held(host) == []
     assert [said.message for said in host.said(m.Lost)] == [m.Lost(picture.id, 1, True)]
