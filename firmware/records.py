@@ -191,8 +191,12 @@ class Records:
         self._due(self._every_s)
         self.core.log("card", f"could not look up which records other units keep: {error}")
 
-    def on_beacon(self, unit: int, card: int) -> None:
-        """A keeper with another card number has lost what it kept: an empty page asks it in a session of two."""
+    def on_beacon(self, neighbour: Neighbour, card: int) -> None:
+        """A keeper with another card number has lost what it kept: an empty page asks it in a session of two. The first
+        beacon tells whether the unit takes pictures, and so may keep something."""
+        unit = neighbour.unit
+        if neighbour.card is None:
+            self._due(BOOT_LOOK_S)
         free = unit not in self._pages and len(self._pages) < MAX_PAGES
         if self._keepers.get(unit, card) != card and free and self.core.now >= self._quiet_until.get(unit, 0.0):
             self._send(unit, ())

@@ -316,21 +316,18 @@ class Unit:
                     return  # of another start than the one that speaks to us: the handshake will tell
             case _ if received.destination == self.core.unit and message.SEALED:
                 self.handshakes.heard(source)
-        self._handle(received, self._heard(source, new_boot=new_boot, beacon=isinstance(message, m.Beacon)))
+        self._handle(received, self._heard(source, new_boot=new_boot))
         self.adoptions.heard(source)
         self.recollections.heard(source)
 
-    def _heard(self, source: int, *, new_boot: bool, beacon: bool) -> Neighbour:
-        """A unit is there. Parts are told of a new start, and of the first beacon, which says what it takes."""
+    def _heard(self, source: int, *, new_boot: bool) -> Neighbour:
         core = self.core
         known = core.neighbours.find(source)
         returned = known is not None and known.silent(core.now)
-        first_beacon = beacon and known is not None and known.card is None
         core.changed = core.changed or (known is not None and known.out_of_reach)
         neighbour = core.neighbours.heard(source, core.now, new_boot=new_boot)
         if new_boot or known is None or returned:
             core.log("heard", f"unit {source} is heard", unit=source)
-        if new_boot or known is None or returned or first_beacon:
             core.changed = True
             for part in self._told_of_boots:
                 part.new_boot(source)
@@ -343,7 +340,7 @@ class Unit:
         match received.message:
             case m.Beacon():
                 self.beacons.on_beacon(neighbour, received.message)
-                self.records.on_beacon(source, received.message.card)
+                self.records.on_beacon(neighbour, received.message.card)
                 self.audits.on_beacon(neighbour, received.message.card)
             case m.Name():
                 self.beacons.on_name(neighbour, received.message)
