@@ -8,9 +8,10 @@ PeerError (ValueError)          another unit broke the protocol: the packet is c
 ├── Replayed                    what was heard before, or is from before the sender's last start
 ├── NewerEpoch                  of a roster that this unit has not yet
 ├── OlderEpoch                  of one that has been replaced
-└── ClonedUnit                  another unit sends under our own unit number
+├── ClonedUnit                  another unit sends under our own unit number
+└── BadRoster                   a roster that the admin of this network has not made, or not for us
 MisuseError (ValueError)        we were misused: exit status 2 at the command line
-├── ConfigError                 a key or value of the config file
+├── ConfigError                 a key or value of the config file, or a file that it takes to have a credential
 └── WrongArgument               an argument of a command
 Refused                         a command that is right but cannot be done now: exit status 1
 ├── UnitRuns                    another process holds the lock of this runtime_dir
@@ -82,12 +83,19 @@ class ClonedUnit(PeerError):
     """
 
 
+class BadRoster(PeerError):
+    """Not signed by the admin of this network, not as rosters are written, or with no secret that our key opens."""
+
+
 class MisuseError(DandelionError, ValueError):
     """Wrong usage or config; nothing was begun."""
 
 
 class ConfigError(MisuseError):
-    """A key or value of the config file is wrong; the text names the key, the value and what is allowed."""
+    """A key or value of the config file is wrong; the text names the key, the value and what is allowed.
+
+    Also of a credential or an admin's folder: damaged, or open to others. No text of these has a value that is secret.
+    """
 
 
 class WrongArgument(MisuseError):

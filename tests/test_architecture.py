@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("firmware", "hal", "sim")
 SIM_STARTER = "firmware.cli"  # the one module that may import sim: it has the commands that start it
 CORE = "firmware.unit"
+PURE = (CORE, "firmware.roster")  # and all that they import
 CORE_MAY_SEE_OF_HAL = {"hal.interfaces", "hal.errors"}
 LEAVES = {"firmware.errors", "firmware.pictures", "firmware.events", "firmware.ranges", "firmware.wording"}
 IMPURE = {  # modules through which a file, port, thread, process, clock or random source would come in
@@ -52,6 +53,11 @@ def reached(name: str) -> set[str]:
     return seen
 
 
+def pure() -> set[str]:
+    """The core, and what is as pure."""
+    return set().union(*map(reached, PURE))
+
+
 def of_package(module: str) -> str:
     return module.split(".")[0]
 
@@ -67,8 +73,8 @@ def test_firmware_does_not_know_sim(name):
 
 
 def test_the_core_is_pure():
-    core = reached(CORE)
-    assert {"firmware.handover", "firmware.states", "firmware.determine"} < core
+    core = pure()
+    assert {"firmware.handover", "firmware.states", "firmware.determine", "firmware.roster"} < core
     for name in sorted(core):
         assert {of_package(module) for module in imports(name)} & IMPURE == set(), name
         assert {module for module in imports(name) if of_package(module) == "hal"} <= CORE_MAY_SEE_OF_HAL, name
@@ -85,9 +91,18 @@ def test_what_keeps_things_knows_nothing_of_the_unit(name):
 
 
 def test_chance_in_the_core_is_only_what_it_was_given():
-    """random.Random as a type; no module-level function of random, whose state is the process's."""
-    for name in sorted(reached(CORE)):
-        assert names_taken_from("random", ast.parse(MODULES[name].read_text())) <= {"Random"}, name
+    """random.Random as a type; no module-level function of random, whose state is the process's; no key that a library
+    draws."""
+    for name in sorted(pure()):
+        tree = ast.parse(MODULES[name].read_text())
+        assert names_taken_from("random", tree) <= {"Random"}, name
+        called = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not called & {"generate", "generate_key", "generate_private_key", "urandom"}, name
+
+
+def test_the_list_of_words_is_loaded_by_nothing_but_words_of():
+    found = {name for name in MODULES if "mnemonic" in {of_package(module) for module in imports(name)}}
+    assert found == {"firmware.roster"}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if of_package(name) == "sim"])
