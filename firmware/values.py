@@ -1,9 +1,12 @@
-"""Values of the config file: sizes, times, shares, names. Pure readers; each raises NotAllowed."""
+"""Values of config files and credentials: sizes, times, shares, names. Pure readers; each raises NotAllowed."""
 
 from __future__ import annotations
 
+import base64
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from hal.interfaces import Duplex
 
@@ -14,6 +17,8 @@ MAX_DURATION_S = 366 * _TIMES["d"]  # guess: a camera that waits longer than a y
 _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?([A-Za-z]+)", re.ASCII)
 _NAME = re.compile(r"(?=.*[a-z-])[a-z0-9-]{1,12}", re.ASCII)
 NAME_RULE = "1 to 12 of a-z 0-9 -, not only digits"
+_NETWORK_NAME = re.compile(r"[A-Za-z0-9._-]{1,32}", re.ASCII)
+NETWORK_NAME_RULE = "1 to 32 of A-Z a-z 0-9 . _ -"
 
 
 class NotAllowed(ValueError):
@@ -35,6 +40,41 @@ def name(value: object) -> str:
     if not isinstance(value, str) or not is_name(value):
         raise NotAllowed("not a name", allowed=NAME_RULE)
     return value
+
+
+def network_name(value: object) -> str:
+    """A network's name: for people only, it is never sent."""
+    if not isinstance(value, str) or _NETWORK_NAME.fullmatch(value) is None:
+        raise NotAllowed("not a name of a network", allowed=NETWORK_NAME_RULE)
+    return value
+
+
+Read = Callable[[object], Any]
+
+
+def fields(readers: Mapping[str, Read], value: object) -> dict[str, Any]:
+    """Of exactly these keys, each read by its reader; no error of this shows a value."""
+    if not isinstance(value, dict) or value.keys() != readers.keys():
+        raise NotAllowed("not the keys that belong there", allowed=", ".join(readers))
+    found = {}
+    for key, read in readers.items():
+        try:
+            found[key] = read(value[key])
+        except NotAllowed as error:
+            raise NotAllowed(f"{key}: {error.why}", allowed=error.allowed) from error
+    return found
+
+
+def base64_bytes(value: object, *, size_bytes: int | None = None) -> bytes:
+    """Bytes from base64; size_bytes: how many they must be."""
+    what = "bytes in base64" if size_bytes is None else f"{size_bytes} bytes in base64"
+    try:
+        found = base64.b64decode(value, validate=True) if isinstance(value, str) else None
+    except ValueError:
+        found = None
+    if found is None or size_bytes not in (None, len(found)):
+        raise NotAllowed(f"not {what}", allowed=what)
+    return found
 
 
 def text(value: object) -> str:
