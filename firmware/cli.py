@@ -80,6 +80,19 @@ def _do(arguments: list[str]) -> int:
 
             return bench.main(rest)
     options = _parser().parse_args(arguments)
+    return _do_net(options) if options.verb == "net" else _do_at_unit(options)
+
+
+def _do_net(options: argparse.Namespace) -> int:
+    from firmware import lines
+    from firmware.net_verbs import NET_VERBS
+    from firmware.output import Output
+
+    with Output(as_json=options.json, human=lines.net) as output:
+        return NET_VERBS[options.net_verb](options, output)
+
+
+def _do_at_unit(options: argparse.Namespace) -> int:
     from firmware import config, lines
     from firmware.client import Client
     from firmware.output import Output
@@ -113,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     def verb(name: str, does: str) -> argparse.ArgumentParser:
         made = verbs.add_parser(name, help=does, description=does, allow_abbrev=False)
         made.add_argument("--config", type=Path, metavar="FILE", help=f"default: $DANDELION_CONFIG, {DEFAULT_CONFIG}")
-        made.add_argument("--json", action="store_true", help="results as one JSON object per line on stdout")
+        _add_json(made)
         return made
 
     verb("run", "the unit in the foreground, until SIGTERM or Ctrl-C")
@@ -139,9 +152,39 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--follow", action="store_true", help="and the ones to come, until Ctrl-C")
     made = verb("fsck", "check every file's digest, and the catalogue against the card")
     made.add_argument("--repair", action="store_true", help="mend what can be mended; the unit must not be running")
+    _add_net(verbs.add_parser("net", help="who is in the network: its admin's commands", allow_abbrev=False))
     verbs.add_parser("sim", help="a simulated fleet on this machine; see `dandelion sim --help`")
     verbs.add_parser("bench", help="measurements; see `dandelion bench --help`")
     return parser
+
+
+def _add_net(net: argparse.ArgumentParser) -> None:
+    net.description = "Who is in the network. DIR is its admin's folder; no unit is asked, and no config is read."
+    verbs = net.add_subparsers(dest="net_verb", metavar="VERB", required=True)
+
+    def verb(name: str, does: str) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=does, description=does, allow_abbrev=False)
+        made.add_argument("folder", type=Path, metavar="DIR", help="with the admin's key")
+        _add_json(made)
+        return made
+
+    made = verb("create", "a new network, in a folder that is not there yet, or empty")
+    made.add_argument("--name", metavar="N", help="for people; default: the folder's")
+    made = verb("enrol", "take a unit into the network; writes its credential, the only place of its key")
+    _add_unit_number(made)
+    made.add_argument("--name", type=_name, required=True, metavar="NAME", help="the unit's")
+    made.add_argument("-o", dest="file", type=Path, required=True, metavar="FILE", help="the credential; a new file")
+    _add_unit_number(verb("revoke", "shut a unit out"))
+    verb("rotate", "a new secret for the same units")
+    verb("show", "the network and its units, with six words of each one's key")
+
+
+def _add_unit_number(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--unit", type=_unit_number, required=True, metavar="ID", help=f"a number of 1 to {MAX_UNIT}")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="results as one JSON object per line on stdout")
 
 
 def _add_transfers(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
@@ -181,11 +224,29 @@ def _unit(text: str) -> int | str:
     """A unit's number, or its name as it is."""
     from firmware.values import NAME_RULE, is_name
 
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_UNIT:
+    if _is_unit_number(text):
         return int(text)
     if is_name(text):
         return text
     raise argparse.ArgumentTypeError(f"{text!r} is no unit; allowed: a number of 1 to {MAX_UNIT}, a name ({NAME_RULE})")
+
+
+def _is_unit_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_UNIT
+
+
+def _unit_number(text: str) -> int:
+    if _is_unit_number(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{{text!r}} is no unit's number; allowed: 1 to {MAX_UNIT}")
+
+
+def _name(text: str) -> str:
+    from firmware.values import NAME_RULE, is_name
+
+    if is_name(text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is no name of a unit; allowed: {NAME_RULE}")
 
 
 def _count(text: str) -> int:

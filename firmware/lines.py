@@ -199,6 +199,20 @@ def _unit_of_time(seconds: float) -> tuple[int, str]:
     return next((unit for unit in _TIMES if seconds >= 2 * unit[0]), (1, "s"))
 
 
+def net(row: Fields) -> str:
+    """A network, or a unit of one; behind a unit its words, and where its credential was written."""
+    epochs = f"since epoch {_text(row.get('since_epoch'))}"
+    if "unit" not in row:
+        head = f"network {_text(row.get('name'))} ({_text(row.get('network'))})"
+        return f"{head}, epoch {_text(row.get('epoch'))}"
+    if row.get("revoked"):
+        epochs = f"revoked; was in from epoch {_text(row.get('since_epoch'))} to {_text(row.get('until_epoch'))}"
+    lines = [f"{_text(row.get('unit')):>5}  {_text(row.get('name')):<12}  {_text(row.get('words'))}  {epochs}"]
+    if row.get("path"):
+        lines.append(f"credential  {row['path']}")
+    return "\n".join(lines)
+
+
 def _card(row: Fields) -> str:
     parts = ", ".join(f"{kind} {size(row.get(f'{kind}_bytes'))}" for kind in ("own", "cache", "held", "reserved"))
     room = f"{size(row.get('room_bytes'))} free of {size(row.get('capacity_bytes'))}"

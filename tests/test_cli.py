@@ -53,7 +53,7 @@ def test_wrong_usage_is_2_and_says_what_is_allowed(capsys, arguments, says):
 def test_help_is_0_and_names_every_verb(capsys):
     assert cli.main(["--help"]) == 0
     told = capsys.readouterr().out
-    for verb in (*verbs.VERBS, "sim", "bench"):
+    for verb in (*verbs.VERBS, "net", "sim", "bench"):
         assert f"\n    {verb} " in told, verb
 
 

@@ -105,6 +105,20 @@ def test_the_table_of_commands_has_exactly_the_verbs_with_their_options() -> Non
         assert told == options - {"-h", "--help", "--config", "--json"}, verb
 
 
+def test_the_table_of_the_admins_commands_has_exactly_those_with_their_arguments() -> None:
+    section = re.search(r"^## 9\. .*", OPERATIONS, re.MULTILINE | re.DOTALL)
+    assert section is not None
+    rows = dict(re.findall(r"^\| `net (\w+)( [^`\n]*)?` \|", section[0], re.MULTILINE))
+    commands = next(a.choices for a in verbs()["net"]._actions if isinstance(a, argparse._SubParsersAction))
+    assert list(rows) == list(commands)
+    for verb, parser in commands.items():
+        assert rows[verb].startswith(" DIR"), verb
+        options = {option for action in parser._actions for option in action.option_strings}
+        assert set(re.findall(r"(?<![\w-])--?[a-z]+", rows[verb])) == options - {"-h", "--help", "--json"}, verb
+        needed = {action.option_strings[0] for action in parser._actions if action.required and action.option_strings}
+        assert set(re.findall(r"(?<![\w-])--?[a-z]+", re.sub(r"\[.*?\]", "", rows[verb]))) == needed, verb
+
+
 COMMANDS = [command for text in TEXTS.values() for block in blocks(text, "sh") for command in block.splitlines()]
 
 

@@ -1,0 +1,85 @@
+"""What `dandelion net …` does: the admin's commands, on a folder of their own. No unit and no config is needed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+
+from firmware import credential, network
+from firmware.network_folder import Member, Network
+from firmware.output import Output
+from firmware.roster import words_of
+
+Options = argparse.Namespace
+NetVerb = Callable[[Options, Output], int]
+
+
+def create(options: Options, output: Output) -> int:
+    """A new network."""
+    output.row(_network_row(network.create(options.folder, options.name)))
+    output.note(
+        f"whoever has {options.folder} decides who is in the network: keep it on this computer, with a copy at a safe "
+        "place, and on no unit\nnext: `dandelion net enrol` for each unit"
+    )
+    return 0
+
+
+def enrol(options: Options, output: Output) -> int:
+    """A unit more; its credential is written."""
+    made = network.enrol(options.folder, unit=options.unit, name=options.name, file=options.file)
+    member = made.find(options.unit)
+    assert member is not None, options.unit
+    output.row({**_member_row(member), "epoch": made.roster.epoch, "path": str(options.file)})
+    output.note(
+        f"next: copy {options.file} to the unit as {credential.PLACE} (mode 0600), then delete it here: it is the "
+        "unit's key\nthe six words stand for that key: `dandelion net show` has them too, to be compared"
+    )
+    return 0
+
+
+def revoke(options: Options, output: Output) -> int:
+    """A unit less."""
+    left = network.revoke(options.folder, options.unit)
+    out = [one for one in left.members if one.unit == options.unit][-1]
+    output.row({**_member_row(out), "epoch": left.roster.epoch})
+    output.note(f"the others shut unit {options.unit} out as soon as they have the roster of epoch {left.roster.epoch}")
+    return 0
+
+
+def rotate(options: Options, output: Output) -> int:
+    """A new secret."""
+    output.row(_network_row(network.rotate(options.folder)))
+    return 0
+
+
+def show(options: Options, output: Output) -> int:
+    """The network and its units."""
+    found = network.show(options.folder)
+    output.row(_network_row(found))
+    for member in found.members:
+        output.row(_member_row(member))
+    return 0
+
+
+def _network_row(found: Network) -> dict[str, object]:
+    return {"name": found.name, "network": found.roster.network.hex(), "epoch": found.roster.epoch}
+
+
+def _member_row(member: Member) -> dict[str, object]:
+    return {
+        "unit": member.unit,
+        "name": member.name,
+        "words": words_of(member.unit, member.public),
+        "since_epoch": member.since_epoch,
+        "until_epoch": member.until_epoch,
+        "revoked": member.until_epoch is not None,
+    }
+
+
+NET_VERBS: Mapping[str, NetVerb] = {
+    "create": create,
+    "enrol": enrol,
+    "revoke": revoke,
+    "rotate": rotate,
+    "show": show,
+}
