@@ -102,9 +102,10 @@ HOSTING_WITHOUT_CAMERA = 0.95  # share; nothing of its own needs the room (DESIG
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """[security]. insecure: run without a credential, on a pty only."""
+    """[security]. credential: the file that makes this a unit of its network. insecure: run without, on a pty only."""
 
-    insecure: bool
+    credential: Path = Path("/etc/dandelion/unit.credential")
+    insecure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ _KEYS: Mapping[str, Mapping[str, tuple[str, Read]]] = {
         "hosting": ("hosting", values.share),
     },
     "security": {
-        "credential": ("", _not_yet("credentials are", "insecure = true in its place, on a virtual line (pty) only")),
+        "credential": ("credential", values.path),
         "insecure": ("insecure", values.yes_no),
     },
 }
@@ -230,11 +231,8 @@ def _build(path: Path, tables: Mapping[str, object]) -> Config:
     found["unit"].setdefault("name", f"unit-{found['unit']['id']}")
     if found["camera"].get("driver") == "none":
         found["dispersal"].setdefault("hosting", HOSTING_WITHOUT_CAMERA)
-    if found["security"].get("insecure") is not True:
-        raise ConfigError(
-            "security.insecure is not true: a credential is needed, and credentials are not in this version",
-            can="allowed: [security] insecure = true, which runs on a virtual line (pty) only",
-        )
+    if found["security"].get("insecure") and "credential" in found["security"]:
+        raise ConfigError("security.insecure = true: and there is security.credential", can="allowed: one of the two")
     _resolve(found, path.absolute().parent)
     config = Config(
         file=path,
@@ -250,9 +248,12 @@ def _build(path: Path, tables: Mapping[str, object]) -> Config:
     return config
 
 
+_PATHS = (("unit", "runtime_dir"), ("card", "path"), ("camera", "folder"), ("security", "credential"))
+
+
 def _resolve(found: dict[str, dict[str, Any]], folder: Path) -> None:
     """Relative paths are relative to the config file: the same unit wherever a command is given."""
-    for table, attribute in (("unit", "runtime_dir"), ("card", "path"), ("camera", "folder")):
+    for table, attribute in _PATHS:
         if attribute in found[table]:
             found[table][attribute] = folder / found[table][attribute]
     if "port" in found["radio"]:
@@ -303,16 +304,21 @@ def _check_together(config: Config) -> None:
 
 
 def check_port(config: Config) -> None:
-    """For whoever is about to open the port: ConfigError where it is no pty.
+    """For whoever is about to open the port: ConfigError where it is no pty, and there is no credential.
 
     A port that is not there yet is no error: the unit waits for it and looks again when it opens it.
     """
-    if config.radio.driver != "serial":
+    if config.radio.driver != "serial" or not config.security.insecure:
         return
     try:
         status = os.stat(config.radio.port)
     except OSError:
         return
     if not is_pty(status):
-        error = _wrong("radio.port", config.radio.port, "not a pty, and there is no credential", "a virtual line (pty)")
+        error = _wrong(
+            "radio.port",
+            config.radio.port,
+            "not a pty, and security.insecure is true",
+            "a virtual line (pty); on a radio, a credential (dandelion net enrol) in place of security.insecure",
+        )
         raise _in_file(config.file, error)

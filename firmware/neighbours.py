@@ -64,6 +64,10 @@ class Neighbours:
     def __len__(self) -> int:
         return len(self._by_unit)
 
+    def forget(self, unit: int) -> None:
+        """It is no member of the network any more."""
+        self._by_unit.pop(unit, None)
+
     def that_offer(self) -> list[Neighbour]:
         """Those whose beacon has come, so that it is known what they would take."""
         return [neighbour for neighbour in self if neighbour.card is not None]

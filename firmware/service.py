@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from firmware import commands as c
-from firmware import without_card
+from firmware import credential, without_card
 from firmware.answers import Answers
 from firmware.catalogue import CatalogueDamaged
 from firmware.catalogue_home import CatalogueFile
@@ -18,11 +18,14 @@ from firmware.config import Config
 from firmware.control import Server, serve
 from firmware.core import Settings
 from firmware.determine import Policy, Rules
-from firmware.errors import Refused
-from firmware.events import Answer, CardRequest, CatalogueRequest, Request, TakePicture, WallClock
+from firmware.errors import BadRoster, ConfigError, Refused
+from firmware.events import Answer, CardRequest, CatalogueRequest, Memory, Request, TakePicture, WallClock
 from firmware.link import Link
 from firmware.log_printer import LogPrinter
-from firmware.seal import InsecureSeal
+from firmware.roster import Roster
+from firmware.rosters import Membership
+from firmware.seal import InsecureSeal, Seal
+from firmware.sessions import SessionSeal
 from firmware.startup import Started, start_up
 from firmware.unit import Unit
 from firmware.worker import Worker, in_thread
@@ -62,6 +65,8 @@ class Service:
         self.config = config
         self.temporary = temporary
         self._given_card = card
+        self._credential = None if config.security.insecure else _credential_of(config)
+        self._roster: Roster | None = None  # the newest one that is known
         self.clock = SystemClock()
         self.stop = asyncio.Event()
         self.ending = False  # as soon as no command needs this temporary unit
@@ -158,22 +163,43 @@ class Service:
         """The unit after its start-up, and the threads of its card and catalogue."""
         config = self.config
         self._store, self._catalogue, memory, notices = started
-        seal, overhears = InsecureSeal(config.unit.id, memory.boot), self.radio.duplex is Duplex.HALF
+        membership = self._membership(memory.roster)
+        seal, overhears = self._seal(memory, membership), self.radio.duplex is Duplex.HALF
         link = Link(config.unit.id, seal, self.radio.mtu_bytes, overhears=overhears)
         settings = self._settings(rules_of(config))
         self.unit = Unit(
             without_card.settings_without_card(settings, why) if why else settings,
             memory,
             link,
-            random.Random(random.SystemRandom().random()),
+            random.SystemRandom(),
             self.radio.line_bytes_per_s,
             self.radio.duplex,
             self.clock.monotonic(),
+            membership,
         )
         for notice in notices:
             self.unit.core.log("card", notice)
         self._card = self._worker("card", self._store.carry_out)
         self._catalogue_worker = self._worker("catalogue", self._catalogue.carry_out)
+
+    def _membership(self, kept: bytes) -> Membership | None:
+        """By the newest roster of those that came with the credential, by radio (kept), or while this process ran."""
+        made = self._credential
+        if made is None:
+            return None
+        known = [made.roster] if self._roster is None else [made.roster, self._roster]
+        with suppress(BadRoster):  # of another network: the credential has been exchanged
+            known.append(Roster.decode(kept, made.admin_public))
+        return Membership(made.unit, made.private, made.admin_public, max(known, key=lambda roster: roster.epoch))
+
+    def _seal(self, memory: Memory, membership: Membership | None) -> Seal:
+        unit = self.config.unit.id
+        if membership is None:
+            return InsecureSeal(unit, memory.boot)
+        assert self._credential is not None
+        named = membership.roster.find(unit) is not None  # else the unit says nothing (firmware/rosters.py)
+        keys = membership.keys(membership.roster if named else self._credential.roster)
+        return SessionSeal(unit, memory.card, memory.boot, keys, random.SystemRandom().randbytes)
 
     def _leave_card(self) -> None:
         """The card has failed: a new unit goes on without, with the pictures that wait in memory, and whoever waits for
@@ -189,6 +215,7 @@ class Service:
         for ticket, tell in list(self._told.items()):
             if ticket not in waited_for:
                 tell(c.Told(ticket, c.Failed(Refused(lost.what, can=lost.can))))
+        self._roster = self.unit.rosters.roster
         self._begin(self._start_up_without_card(why), why)
         for line in self.unit.core.journal.after(0):
             journal.add(line.at_s, line.event, line.text, line.picture, line.unit)
@@ -435,6 +462,15 @@ class Service:
     def _new_private(self) -> int:
         self._private -= 1
         return self._private
+
+
+def _credential_of(config: Config) -> credential.Credential:
+    """ConfigError where there is none, or another unit's."""
+    found = credential.read(config.security.credential)
+    if found.unit != config.unit.id:
+        what = f"{config.security.credential}: the credential of unit {found.unit} ({found.name})"
+        raise ConfigError(f"{what}, and unit.id is {config.unit.id}", can="give each unit its own")
+    return found
 
 
 def rules_of(config: Config) -> Rules:

@@ -99,16 +99,14 @@ class SessionSeal:
         self._peers: dict[int, _Peer] = {}
         self._take(keys)
 
-    def use(self, keys: Keys) -> list[int]:
-        """A newer roster. The units with which sessions have ended: no members any more, or with new keys."""
-        gone = [unit for unit in self._peers if keys.public.get(unit) != self._keys.public.get(unit)]
-        for unit in gone:
+    def use(self, keys: Keys) -> None:
+        """Of a newer roster. Sessions go on, but with units that are no members any more or have other keys."""
+        for unit in [unit for unit in self._peers if keys.public.get(unit) != self._keys.public.get(unit)]:
             del self._peers[unit]
         for peer in self._peers.values():  # what was made with the secret of the old one
             peer.starts.clear()
             peer.begun = peer.answered = None
         self._take(keys)
-        return gone
 
     def _take(self, keys: Keys) -> None:
         self._keys = keys

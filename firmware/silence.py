@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from firmware import handover
 from firmware.core import Core
 from firmware.events import ListedAt
@@ -32,6 +34,7 @@ class Silence:
         self._time = time
         self._at = core.now + GRACE_S
         self._judged: set[int] = set()
+        self._gone: dict[int, int] = {}  # units that were no members from that operating time on
         self._marked = 0  # of the unit that is being judged
         self._unit: int | None = None
 
@@ -51,7 +54,15 @@ class Silence:
                 return
         self._at = self.core.now + left_s
 
+    def left(self, units: Iterable[int]) -> None:
+        """These are no members of the network any more: they prove nothing, and are not waited for."""
+        self._gone.update(dict.fromkeys(units, self.core.age_s))
+        self._judged.difference_update(units)
+        self._at = self.core.now
+
     def _left_s(self, unit: int) -> int:
+        if self._time.heard_at_s(unit) <= self._gone.get(unit, -1):
+            return 0
         return self._time.heard_at_s(unit) + SUSPECT_AFTER_S - self.core.age_s
 
     def deadline(self) -> float | None:

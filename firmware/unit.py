@@ -25,7 +25,7 @@ from firmware.dispersal import Dispersals
 from firmware.doubts import Doubts
 from firmware.drop_by_hand import DropByHand
 from firmware.drops import Drops
-from firmware.errors import ClonedUnit, ForeignSession, OlderEpoch, PeerError, WrongSeal
+from firmware.errors import ClonedUnit, ForeignSession, NewerEpoch, OlderEpoch, PeerError, WrongSeal
 from firmware.events import Answer, Memory, Request, WallClock
 from firmware.evictions import Evictions
 from firmware.file_system import FileSystem
@@ -52,6 +52,7 @@ from firmware.records import Records
 from firmware.relays import Relays
 from firmware.relief import Relief
 from firmware.repair import Repairs
+from firmware.rosters import Membership, Rosters, SpreadingRosters, WithoutRosters
 from firmware.scrub import Scrub
 from firmware.serving import Serving
 from firmware.sessions import SessionSeal
@@ -97,7 +98,9 @@ class Unit:
         line_bytes_per_s: float,
         duplex: Duplex,
         now: float,
+        membership: Membership | None = None,
     ) -> None:
+        """membership: of whoever has a credential; the link's seal goes by it."""
         self.core = core = Core(settings, memory, rng, line_bytes_per_s, now)
         self.link = link
         core.epoch = link.seal.epoch
@@ -140,6 +143,7 @@ class Unit:
         self.recollections = Recollections(core, self.adoptions, self.deletions, recollected=memory.recollected)
         self.beacons = Beacons(core, self.hostings)
         self.handshakes = self._make_handshakes(link)
+        self.rosters = self._make_rosters(link, membership)
         self._speaker = self._make_speaker(duplex, link)
         self._touched = True  # something has happened since the last tick
         self._due, self._due_known = now, False  # when a part wants the next one
@@ -182,6 +186,7 @@ class Unit:
             self.recollections,
             self.beacons,
             self.handshakes,
+            self.rosters,
             self.operating_time,
             self.silence,
             self.audits,
@@ -216,6 +221,20 @@ class Unit:
         core.burst_bytes = channel.burst_bytes
         core.round_s = lambda: channel.round_s(core.now)
         return HalfDuplex(core, link, channel, self._outgoing, self.handshakes)
+
+    def _make_rosters(self, link: Link, membership: Membership | None) -> Rosters:
+        if membership is None:
+            return WithoutRosters()
+        assert isinstance(link.seal, SessionSeal)
+        rosters = SpreadingRosters(self.core, link.seal, membership, link.roster_room_bytes, self.beacons.say_soon)
+        rosters.changed = self._left
+        return rosters
+
+    def _left(self, units: list[int]) -> None:
+        """These are members no more: what was heard of them counts no longer, and their copies are doubted at once."""
+        for unit in units:
+            self.core.neighbours.forget(unit)
+        self.silence.left(units)
 
     def _make_handshakes(self, link: Link) -> Handshakes:
         if isinstance(link.seal, SessionSeal):
@@ -291,6 +310,8 @@ class Unit:
                 self.handshakes.wrong(source)
             case OlderEpoch():
                 self.beacons.say_soon()
+            case NewerEpoch(source=source, epoch=epoch):
+                self.rosters.newer(source, epoch)
         last = self._peer_error_logged.get(cause)
         if last is None or self.core.now - last >= PEER_ERROR_LOG_S:
             self._peer_error_logged[cause] = self.core.now
@@ -301,6 +322,12 @@ class Unit:
         """What another unit says: what makes sessions first, then whatever they carry."""
         source, message, new_boot = received.source, received.message, received.new_boot
         match message:
+            case m.RosterAsk():
+                self.rosters.on_ask(source, message)
+                return
+            case m.RosterPart():
+                self.rosters.on_part(source, message)
+                return
             case m.Hello():
                 self.handshakes.on_introduced(source)
                 self.handshakes.on_hello(source, message)
@@ -314,7 +341,7 @@ class Unit:
                 if self.link.seal.session(source) not in (None, message.boot):
                     self.beacons.answer(message)
                     return  # of another start than the one that speaks to us: the handshake will tell
-            case _ if received.destination == self.core.unit and message.SEALED:
+            case _ if received.destination == self.core.unit:
                 self.handshakes.heard(source)
         self._handle(received, self._heard(source, new_boot=new_boot))
         self.adoptions.heard(source)
@@ -467,6 +494,8 @@ class Unit:
     def next_packet(self, now: float, heard_at: float) -> bytes | None:
         """What to send now that the radio has room. heard_at: when its line last carried bytes, as far as it knows."""
         self.core.now = now
+        if self.core.expelled:
+            return None
         packet = self._speaker.next_packet(heard_at)
         if packet is not None:
             self._due_known = False  # what was sent is waited for

@@ -1,0 +1,258 @@
+"""The newest roster: asked for from whoever beacons a higher epoch, kept, and handed on (HANDOVER §5).
+
+Rosters are signed and need no secrecy: questions for them and their parts are not sealed, as a unit without the newest
+one could not open them. So anybody may say them; what is taken is only what the admin has signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from firmware import messages as m
+from firmware.core import Core
+from firmware.errors import BadRoster
+from firmware.events import SaveRoster
+from firmware.roster import MAX_ROSTER_BYTES, Roster
+from firmware.sessions import Keys, SessionSeal
+from firmware.steps import Step
+from hal.errors import DandelionError
+
+AGAIN_S = 1.0
+"""A part that does not come is asked for again after so long, twice as long each time."""
+MAX_TRIES = 4
+"""Then another unit is asked, or the same one later."""
+REST_S = 60.0
+"""A unit that gave no roster, or a wrong one, is left alone for so long. Guess: a beacon interval."""
+MAX_SOURCES = 16
+"""Units with a higher epoch that are remembered; one that is heard again is remembered again."""
+ANSWERS_AT_ONCE = 32
+"""Parts said without a pause: the longest roster that fits a fast radio's packets."""
+ANSWERS_PER_S = 4.0
+"""And then so many a second: whoever asks without end keeps a third of a line of 115200 baud busy at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What makes a unit one of its network. private: its X25519 key. admin_public: what signs rosters."""
+
+    unit: int
+    private: bytes = field(repr=False)
+    admin_public: bytes
+    roster: Roster
+
+    def keys(self, roster: Roster) -> Keys:
+        """Under this roster. Raises BadRoster where it does not name the unit."""
+        public = {row.unit: row.public for row in roster.rows}
+        return Keys(roster.epoch, roster.secret_for(self.unit, self.private), self.private, public)
+
+
+def public_in(roster: Roster, unit: int) -> bytes | None:
+    """The key that it has there; None: it is no member."""
+    row = roster.find(unit)
+    return None if row is None else row.public
+
+
+class Rosters(Protocol):
+    """What a unit does for the newest roster."""
+
+    @property
+    def roster(self) -> Roster | None:
+        """The newest one; None without a credential."""
+
+    def newer(self, unit: int, epoch: int) -> None:
+        """This unit says that it has a higher epoch; nothing of it is proved."""
+
+    def on_ask(self, source: int, ask: m.RosterAsk) -> None:
+        """Somebody wants ours."""
+
+    def on_part(self, source: int, part: m.RosterPart) -> None:
+        """Some of a roster."""
+
+    def tick(self) -> None:
+        """Time has passed."""
+
+    def deadline(self) -> float | None:
+        """When tick() is wanted."""
+
+
+class WithoutRosters:
+    """Of a unit without a credential."""
+
+    roster: Roster | None = None
+
+    def newer(self, unit: int, epoch: int) -> None:
+        pass
+
+    def on_ask(self, source: int, ask: m.RosterAsk) -> None:
+        pass
+
+    def on_part(self, source: int, part: m.RosterPart) -> None:
+        pass
+
+    def tick(self) -> None:
+        pass
+
+    def deadline(self) -> float | None:
+        return None
+
+
+@dataclass(slots=True)
+class _Source:
+    """A unit that says it has a higher epoch. not_before: when it may be asked."""
+
+    epoch: int
+    not_before: float
+
+
+@dataclass(slots=True)
+class _Pull:
+    """A roster on its way here."""
+
+    source: int
+    epoch: int
+    again_at: float
+    tries: int = 0
+    data: bytearray = field(default_factory=bytearray)
+
+
+class SpreadingRosters:
+    """Of a unit with a credential. changed: told of the units that are members no more."""
+
+    def __init__(
+        self,
+        core: Core,
+        seal: SessionSeal,
+        membership: Membership,
+        part_room_bytes: int,
+        say_soon: Callable[[], object],
+    ) -> None:
+        """say_soon: has a beacon said."""
+        self._core = core
+        self._seal = seal
+        self._membership = membership
+        self._part_room_bytes = part_room_bytes
+        self._say_soon = say_soon
+        self.roster: Roster = membership.roster
+        self._look_for_ourselves()
+        self.changed: Callable[[list[int]], None] = lambda _: None
+        self._sources: dict[int, _Source] = {}
+        self._pull: _Pull | None = None
+        self._taking = False
+        self._answers = float(ANSWERS_AT_ONCE)
+        self._answered_at = core.now
+
+    # ------------------------------------------------------------ handing on
+
+    def on_ask(self, source: int, ask: m.RosterAsk) -> None:
+        now, encoded = self._core.now, self.roster.encoded
+        self._answers = min(ANSWERS_AT_ONCE, self._answers + ANSWERS_PER_S * (now - self._answered_at))
+        self._answered_at = now
+        if self._answers < 1 or ask.epoch > self.roster.epoch or ask.at >= len(encoded):
+            return
+        self._answers -= 1
+        data = encoded[ask.at : ask.at + self._part_room_bytes]
+        self._core.say(source, m.RosterPart(self.roster.epoch, len(encoded), ask.at, data))
+
+    # ------------------------------------------------------------ asking for it
+
+    def newer(self, unit: int, epoch: int) -> None:
+        known = self._sources.get(unit)
+        if known is not None:
+            known.epoch = epoch
+        elif len(self._sources) < MAX_SOURCES:
+            self._sources[unit] = _Source(epoch, self._core.now)
+
+    def on_part(self, source: int, part: m.RosterPart) -> None:
+        pull = self._pull
+        if pull is None or pull.source != source or part.epoch <= self.roster.epoch:
+            return
+        if part.epoch != pull.epoch:  # a newer one yet has come there meanwhile
+            pull.epoch = part.epoch
+            pull.data.clear()
+        if part.at != len(pull.data) or part.whole_bytes > MAX_ROSTER_BYTES:
+            return
+        pull.data += part.data
+        pull.tries, pull.again_at = 0, self._core.now
+        if len(pull.data) >= part.whole_bytes:
+            self._end_pull()
+            self._came(source, bytes(pull.data))
+
+    def _came(self, source: int, encoded: bytes) -> None:
+        try:
+            roster = Roster.decode(encoded, self._membership.admin_public)
+        except BadRoster as error:
+            self._core.log("network", f"unit {source} gave a roster that is not taken: {error.what}", unit=source)
+            return
+        if roster.epoch > self.roster.epoch:
+            self._sources.pop(source, None)
+            self._core.run(self.take(roster), on_error=self._failed)
+
+    def take(self, roster: Roster) -> Step:
+        """It is ours from now on, once it is durable; roster: signed by the admin, of a higher epoch than ours."""
+        core = self._core
+        self._taking = True
+        try:
+            yield SaveRoster(roster.epoch, roster.encoded)
+        finally:
+            self._taking = False
+        if roster.epoch <= self.roster.epoch:
+            return
+        gone = [row.unit for row in self.roster.rows if public_in(roster, row.unit) != row.public]
+        self.roster = roster
+        core.epoch = roster.epoch
+        self._look_for_ourselves()
+        if core.expelled:
+            return
+        self._seal.use(self._membership.keys(roster))
+        core.log("network", f"the roster of epoch {roster.epoch} names {len(roster.rows)} units")
+        for unit in gone:
+            core.log("network", f"unit {unit} is spoken to no more: it is no member, or has another key", unit=unit)
+        self.changed(gone)
+        self._say_soon()
+
+    def _look_for_ourselves(self) -> None:
+        """Whoever is named no more says nothing any more."""
+        core, roster = self._core, self.roster
+        core.expelled = ""
+        if roster.find(core.unit) is None:
+            core.expelled = f"the roster of epoch {roster.epoch} does not name unit {core.unit} any more"
+            core.log("alarm", f"{core.expelled}; nothing is sent any more, pictures stay here")
+
+    def _failed(self, error: DandelionError) -> None:
+        self._core.log("card", f"a newer roster could not be kept: {error}")
+
+    def _end_pull(self) -> None:
+        if self._pull is not None:
+            source = self._sources.get(self._pull.source)
+            if source is not None:
+                source.not_before = self._core.now + REST_S
+            self._pull = None
+
+    def tick(self) -> None:
+        now = self._core.now
+        if self._pull is not None and self._pull.tries >= MAX_TRIES and now >= self._pull.again_at:
+            self._sources.pop(self._pull.source, None)
+            self._pull = None
+        if self._pull is None and not self._taking:
+            self._begin()
+        pull = self._pull
+        if pull is not None and now >= pull.again_at:
+            self._core.say(pull.source, m.RosterAsk(pull.epoch, len(pull.data)))
+            pull.again_at = now + AGAIN_S * 2**pull.tries
+            pull.tries += 1
+
+    def _begin(self) -> None:
+        now = self._core.now
+        for unit, source in list(self._sources.items()):
+            if source.epoch <= self.roster.epoch:
+                del self._sources[unit]
+            elif now >= source.not_before:
+                self._pull = _Pull(unit, source.epoch, now)
+                return
+
+    def deadline(self) -> float | None:
+        if self._pull is not None:
+            return self._pull.again_at
+        return None if self._taking else min((source.not_before for source in self._sources.values()), default=None)
