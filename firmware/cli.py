@@ -238,7 +238,7 @@ def _is_unit_number(text: str) -> bool:
 def _unit_number(text: str) -> int:
     if _is_unit_number(text):
         return int(text)
-    raise argparse.ArgumentTypeError(f"{{text!r}} is no unit's number; allowed: 1 to {MAX_UNIT}")
+    raise argparse.ArgumentTypeError(f"{text!r} is no unit's number; allowed: 1 to {MAX_UNIT}")
 
 
 def _name(text: str) -> str:

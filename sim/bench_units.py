@@ -19,7 +19,7 @@ from firmware.errors import Refused
 from hal.errors import DandelionError
 from sim.bench_figures import Setting
 from sim.children import DANDELION, Child, end_all
-from sim.fleet_config import as_toml
+from sim.fleet_config import as_toml, enrol
 from sim.line import LineProcess
 from sim.line_model import BITS_PER_BYTE_ON_LINE
 
@@ -113,8 +113,9 @@ class BenchUnit:
             "camera": dict(camera),
             "radio": {"driver": "serial", "port": port, "baud": baud},
             "dispersal": {"policy": policy},
-            "security": {"insecure": True},
+            "security": {"credential": str(self.directory / "unit.credential")},
         }
+        enrol(directory, number, f"unit-{number}", self.directory / "unit.credential")
         self.config.write_text(as_toml(tables))
         self.log = EventLog(self.socket)
         self.start_words = (*runner, "--config", str(self.config))

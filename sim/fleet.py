@@ -19,7 +19,7 @@ from firmware.control import hold
 from firmware.errors import Refused, UnitRuns, WrongArgument
 from firmware.wording import so_many
 from sim.children import DANDELION, Child, Ending, end_all
-from sim.fleet_config import Place, config_text, read_options
+from sim.fleet_config import Place, config_text, enrol, read_options
 from sim.line import LineProcess
 from sim.line_model import BITS_PER_BYTE_ON_LINE
 from sim.show import LiveShow, PlainShow, Show
@@ -193,9 +193,11 @@ def _units(
     """Every unit started; ended at the end of the context."""
     units: dict[Place, Child] = {}
     try:
-        for number, port in enumerate(ports, start=1):
-            place = Place(number, directory)
+        places = [Place(number, directory) for number in range(1, len(ports) + 1)]
+        for place in places:
             place.card.mkdir(parents=True, exist_ok=True)
+            enrol(directory, place.number, place.name, place.credential)
+        for place, port in zip(places, ports, strict=True):
             place.config.write_text(config_text(place, options, port=port, folder=folder.absolute()))
             units[place] = Child([*DANDELION, "run", "--config", str(place.config)], said=place.said)
         yield units

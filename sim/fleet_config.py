@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from firmware import network
 from firmware.values import NotAllowed, size_bytes
 
 MAX_UNITS = 16  # each is a process of 45 MB with a camera's child; more do not fit one screen
@@ -51,6 +52,11 @@ class Place:
         return self.directory / self.name / "card"
 
     @property
+    def credential(self) -> Path:
+        """What makes it a unit of the fleet's network."""
+        return self.directory / self.name / "unit.credential"
+
+    @property
     def said(self) -> Path:
         """What it writes to its standard output and error."""
         return self.directory / self.name / "output"
@@ -66,9 +72,18 @@ def config_text(place: Place, options: argparse.Namespace, *, port: str, folder:
         "shutter": {"interval": f"{interval_s:.3f} s"},
         "radio": {"driver": "serial", "port": port, "baud": options.baud, "duplex": _duplex(options)},
         "dispersal": {"policy": options.policy},
-        "security": {"insecure": True},
+        "security": {"credential": str(place.credential)},
     }
     return as_toml(tables)
+
+
+def enrol(directory: Path, number: int, name: str, credential: Path) -> None:
+    """Make this unit one of the network whose admin folder is in the directory, as a person would; once each."""
+    folder = directory / "network"
+    if not folder.exists():
+        network.create(folder, "fleet")
+    if not credential.exists():
+        network.enrol(folder, unit=number, name=name, file=credential)
 
 
 def _duplex(options: argparse.Namespace) -> str:

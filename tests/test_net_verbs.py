@@ -136,7 +136,7 @@ ENROL = ["net", "enrol", "net", "--unit", "7", "--name", "east", "-o", "7"]
         (["net", "show"], 2, "DIR"),
         (["net", "show", "net", "--config", "config.toml"], 2, "--config"),
         (["net", "revoke", "net"], 2, "--unit"),
-        (["net", "revoke", "net", "--unit", "north"], 2, "1 to 65534"),
+        (["net", "revoke", "net", "--unit", "north"], 2, "'north' is no unit's number; allowed: 1 to 65534"),
         (["net", "revoke", "net", "--unit", "65535"], 2, "1 to 65534"),
         ([*ENROL[:-2]], 2, "-o"),
         ([*ENROL[:6], "East", *ENROL[7:]], 2, "1 to 12 of a-z 0-9 -"),

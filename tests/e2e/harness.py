@@ -22,6 +22,7 @@ from firmware.client import Client
 from firmware.control_lines import Row
 from hal.errors import DandelionError
 from sim.children import DANDELION
+from sim.fleet_config import enrol
 
 READY_S = 30.0  # a unit is ready in 0.6 s (DESIGN §11); a busy machine may need longer
 END_S = 5.0  # after SIGTERM (DESIGN §9)
@@ -91,8 +92,9 @@ class UnitProcess:
             "card": {"path": str(self.card), "capacity": "50 MB"},
             "camera": {"driver": "none"},
             "radio": {"baud": FAST_BAUD},
-            "security": {"insecure": True},
+            "security": {"credential": str(directory / f"unit{number}.credential")},
         }
+        enrol(directory, number, f"unit-{number}", directory / f"unit{number}.credential")
         self.configure(tables)
         self.events: list[Fields] = []
         self._said: list[str] = []
