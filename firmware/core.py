@@ -76,7 +76,7 @@ class Core:
         self.boot = memory.boot
         self.card = memory.card
         self.epoch = 0  # of the roster, told in beacons
-        self.expelled = ""  # why nothing is sent any more: the newest roster does not name this unit
+        self.mute = ""  # why nothing is sent any more: no member, or somebody else speaks under this number (R11)
         self.sequence = memory.sequence
         self.next_attempt = memory.next_attempt
         self.rng = rng

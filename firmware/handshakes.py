@@ -27,6 +27,10 @@ one another any more. Guess."""
 class Handshakes(Protocol):
     """What a unit does so that its seal knows those that it speaks to."""
 
+    @property
+    def cloned(self) -> bool:
+        """Whether another unit has shown that it has our number and key, and runs now (R11)."""
+
     def want(self, unit: int, message: m.Message | None = None) -> None:
         """Something is to be said to a unit that the seal does not know yet."""
 
@@ -60,6 +64,8 @@ class Handshakes(Protocol):
 
 class WithoutHandshakes:
     """Of a unit without credentials: a beacon tells all that its seal must know."""
+
+    cloned = False
 
     def __init__(self, ask_for_beacon: Callable[[], None]) -> None:
         self._ask_for_beacon = ask_for_beacon
@@ -113,6 +119,7 @@ class SessionHandshakes:
         self._seal = seal
         self._ask_for_beacon = ask_for_beacon
         self._wanted: dict[int, _Wanted] = {}  # no more than there are members
+        self.cloned = False
         self._look_at = core.now + LOOK_EVERY_S
         self._right_at: dict[
             int, float
@@ -161,9 +168,14 @@ class SessionHandshakes:
         if wanted is not None:  # what is parked waits for the first frame of this session
             wanted.hello, wanted.next_at = None, self._core.now + FIRST_TRY_S
         self._core.say(source, welcome)
+        self.cloned = self.cloned or source == self._core.unit
 
     def on_welcome(self, source: int, welcome: m.Welcome) -> None:
         self._seal.on_welcome(source, welcome, self._core.now)
+        if source == self._core.unit:
+            self.cloned = True
+            del self._wanted[source]
+            return
         self._core.say(source, m.Ready())
         self._made(source)
 

@@ -14,9 +14,11 @@ from firmware.errors import DamagedPacket, UnknownVersion
 from firmware.messages import (
     MAX_PART_BYTES,
     MAX_ROSTER_PART_BYTES,
+    Hello,
     Message,
     Part,
     RosterPart,
+    Welcome,
     inventory_rows_that_fit,
     kind_of,
     ranges_that_fit,
@@ -180,7 +182,8 @@ class Link:
         LookupError: seal.knows(destination) is False. ValueError: a value does not fit its field, the message does
         not fit (see part_room_bytes, most_ranges, most_inventory_rows, most_records), or may not be said to everyone.
         """
-        if destination == self.unit or (destination == EVERYONE and not message.BROADCAST):
+        to_ourselves = destination == self.unit and not isinstance(message, Hello | Welcome)  # R11: is it another one?
+        if to_ourselves or (destination == EVERYONE and not message.BROADCAST):
             raise ValueError(f"{type(message).__name__} cannot be sent to {destination}")
         encoded = message.encode()
         clear, body = encoded[: message.CLEAR_BYTES], encoded[message.CLEAR_BYTES :]

@@ -203,7 +203,7 @@ class SpreadingRosters:
         self.roster = roster
         core.epoch = roster.epoch
         self._look_for_ourselves()
-        if core.expelled:
+        if core.mute:
             return
         self._seal.use(self._membership.keys(roster))
         core.log("network", f"the roster of epoch {roster.epoch} names {len(roster.rows)} units")
@@ -215,10 +215,9 @@ class SpreadingRosters:
     def _look_for_ourselves(self) -> None:
         """Whoever is named no more says nothing any more."""
         core, roster = self._core, self.roster
-        core.expelled = ""
         if roster.find(core.unit) is None:
-            core.expelled = f"the roster of epoch {roster.epoch} does not name unit {core.unit} any more"
-            core.log("alarm", f"{core.expelled}; nothing is sent any more, pictures stay here")
+            core.mute = f"the roster of epoch {roster.epoch} does not name unit {core.unit} any more"
+            core.log("alarm", f"{core.mute}; nothing is sent any more, pictures stay here")
 
     def _failed(self, error: DandelionError) -> None:
         self._core.log("card", f"a newer roster could not be kept: {error}")

@@ -24,7 +24,7 @@ from firmware.messages import KINDS, Hello, Part, Welcome
 from firmware.noise import KEY_BYTES, Handshake, private_key
 from firmware.pictures import EVERYONE
 from firmware.seal import is_earlier
-from firmware.sealing import COUNTER_BYTES, MOST_FRAMES, OVERHEAD_BYTES, Opener, Sealer, derive
+from firmware.sealing import COUNTER_BYTES, MOST_FRAMES, OVERHEAD_BYTES, TAG_BYTES, WINDOW, Opener, Sealer, derive
 
 REKEY_AFTER_FRAMES = 1 << 23
 """Sent under one session; then a new one is made (HANDOVER §5)."""
@@ -112,6 +112,7 @@ class SessionSeal:
         self._keys = keys
         self._static = private_key(keys.private)
         self._sealer = Sealer(self._broadcast_key(self._unit, self._card, self._boot))
+        self._said: dict[int, bytes] = {}  # counters of the last frames that it has sealed, and their tags
 
     @property
     def epoch(self) -> int:
@@ -141,7 +142,10 @@ class SessionSeal:
     def seal(self, header: bytes, destination: int, body: bytes) -> bytes:
         kind = header[1]
         if destination == EVERYONE or kind in _INTRODUCING:
-            return self._sealer.seal(header, body)
+            counter, packet = self._sealer.frames, self._sealer.seal(header, body)
+            self._said[counter] = packet[-TAG_BYTES:]
+            self._said.pop(counter - WINDOW, None)
+            return packet
         peer = self._peers.get(destination)
         if peer is None or peer.current is None:
             raise LookupError(f"there is no session with unit {destination} yet")
@@ -150,21 +154,20 @@ class SessionSeal:
     def open(self, header: bytes, source: int, destination: int, rest: bytes) -> bytes | None:
         kind = header[1]
         if kind in _INTRODUCING:
-            return self._open_introduction(header, source, rest)
+            return self._open_introduction(header, source, destination, rest)
         self._check_member(source)
         if destination == EVERYONE:
             return self._open_broadcast(header, source, rest)
         return None if source == self._unit else self._open_in_session(header, source, kind, rest)
 
-    def _open_introduction(self, header: bytes, source: int, rest: bytes) -> bytes | None:
+    def _open_introduction(self, header: bytes, source: int, destination: int, rest: bytes) -> bytes | None:
         card, boot, epoch = _INTRODUCTION.unpack_from(header, len(header) - _INTRODUCTION.size)
         if epoch != self._keys.epoch:
             other = NewerEpoch if epoch > self._keys.epoch else OlderEpoch
             raise other(f"unit {source} has the roster of epoch {epoch}", source=source, epoch=epoch)
         self._check_member(source)
         if source == self._unit:
-            self._refuse_own(header, (card, boot), rest)
-            return None
+            return self._open_own(header, destination, (card, boot), rest)
         peer = self._peers.get(source) or _Peer()
         start = card, boot
         opener = peer.starts.get(start) or Opener(self._broadcast_key(source, card, boot))
@@ -179,23 +182,32 @@ class SessionSeal:
         self._peers[source] = peer
         return body
 
-    def _refuse_own(self, header: bytes, start: _Start, rest: bytes) -> None:
-        """R11: what comes under our own number, unless it is an echo of what this start has sent."""
-        Opener(self._broadcast_key(self._unit, *start)).open(header, rest)
+    def _open_own(self, header: bytes, destination: int, start: _Start, rest: bytes) -> bytes | None:
+        """R11: what comes under our own number, unless it is an echo of what this start has sent. Whoever made it has
+        our key; that it was made now, only a handshake with it shows, so those for us are let through."""
+        opener = Opener(self._broadcast_key(self._unit, *start))
+        body = opener.open(header, rest)
         card, boot = start
         if card == self._card and is_earlier(boot, self._boot):
             raise Replayed("this unit said this before its last start")
-        if start != (self._card, self._boot) or int.from_bytes(rest[:COUNTER_BYTES], "big") >= self._sealer.frames:
-            raise ClonedUnit(
-                f"another unit sends as unit {self._unit} (card {card:04x}, start {boot})",
-                did="the frame was thrown away",
-                can="revoke it (dandelion net revoke), and enrol one unit under another number",
-            )
+        if start == (self._card, self._boot):
+            counter = int.from_bytes(rest[:COUNTER_BYTES], "big")
+            if self._said.get(counter) == rest[-TAG_BYTES:]:
+                return None
+            if counter not in self._said and counter < self._sealer.frames:
+                raise Replayed("this unit said this long ago")
+        self._peers.setdefault(self._unit, _Peer()).starts = {start: opener}
+        if destination == self._unit:
+            return body
+        raise ClonedUnit(
+            f"another unit sends as unit {self._unit} (card {card:04x}, start {boot})",
+            did="the frame was thrown away",
+            can="find the other one, revoke this number (dandelion net revoke) and enrol one unit anew",
+        )
 
     def _open_broadcast(self, header: bytes, source: int, rest: bytes) -> bytes | None:
         if source == self._unit:
-            self._refuse_own(header, (self._card, self._boot), rest)
-            return None
+            return self._open_own(header, EVERYONE, (self._card, self._boot), rest)
         start = self._last_start(source)
         if start is None:
             raise ForeignSession(f"unit {source} has not introduced itself yet", source=source)

@@ -308,6 +308,8 @@ class Unit:
                 self.handshakes.foreign(source)
             case WrongSeal(source=int(source)):
                 self.handshakes.wrong(source)
+            case ClonedUnit():
+                self.handshakes.want(self.core.unit)
             case OlderEpoch():
                 self.beacons.say_soon()
             case NewerEpoch(source=source, epoch=epoch):
@@ -335,6 +337,8 @@ class Unit:
             case m.Welcome():
                 self.handshakes.on_introduced(source)
                 self.handshakes.on_welcome(source, message)
+                if source == self.core.unit:
+                    return
                 new_boot = self.link.is_news(source)
             case m.Beacon():
                 self.handshakes.on_introduced(source)
@@ -494,12 +498,20 @@ class Unit:
     def next_packet(self, now: float, heard_at: float) -> bytes | None:
         """What to send now that the radio has room. heard_at: when its line last carried bytes, as far as it knows."""
         self.core.now = now
-        if self.core.expelled:
+        if self.handshakes.cloned and not self.core.mute and not self.core.outbox:
+            self._fall_silent()
+        if self.core.mute:
             return None
         packet = self._speaker.next_packet(heard_at)
         if packet is not None:
             self._due_known = False  # what was sent is waited for
         return packet
+
+    def _fall_silent(self) -> None:
+        """R11, once the other one has its answer: of two that speak under one number each undoes what the other says."""
+        core = self.core
+        core.mute = f"another unit runs with the credential of unit {core.unit}"
+        core.log("alarm", f"{core.mute}; nothing is sent any more, pictures stay here: revoke it and enrol one anew")
 
     def _outgoing(self) -> list[OnItsWay]:
         """Pictures on their way."""

@@ -387,9 +387,9 @@ def test_a_start_that_was_heard_is_remembered_while_others_come():
 
 def test_an_echo_of_our_own_is_nothing_and_a_clone_is_an_alarm():
     one, clone, other = side(1), side(1), side(1, 8)
-    one.beacon()
-    echo = clone.beacon()  # the same counter under the same key: what an echo looks like
-    assert one.hears(echo) is None
+    assert one.hears(one.beacon()) is None
+    with pytest.raises(ClonedUnit):
+        one.hears(clone.says(EVERYONE, NameAsk()))  # a counter that was used, for something else
     with pytest.raises(ClonedUnit):
         one.hears(clone.beacon())  # a counter that was not used yet
     with pytest.raises(ClonedUnit):
@@ -397,6 +397,26 @@ def test_an_echo_of_our_own_is_nothing_and_a_clone_is_an_alarm():
     with pytest.raises(ClonedUnit):
         one.hears(side(1, card=0x1234).beacon())
     assert isinstance(refused(other, one.beacon()), Replayed)  # its own, of before
+    echo = one.beacon()
+    for _ in range(WINDOW):
+        one.beacon()
+    assert isinstance(refused(one, echo), Replayed)
+
+
+def test_a_clone_shows_by_a_handshake_with_ourselves_that_it_runs_now():
+    one, clone = side(1), side(1, 8, card=0x1234)
+    with pytest.raises(ClonedUnit):
+        one.hears(clone.beacon())
+    hello = one.says(1, one.seal.begin(1))
+    assert one.hears(hello) is None  # its echo
+    welcome = clone.says(1, clone.seal.on_hello(1, clone.hears(hello), NOW))
+    one.seal.on_welcome(1, one.hears(welcome), NOW)
+    restarted = side(1, 9)
+    for packet in (hello, welcome):  # the recording shows nothing to the next start
+        told = restarted.link.decode(packet, NOW) if packet is welcome else refused(restarted, packet)
+        assert isinstance(told, Received | Replayed)
+    with pytest.raises(Replayed):
+        restarted.seal.on_welcome(1, told.message, NOW)
 
 
 def test_who_is_no_member_hears_noise_and_is_not_heard():
