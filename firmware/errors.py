@@ -8,6 +8,7 @@ PeerError (ValueError)          another unit broke the protocol: the packet is c
 ├── Replayed                    what was heard before, or is from before the sender's last start
 ├── NewerEpoch                  of a roster that this unit has not yet
 ├── OlderEpoch                  of one that has been replaced
+├── Flooded                     of a unit that asks for more than its share
 ├── ClonedUnit                  another unit sends under our own unit number
 └── BadRoster                   a roster that the admin of this network has not made, or not for us
 MisuseError (ValueError)        we were misused: exit status 2 at the command line
@@ -76,10 +77,15 @@ class OlderEpoch(_OtherEpoch):
     """Of a roster that has been replaced: a beacon tells the sender so."""
 
 
+class Flooded(PeerError):
+    """A message of a unit that has said more than the line carries answers for (firmware/quotas.py)."""
+
+
 class ClonedUnit(PeerError):
     """A frame under our own unit number that we cannot have sent: an alarm (HANDOVER R11).
 
-    The unit goes on sending: where no frame is authentic, anybody could silence it with one.
+    The unit goes on sending until a handshake has shown that there is another one; without credentials it always does,
+    for anybody could silence it with one frame.
     """
 
 

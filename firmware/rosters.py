@@ -135,6 +135,7 @@ class SpreadingRosters:
         self._part_room_bytes = part_room_bytes
         self._say_soon = say_soon
         self.roster: Roster = membership.roster
+        self._expelled = False
         self._look_for_ourselves()
         self.changed: Callable[[list[int]], None] = lambda _: None
         self._sources: dict[int, _Source] = {}
@@ -203,7 +204,7 @@ class SpreadingRosters:
         self.roster = roster
         core.epoch = roster.epoch
         self._look_for_ourselves()
-        if core.mute:
+        if self._expelled:
             return
         self._seal.use(self._membership.keys(roster))
         core.log("network", f"the roster of epoch {roster.epoch} names {len(roster.rows)} units")
@@ -215,9 +216,13 @@ class SpreadingRosters:
     def _look_for_ourselves(self) -> None:
         """Whoever is named no more says nothing any more."""
         core, roster = self._core, self.roster
-        if roster.find(core.unit) is None:
+        named = roster.find(core.unit) is not None
+        if named and self._expelled:
+            core.mute = ""
+        elif not named:
             core.mute = f"the roster of epoch {roster.epoch} does not name unit {core.unit} any more"
             core.log("alarm", f"{core.mute}; nothing is sent any more, pictures stay here")
+        self._expelled = not named
 
     def _failed(self, error: DandelionError) -> None:
         self._core.log("card", f"a newer roster could not be kept: {error}")

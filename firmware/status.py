@@ -52,7 +52,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         "waiting_shots": unit.shutter.waiting,
         "camera": config.camera.driver,
         "radio": _radio(service),
-        "packets_refused": dict(unit.peer_errors),
+        "packets_refused": dict(unit.bad_packets.counts),
         "transfers": _transfers(service),
         "promise": _promise(core.settings.rules),
         "problems": _problems(service, counted, full=full, why=why),
@@ -79,8 +79,9 @@ def _problems(service: Service, counted: Counted, *, full: bool, why: str | None
         problems.append(f"the unit goes on without its card, pictures are in memory until a host has them: {without}")
     if full and why is not None:
         problems.append(f"the card is full: {why}")
-    if unit.hears_a_clone:
-        problems.append(f"another unit sends as unit {unit.core.unit}: give one of the two another unit.id")
+    if unit.core.mute:
+        problems.append(f"{unit.core.mute}: nothing is sent any more")
+    problems += unit.bad_packets.problems()
     if unit.file_system.why is not None and not full:
         problems.append(unit.file_system.why)
     if (few := _too_few_units(service, counted)) is not None:

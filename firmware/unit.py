@@ -8,7 +8,6 @@ it, and tells people what `told()` gives.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ from firmware import commands as c
 from firmware import messages as m
 from firmware.adoption import Adoptions
 from firmware.audits import Audits
+from firmware.bad_packets import BadPackets
 from firmware.beacons import Beacons
 from firmware.channel import Channel
 from firmware.copying import Copies
@@ -45,6 +45,7 @@ from firmware.planner import Planner
 from firmware.previews import Previews
 from firmware.proofs import Proofs
 from firmware.questions import ANSWER_AFTER_S, Questions
+from firmware.quotas import Quotas
 from firmware.readout import ReadOuts
 from firmware.recollecting import Recollections
 from firmware.record_rows import id_of, rows_of
@@ -62,11 +63,6 @@ from firmware.speaking import FullDuplex, HalfDuplex, OnItsWay, Speaker
 from firmware.states import State
 from firmware.verifying import Verifying
 from hal.interfaces import Duplex
-
-CLONE_S = 600.0
-"""So long after it was heard last a clone is a problem in `status`; beacons come each minute."""
-PEER_ERROR_LOG_S = 60.0
-"""A cause of bad packets is logged at most this often."""
 
 
 class Part(Protocol):
@@ -148,8 +144,8 @@ class Unit:
         self._touched = True  # something has happened since the last tick
         self._due, self._due_known = now, False  # when a part wants the next one
         self._radio_problem: str | None = None
-        self.peer_errors: Counter[str] = Counter()
-        self._peer_error_logged: dict[str, float] = {}
+        self.bad_packets = BadPackets(core)
+        self._quotas = Quotas(core.line_bytes_per_s)
         parts = self._parts_in_order()
         self._ticks = tuple(part.tick for part in parts)
         self._deadlines = tuple(part.deadline for part in parts)
@@ -294,15 +290,8 @@ class Unit:
         quiet = isinstance(message, m.Beacon) and not message.answer_wanted
         return not quiet or core.changed or bool(core.outbox or core.steps.requests)
 
-    @property
-    def hears_a_clone(self) -> bool:
-        """Whether another unit has sent under our number lately."""
-        heard_at = self._peer_error_logged.get(ClonedUnit.__name__)
-        return heard_at is not None and self.core.now < heard_at + CLONE_S
-
     def _peer_error(self, error: PeerError) -> None:
-        cause = type(error).__name__
-        self.peer_errors[cause] += 1
+        self.bad_packets.add(error)
         match error:
             case ForeignSession(source=source):
                 self.handshakes.foreign(source)
@@ -314,11 +303,6 @@ class Unit:
                 self.beacons.say_soon()
             case NewerEpoch(source=source, epoch=epoch):
                 self.rosters.newer(source, epoch)
-        last = self._peer_error_logged.get(cause)
-        if last is None or self.core.now - last >= PEER_ERROR_LOG_S:
-            self._peer_error_logged[cause] = self.core.now
-            event = "alarm" if isinstance(error, ClonedUnit) else "radio"
-            self.core.log(event, f"a bad packet was thrown away: {error}")
 
     def _received(self, received: Received) -> None:
         """What another unit says: what makes sessions first, then whatever they carry."""
@@ -382,6 +366,7 @@ class Unit:
             case m.Where() if received.destination == EVERYONE and not core.steps.crowded(received.message.id):
                 self.questions.on_where(source, received.message, ANSWER_AFTER_S)
             case _:
+                self._quotas.take(source, received.message, core.now)
                 if received.destination == core.unit and not any(map(core.steps.crowded, _pictures(received.message))):
                     self._handlers[type(received.message)](source, received.message)
 
@@ -508,7 +493,7 @@ class Unit:
         return packet
 
     def _fall_silent(self) -> None:
-        """R11, once the other one has its answer: of two that speak under one number each undoes what the other says."""
+        """R11, once the other one has its answer: of two that speak under one number each undoes what the other did."""
         core = self.core
         core.mute = f"another unit runs with the credential of unit {core.unit}"
         core.log("alarm", f"{core.mute}; nothing is sent any more, pictures stay here: revoke it and enrol one anew")

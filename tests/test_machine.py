@@ -152,7 +152,7 @@ def test_what_was_said_is_thrown_away_when_it_is_said_again():
     rig.replay(request)
     rig.run_for(1)
     assert len(two.said(m.Accept)) == before
-    assert two.on.peer_errors["Replayed"] == 1
+    assert two.on.bad_packets.counts["Replayed"] == 1
 
 
 def test_a_camera_that_hangs_is_told_and_the_next_press_works():
