@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from firmware import commands as c
-from firmware import rows
+from firmware import rows, values
 from firmware.control import Reply
 from firmware.errors import Refused, WrongArgument
 from firmware.events import Counted, Counts, Decisions, LookUp, Names, Page, SaveDecision
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import MAX_PICTURE_BYTES, MAX_UNIT, Entry, Picture, PictureId
 from firmware.status import status_row
+from firmware.values import NotAllowed
 
 if TYPE_CHECKING:
     from firmware.service import Service
@@ -46,6 +47,7 @@ class Answers:
             "copy": self._copy,
             "drop": self._drop,
             "delete": self._delete,
+            "push": self._push,
             "units": self._units,
             "status": self._status,
             "explain": self._explain,
@@ -226,6 +228,12 @@ class Answers:
             assert isinstance(decision, SaveDecision)
             await reply.row(rows.explain_row(picture, decision.text, decision.inputs))
 
+    async def _push(self, arguments: Arguments, reply: Reply) -> None:
+        encoded = _roster(arguments)
+        pushed = await self._told(lambda ticket: c.PushRoster(ticket, encoded))
+        assert isinstance(pushed, c.Pushed)
+        await reply.row({"epoch": pushed.epoch, "units": list(pushed.units)})
+
     async def _units(self, arguments: Arguments, reply: Reply) -> None:  # noqa: ARG002 - every verb's
         core = self.service.unit.core
         if self.service.temporary:
@@ -294,6 +302,13 @@ class Answers:
 
 def _picture(arguments: Arguments) -> PictureId:
     return PictureId.parse(str(arguments.get("picture")))
+
+
+def _roster(arguments: Arguments) -> bytes:
+    try:
+        return values.base64_bytes(arguments.get("roster"))
+    except NotAllowed as error:
+        raise WrongArgument(f"roster: {error.why}", can=error.allowed) from error
 
 
 def _seconds(arguments: Arguments) -> float:

@@ -159,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_net(net: argparse.ArgumentParser) -> None:
-    net.description = "Who is in the network. DIR is its admin's folder; no unit is asked, and no config is read."
+    net.description = "Who is in the network. DIR is its admin's folder; only what names a config asks a unit."
     verbs = net.add_subparsers(dest="net_verb", metavar="VERB", required=True)
 
     def verb(name: str, does: str) -> argparse.ArgumentParser:
@@ -174,9 +174,17 @@ def _add_net(net: argparse.ArgumentParser) -> None:
     _add_unit_number(made)
     made.add_argument("--name", type=_name, required=True, metavar="NAME", help="the unit's")
     made.add_argument("-o", dest="file", type=Path, required=True, metavar="FILE", help="the credential; a new file")
-    _add_unit_number(verb("revoke", "shut a unit out"))
-    verb("rotate", "a new secret for the same units")
+    made = verb("revoke", "shut a unit out")
+    _add_unit_number(made)
+    _add_push(made, required=False)
+    _add_push(verb("rotate", "a new secret for the same units"), required=False)
+    _add_push(verb("push", "hand the newest roster to a unit, which hands it on"), required=True)
     verb("show", "the network and its units, with six words of each one's key")
+
+
+def _add_push(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    does = "of the unit that it is handed to" + ("" if required else ", at once")
+    parser.add_argument("--config", type=Path, required=required, metavar="FILE", help=does)
 
 
 def _add_unit_number(parser: argparse.ArgumentParser) -> None:

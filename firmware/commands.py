@@ -88,13 +88,30 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class PushRoster:
+    """A person hands the network's newest roster over, as it was signed. Done: Pushed, once it is durable here; at a
+    temporary unit once another unit has it, too."""
+
+    ticket: int
+    encoded: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """PushRoster: of which epoch it is, and the units heard that have it."""
+
+    epoch: int
+    units: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """The person has gone: whatever was begun only for this ticket may end."""
 
     ticket: int
 
 
-Command = Shoot | Get | Took | PlaceCopy | DropOwn | DeletePicture | Verify | Cancel
+Command = Shoot | Get | Took | PlaceCopy | DropOwn | DeletePicture | Verify | PushRoster | Cancel
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,10 @@ def _unit_of_time(seconds: float) -> tuple[int, str]:
 
 
 def net(row: Fields) -> str:
-    """A network, or a unit of one; behind a unit its words, and where its credential was written."""
+    """A network, or a unit of one, with its words and where its credential was written; or who has a roster pushed."""
+    if "units" in row:
+        have = ", ".join(f"unit {unit}" for unit in row["units"])
+        return f"the roster of epoch {_text(row.get('epoch'))} is handed over{have and f'; {have} has it, too'}"
     epochs = f"since epoch {_text(row.get('since_epoch'))}"
     if "unit" not in row:
         head = f"network {_text(row.get('name'))} ({_text(row.get('network'))})"

@@ -1,17 +1,24 @@
-"""What `dandelion net …` does: the admin's commands, on a folder of their own. No unit and no config is needed."""
+"""What `dandelion net …` does: the admin's commands, on a folder of their own; push hands a new roster to a unit."""
 
 from __future__ import annotations
 
 import argparse
+import base64
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from firmware import credential, network
+from firmware.config import load
+from firmware.errors import Refused
 from firmware.network_folder import Member, Network
 from firmware.output import Output
 from firmware.roster import words_of
+from firmware.verbs import tell, with_unit
 
 Options = argparse.Namespace
 NetVerb = Callable[[Options, Output], int]
+
+PUSH_SILENCE_S = 120.0  # a temporary unit waits for another one, which on a slow radio asks for a part a second
 
 
 def create(options: Options, output: Output) -> int:
@@ -43,13 +50,40 @@ def revoke(options: Options, output: Output) -> int:
     out = [one for one in left.members if one.unit == options.unit][-1]
     output.row({**_member_row(out), "epoch": left.roster.epoch})
     output.note(f"the others shut unit {options.unit} out as soon as they have the roster of epoch {left.roster.epoch}")
-    return 0
+    return _push_on(options, left, output)
 
 
 def rotate(options: Options, output: Output) -> int:
     """A new secret."""
-    output.row(_network_row(network.rotate(options.folder)))
-    return 0
+    made = network.rotate(options.folder)
+    output.row(_network_row(made))
+    return _push_on(options, made, output)
+
+
+def push(options: Options, output: Output) -> int:
+    """The newest roster, handed to a unit."""
+    return _push(options.config, network.show(options.folder), output)
+
+
+def _push_on(options: Options, changed: Network, output: Output) -> int:
+    """At once, where a config is given."""
+    if options.config is None:
+        output.note(f"next: `dandelion net push {options.folder} --config FILE` hands it to any one unit")
+        return 0
+    try:
+        return _push(options.config, changed, output)
+    except Refused as error:
+        did = f"the roster of epoch {changed.roster.epoch} is made, and was not handed on; {error.did}".rstrip("; ")
+        can = f"later: dandelion net push {options.folder} --config {options.config}"
+        raise Refused(error.what, did=did, can=can) from error
+
+
+def _push(config_file: Path, found: Network, output: Output) -> int:
+    config = load(config_file)
+    roster = base64.b64encode(found.roster.encoded).decode()
+    return with_unit(
+        config, output, lambda client: tell(client, output, "push", silence_s=PUSH_SILENCE_S, roster=roster)
+    )
 
 
 def show(options: Options, output: Output) -> int:
@@ -81,5 +115,6 @@ NET_VERBS: Mapping[str, NetVerb] = {
     "enrol": enrol,
     "revoke": revoke,
     "rotate": rotate,
+    "push": push,
     "show": show,
 }

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from firmware import commands as c
 from firmware import messages as m
 from firmware.core import Core
-from firmware.errors import BadRoster
+from firmware.errors import BadRoster, Refused
 from firmware.events import SaveRoster
 from firmware.roster import MAX_ROSTER_BYTES, Roster
 from firmware.sessions import Keys, SessionSeal
@@ -27,6 +28,9 @@ REST_S = 60.0
 """A unit that gave no roster, or a wrong one, is left alone for so long. Guess: a beacon interval."""
 MAX_SOURCES = 16
 """Units with a higher epoch that are remembered; one that is heard again is remembered again."""
+PUSH_S = 15.0
+"""A temporary unit that was handed a roster waits for so long for another one to take it, from its start or the last
+question for it."""
 ANSWERS_AT_ONCE = 32
 """Parts said without a pause: the longest roster that fits a fast radio's packets."""
 ANSWERS_PER_S = 4.0
@@ -64,6 +68,12 @@ class Rosters(Protocol):
     def newer(self, unit: int, epoch: int) -> None:
         """This unit says that it has a higher epoch; nothing of it is proved."""
 
+    def heard(self, unit: int) -> None:
+        """This unit has said something under our epoch's secret."""
+
+    def push(self, push: c.PushRoster) -> None:
+        """A person hands one over."""
+
     def on_ask(self, source: int, ask: m.RosterAsk) -> None:
         """Somebody wants ours."""
 
@@ -82,8 +92,17 @@ class WithoutRosters:
 
     roster: Roster | None = None
 
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
     def newer(self, unit: int, epoch: int) -> None:
         pass
+
+    def heard(self, unit: int) -> None:
+        pass
+
+    def push(self, push: c.PushRoster) -> None:
+        self._core.failed(push.ticket, Refused("this unit has no credential", can="see docs/security.md"))
 
     def on_ask(self, source: int, ask: m.RosterAsk) -> None:
         pass
@@ -141,6 +160,9 @@ class SpreadingRosters:
         self._sources: dict[int, _Source] = {}
         self._pull: _Pull | None = None
         self._taking = False
+        self._have_it: set[int] = set()  # units heard since we have it
+        self._pushes: list[int] = []  # tickets of those that wait for another unit to have it
+        self._pushed_until = 0.0
         self._answers = float(ANSWERS_AT_ONCE)
         self._answered_at = core.now
 
@@ -153,8 +175,56 @@ class SpreadingRosters:
         if self._answers < 1 or ask.epoch > self.roster.epoch or ask.at >= len(encoded):
             return
         self._answers -= 1
+        self._pushed_until = now + PUSH_S
         data = encoded[ask.at : ask.at + self._part_room_bytes]
         self._core.say(source, m.RosterPart(self.roster.epoch, len(encoded), ask.at, data))
+
+    def push(self, push: c.PushRoster) -> None:
+        core, ours = self._core, self.roster
+        try:
+            roster = Roster.decode(push.encoded, self._membership.admin_public)
+        except BadRoster as error:
+            core.failed(push.ticket, Refused(error.what, can="push the folder of this unit's own network"))
+            return
+        if roster.find(core.unit) is None:
+            what = f"the roster of epoch {roster.epoch} does not name unit {core.unit}"
+            core.failed(push.ticket, Refused(what, did="it was not taken", can="push it to a unit that it names"))
+        elif roster.epoch < ours.epoch or (roster.epoch == ours.epoch and roster.encoded != ours.encoded):
+            what = f"the roster is of epoch {roster.epoch}, and this unit has another one of epoch {ours.epoch}"
+            can = "use the newest copy of the admin's folder"
+            core.failed(push.ticket, Refused(what, did="it was not taken", can=can))
+        elif roster.epoch == ours.epoch:
+            self._was_pushed(push.ticket)
+        else:
+            core.run(self._push(push.ticket, roster), on_error=lambda error: self._not_pushed(push.ticket, error))
+
+    def _push(self, ticket: int, roster: Roster) -> Step:
+        yield from self.take(roster)
+        self._was_pushed(ticket)
+
+    def _not_pushed(self, ticket: int, error: DandelionError) -> None:
+        self._core.failed(ticket, Refused(error.what, did=error.did, can=error.can))
+
+    def _was_pushed(self, ticket: int) -> None:
+        core = self._core
+        if core.settings.temporary and not self._have_it:
+            self._pushes.append(ticket)
+            self._pushed_until = max(self._pushed_until, core.now + PUSH_S)
+        else:
+            core.done(ticket, c.Pushed(self.roster.epoch, tuple(sorted(self._have_it))))
+
+    def heard(self, unit: int) -> None:
+        self._have_it.add(unit)
+        waiting, self._pushes = self._pushes, []
+        for ticket in waiting:
+            self._was_pushed(ticket)
+
+    def _give_up_pushes(self) -> None:
+        waiting, self._pushes = self._pushes, []
+        for ticket in waiting:
+            what = f"no other unit has taken the roster of epoch {self.roster.epoch} yet"
+            did = "it is kept here, and handed on whenever this unit is up"
+            self._core.failed(ticket, Refused(what, did=did, can="bring this unit near another one and push again"))
 
     # ------------------------------------------------------------ asking for it
 
@@ -206,6 +276,7 @@ class SpreadingRosters:
         self._look_for_ourselves()
         if self._expelled:
             return
+        self._have_it.clear()
         self._seal.use(self._membership.keys(roster))
         core.log("network", f"the roster of epoch {roster.epoch} names {len(roster.rows)} units")
         for unit in gone:
@@ -236,6 +307,8 @@ class SpreadingRosters:
 
     def tick(self) -> None:
         now = self._core.now
+        if self._pushes and now >= self._pushed_until:
+            self._give_up_pushes()
         if self._pull is not None and self._pull.tries >= MAX_TRIES and now >= self._pull.again_at:
             self._sources.pop(self._pull.source, None)
             self._pull = None
@@ -257,6 +330,9 @@ class SpreadingRosters:
                 return
 
     def deadline(self) -> float | None:
+        times = [self._pushed_until] if self._pushes else []
         if self._pull is not None:
-            return self._pull.again_at
-        return None if self._taking else min((source.not_before for source in self._sources.values()), default=None)
+            times.append(self._pull.again_at)
+        elif not self._taking:
+            times += [source.not_before for source in self._sources.values()]
+        return min(times, default=None)

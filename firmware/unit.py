@@ -220,7 +220,7 @@ class Unit:
 
     def _make_rosters(self, link: Link, membership: Membership | None) -> Rosters:
         if membership is None:
-            return WithoutRosters()
+            return WithoutRosters(self.core)
         assert isinstance(link.seal, SessionSeal)
         rosters = SpreadingRosters(self.core, link.seal, membership, link.roster_room_bytes, self.beacons.say_soon)
         rosters.changed = self._left
@@ -327,6 +327,7 @@ class Unit:
             case m.Beacon():
                 self.handshakes.on_introduced(source)
                 if self.link.seal.session(source) not in (None, message.boot):
+                    self.rosters.heard(source)
                     self.beacons.answer(message)
                     return  # of another start than the one that speaks to us: the handshake will tell
             case _ if received.destination == self.core.unit:
@@ -354,6 +355,7 @@ class Unit:
         core, source = self.core, received.source
         match received.message:
             case m.Beacon():
+                self.rosters.heard(source)
                 self.beacons.on_beacon(neighbour, received.message)
                 self.records.on_beacon(neighbour, received.message.card)
                 self.audits.on_beacon(neighbour, received.message.card)
@@ -432,6 +434,8 @@ class Unit:
                 self.deletions.delete(ticket, picture)
             case c.Verify():
                 self.verifying.verify(command)
+            case c.PushRoster():
+                self.rosters.push(command)
             case c.Cancel(ticket):
                 self.read_outs.cancel(ticket)
                 self.copies.cancel(ticket)

@@ -35,7 +35,7 @@ def run(_options: Options, config: Config, _output: Output) -> int:
 def shoot(options: Options, config: Config, output: Output) -> int:
     """Press the shutter."""
     arguments = {"priority": options.priority, "count": options.count}
-    return _with_unit(config, output, lambda client: _tell(client, output, "shoot", **arguments))
+    return with_unit(config, output, lambda client: tell(client, output, "shoot", **arguments))
 
 
 def list_(options: Options, config: Config, output: Output) -> int:
@@ -43,7 +43,7 @@ def list_(options: Options, config: Config, output: Output) -> int:
     since_s = None if options.since is None else parse_time(options.since, time.time())
     client = Client(config.unit.socket_path)
     if client.runs():
-        _tell(client, output, "list", silence_s=PROMPT_S, unit=options.unit, since_s=since_s)
+        tell(client, output, "list", silence_s=PROMPT_S, unit=options.unit, since_s=since_s)
     else:
         from firmware import offline
 
@@ -58,10 +58,10 @@ def whereis(options: Options, config: Config, output: Output) -> int:
     """Who holds a picture."""
     arguments = {"picture": str(options.picture), "verify": options.verify}
     if options.verify:
-        return _with_unit(config, output, lambda client: _tell(client, output, "whereis", **arguments))
+        return with_unit(config, output, lambda client: tell(client, output, "whereis", **arguments))
     client = Client(config.unit.socket_path)
     if client.runs():
-        return _tell(client, output, "whereis", silence_s=PROMPT_S, **arguments)
+        return tell(client, output, "whereis", silence_s=PROMPT_S, **arguments)
     from firmware import offline
 
     output.row(offline.whereis_row(config, options.picture))
@@ -91,36 +91,36 @@ def get(options: Options, config: Config, output: Output) -> int:
             del waiting[0]
         return 1 if failed else 0
 
-    return _with_unit(config, output, get_them)
+    return with_unit(config, output, get_them)
 
 
 def copy(options: Options, config: Config, output: Output) -> int:
     """Place a copy at a unit."""
     arguments = {"picture": str(options.picture), "to": str(options.to), "timeout_s": options.timeout}
     silence_s = options.timeout + BESIDE_TIMEOUT_S
-    return _with_unit(config, output, lambda client: _tell(client, output, "copy", silence_s=silence_s, **arguments))
+    return with_unit(config, output, lambda client: tell(client, output, "copy", silence_s=silence_s, **arguments))
 
 
 def drop(options: Options, config: Config, output: Output) -> int:
     """Free the own file."""
-    return _with_unit(config, output, lambda client: _tell(client, output, "drop", picture=str(options.picture)))
+    return with_unit(config, output, lambda client: tell(client, output, "drop", picture=str(options.picture)))
 
 
 def delete(options: Options, config: Config, output: Output) -> int:
     """Delete everywhere."""
-    return _with_unit(config, output, lambda client: _tell(client, output, "delete", picture=str(options.picture)))
+    return with_unit(config, output, lambda client: tell(client, output, "delete", picture=str(options.picture)))
 
 
 def units(_options: Options, config: Config, output: Output) -> int:
     """Neighbours as heard."""
-    return _with_unit(config, output, lambda client: _tell(client, output, "units"))
+    return with_unit(config, output, lambda client: tell(client, output, "units"))
 
 
 def status(options: Options, config: Config, output: Output) -> int:
     """This unit; with --watch until Ctrl-C."""
     client = Client(config.unit.socket_path)
     if not options.watch:
-        return _tell(client, output, "status", silence_s=PROMPT_S)
+        return tell(client, output, "status", silence_s=PROMPT_S)
     try:
         while True:
             answers = list(client.ask("status", silence_s=PROMPT_S))
@@ -137,7 +137,7 @@ def explain(options: Options, config: Config, output: Output) -> int:
     """Why each decision about a picture was made."""
     client = Client(config.unit.socket_path)
     if client.runs():
-        return _tell(client, output, "explain", silence_s=PROMPT_S, picture=str(options.picture))
+        return tell(client, output, "explain", silence_s=PROMPT_S, picture=str(options.picture))
     from firmware import offline
 
     for row in offline.explain_rows(config, options.picture):
@@ -150,7 +150,7 @@ def log(options: Options, config: Config, output: Output) -> int:
     client = Client(config.unit.socket_path)
     silence_s = None if options.follow else PROMPT_S
     try:
-        return _tell(client, output, "log", silence_s=silence_s, follow=options.follow)
+        return tell(client, output, "log", silence_s=silence_s, follow=options.follow)
     except KeyboardInterrupt:
         if options.follow:
             return 0
@@ -177,7 +177,7 @@ def fsck(options: Options, config: Config, output: Output) -> int:
     return 0 if clean else 1
 
 
-def _with_unit(config: Config, output: Output, command: Callable[[Client], int]) -> int:
+def with_unit(config: Config, output: Output, command: Callable[[Client], int]) -> int:
     """Do it at the running unit, or at one that is up for the time of this command.
 
     Waits for a unit that is about to start or to end, its own or another command's. What raises NobodyRuns has not
@@ -202,7 +202,7 @@ def _with_unit(config: Config, output: Output, command: Callable[[Client], int])
             time.sleep(LOOK_AGAIN_S)
 
 
-def _tell(client: Client, output: Output, verb: str, *, silence_s: float | None = None, **arguments: object) -> int:
+def tell(client: Client, output: Output, verb: str, *, silence_s: float | None = None, **arguments: object) -> int:
     """Ask and print all that comes."""
     for answer in client.ask(verb, silence_s=silence_s, **arguments):
         output.show(answer)
