@@ -7,7 +7,7 @@ one could not open them. So anybody may say them; what is taken is only what the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from firmware import commands as c
@@ -39,12 +39,27 @@ ANSWERS_PER_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What makes a unit one of its network. private: its X25519 key. admin_public: what signs rosters."""
+    """What makes a unit one of its network. private: its X25519 key. admin_public: what signs rosters. made: the roster
+    of its credential, which names it. roster: the newest one that is known."""
 
     unit: int
     private: bytes = field(repr=False)
     admin_public: bytes
+    made: Roster
     roster: Roster
+
+    def knowing(self, encoded: bytes) -> Membership:
+        """With this roster too, where it is signed by the admin of this network, and newer."""
+        try:
+            roster = Roster.decode(encoded, self.admin_public)
+        except BadRoster:  # none is kept, or the unit has got a credential of another network since
+            return self
+        return replace(self, roster=roster) if roster.epoch > self.roster.epoch else self
+
+    def seal(self, card: int, boot: int, random_bytes: Callable[[int], bytes]) -> SessionSeal:
+        """Of a start of the unit. Where the newest roster does not name it, nothing is sealed with it any more."""
+        named = self.roster.find(self.unit) is not None
+        return SessionSeal(self.unit, card, boot, self.keys(self.roster if named else self.made), random_bytes)
 
     def keys(self, roster: Roster) -> Keys:
         """Under this roster. Raises BadRoster where it does not name the unit."""

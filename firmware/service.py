@@ -18,14 +18,12 @@ from firmware.config import Config
 from firmware.control import Server, serve
 from firmware.core import Settings
 from firmware.determine import Policy, Rules
-from firmware.errors import BadRoster, ConfigError, Refused
+from firmware.errors import ConfigError, Refused
 from firmware.events import Answer, CardRequest, CatalogueRequest, Memory, Request, TakePicture, WallClock
 from firmware.link import Link
 from firmware.log_printer import LogPrinter
-from firmware.roster import Roster
 from firmware.rosters import Membership
 from firmware.seal import InsecureSeal, Seal
-from firmware.sessions import SessionSeal
 from firmware.startup import Started, start_up
 from firmware.unit import Unit
 from firmware.worker import Worker, in_thread
@@ -66,7 +64,7 @@ class Service:
         self.temporary = temporary
         self._given_card = card
         self._credential = None if config.security.insecure else _credential_of(config)
-        self._roster: Roster | None = None  # the newest one that is known
+        self._roster = b""  # the newest one that an earlier life in this process has known
         self.clock = SystemClock()
         self.stop = asyncio.Event()
         self.ending = False  # as soon as no command needs this temporary unit
@@ -187,19 +185,13 @@ class Service:
         made = self._credential
         if made is None:
             return None
-        known = [made.roster] if self._roster is None else [made.roster, self._roster]
-        with suppress(BadRoster):  # of another network: the credential has been exchanged
-            known.append(Roster.decode(kept, made.admin_public))
-        return Membership(made.unit, made.private, made.admin_public, max(known, key=lambda roster: roster.epoch))
+        membership = Membership(made.unit, made.private, made.admin_public, made.roster, made.roster)
+        return membership.knowing(kept).knowing(self._roster)
 
     def _seal(self, memory: Memory, membership: Membership | None) -> Seal:
-        unit = self.config.unit.id
         if membership is None:
-            return InsecureSeal(unit, memory.boot)
-        assert self._credential is not None
-        named = membership.roster.find(unit) is not None  # else the unit says nothing (firmware/rosters.py)
-        keys = membership.keys(membership.roster if named else self._credential.roster)
-        return SessionSeal(unit, memory.card, memory.boot, keys, random.SystemRandom().randbytes)
+            return InsecureSeal(self.config.unit.id, memory.boot)
+        return membership.seal(memory.card, memory.boot, random.SystemRandom().randbytes)
 
     def _leave_card(self) -> None:
         """The card has failed: a new unit goes on without, with the pictures that wait in memory, and whoever waits for
@@ -215,7 +207,8 @@ class Service:
         for ticket, tell in list(self._told.items()):
             if ticket not in waited_for:
                 tell(c.Told(ticket, c.Failed(Refused(lost.what, can=lost.can))))
-        self._roster = self.unit.rosters.roster
+        roster = self.unit.rosters.roster
+        self._roster = b"" if roster is None else roster.encoded
         self._begin(self._start_up_without_card(why), why)
         for line in self.unit.core.journal.after(0):
             journal.add(line.at_s, line.event, line.text, line.picture, line.unit)

@@ -1,28 +1,25 @@
-"""Credentials for simulated units: every unit number is a member of one network, with keys made of its number.
-
-Not simulated: rosters, and so units that come, are revoked or have another epoch; tests/ has these with real ones.
-"""
+"""Credentials for simulated units: a network that every unit number is in, or one with an admin and real rosters."""
 
 from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 
-from firmware.noise import private_key, public_bytes
 from firmware.pictures import MAX_UNIT
+from firmware.roster import Roster, admin_public_of, make_roster, public_of
+from firmware.rosters import Membership
 from firmware.sessions import Keys, SessionSeal
 
 
-@cache
-def _private(unit: int) -> bytes:
-    return hashlib.sha256(f"unit {unit}".encode()).digest()
+def _key(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
 
 
 @cache
 def _public(unit: int) -> bytes:
-    return public_bytes(private_key(_private(unit)))
+    return public_of(_key(f"unit {unit}"))
 
 
 class _Everybody(Mapping[int, bytes]):
@@ -41,6 +38,53 @@ class _Everybody(Mapping[int, bytes]):
 
 
 def seal_of(unit: int, card: int, boot: int, rng: random.Random) -> SessionSeal:
-    """The seal of a simulated unit at one of its starts; rng: for its ephemeral keys."""
-    keys = Keys(epoch=1, secret=hashlib.sha256(b"network").digest(), private=_private(unit), public=_Everybody())
+    """The seal of a unit at one of its starts, in a network that everybody is in. rng: for its ephemeral keys.
+
+    Not simulated there: rosters.
+    """
+    keys = Keys(epoch=1, secret=_key("network"), private=_key(f"unit {unit}"), public=_Everybody())
     return SessionSeal(unit, card, boot, keys, rng.randbytes)
+
+
+class AdminFolder:
+    """A network with an admin, as `dandelion net` makes one, in memory: each change is an epoch with its own secret.
+
+    A unit that is enrolled again under its number has another key.
+    """
+
+    def __init__(self, units: Collection[int], name: str = "network") -> None:
+        self._name = name
+        self._private: dict[int, bytes] = {}
+        self._made: dict[int, Roster] = {}
+        self._epoch = 0
+        for unit in units:
+            self.enrol(unit)
+
+    def enrol(self, unit: int) -> Roster:
+        """A unit more."""
+        self._private[unit] = _key(f"{self._name} unit {unit} from epoch {self._epoch + 1}")
+        self._made[unit] = self.rotate()
+        return self._made[unit]
+
+    def revoke(self, unit: int) -> Roster:
+        """A unit less; what it has of its credential stays with it."""
+        del self._private[unit]
+        return self.rotate()
+
+    def rotate(self) -> Roster:
+        """The same units, another secret."""
+        self._epoch += 1
+        self.newest = make_roster(
+            admin_private=_key(f"{self._name} admin"),
+            epoch=self._epoch,
+            members={unit: public_of(private) for unit, private in self._private.items()},
+            secret=_key(f"{self._name} secret {self._epoch}"),
+            ephemeral_private=_key(f"{self._name} ephemeral {self._epoch}"),
+        )
+        return self.newest
+
+    def credential(self, unit: int) -> Membership:
+        """As the unit got it when it was enrolled last."""
+        made = self._made[unit]
+        admin_public = admin_public_of(_key(f"{self._name} admin"))
+        return Membership(unit, self._private[unit], admin_public, made, made)

@@ -33,6 +33,7 @@ from firmware.determine import Rules
 from firmware.link import Link
 from firmware.messages import Message
 from firmware.pictures import Entry, PictureId
+from firmware.rosters import Membership
 from firmware.startup import Started, start_up
 from firmware.store import Store
 from firmware.unit import Unit
@@ -42,7 +43,7 @@ from sim.camera import SimCamera
 from sim.card import ERRORS, CardOptions, Fault, PowerCut, ProcessKilled, SimCard
 from sim.credentials import seal_of
 from sim.members import Flood, Liar
-from sim.radio import SimRadio
+from sim.radio import MTU_BYTES, SimRadio
 from sim.rig import Rig, Said
 from sim.watched import MemoryHome, Storage, TappedLink, WatchedCatalogue
 
@@ -101,6 +102,8 @@ class Options:
     size_bytes: tuple[int, int] = (20_000, 60_000)
     file_system_bytes: int = 64_000_000
     without_card: bool = False  # whether it starts without a card that has failed, as the service does
+    credential: Membership | None = None  # None: of the network that everybody is in
+    mtu_bytes: int = MTU_BYTES
 
 
 class Machine:
@@ -183,8 +186,13 @@ class Machine:
         """The unit, after its start-up. why: why it is without a card, if it is."""
         rig, options = self.rig, self.options
         self.store, _, memory, notices = started
-        self.radio = SimRadio(rig.line, unit=self.unit)
-        self._link = TappedLink(self.unit, seal_of(self.unit, memory.card, memory.boot, rng), self.radio)
+        self.radio = SimRadio(rig.line, unit=self.unit, mtu_bytes=options.mtu_bytes)
+        membership = None if options.credential is None else options.credential.knowing(memory.roster)
+        if membership is None:
+            seal = seal_of(self.unit, memory.card, memory.boot, rng)
+        else:
+            seal = membership.seal(memory.card, memory.boot, rng.randbytes)
+        self._link = TappedLink(self.unit, seal, self.radio)
         settings = Settings(
             unit=self.unit,
             name=f"unit-{self.unit}",
@@ -198,7 +206,9 @@ class Machine:
         )
         if why:
             settings = without_card.settings_without_card(settings, why)
-        self.running = Unit(settings, memory, self._link, rng, self.radio.line_bytes_per_s, self.radio.duplex, rig.now)
+        self.running = Unit(
+            settings, memory, self._link, rng, self.radio.line_bytes_per_s, self.radio.duplex, rig.now, membership
+        )
         for notice in notices:
             self.running.core.log("card", notice)
         self._free_at = {"card": rig.now, "catalogue": rig.now, "camera": rig.now}
