@@ -13,9 +13,9 @@ import hmac
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from firmware.errors import WrongSeal
+from firmware.raw_keys import raw_bytes
 
 NAME = b"Noise_KKpsk0_25519_ChaChaPoly_BLAKE2s"
 KEY_BYTES = 32
@@ -34,7 +34,7 @@ def private_key(raw: bytes) -> X25519PrivateKey:
 
 def public_bytes(key: X25519PrivateKey) -> bytes:
     """The 32 bytes that others know of it."""
-    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return raw_bytes(key.public_key())
 
 
 class Handshake:

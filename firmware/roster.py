@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from firmware.errors import BadRoster
 from firmware.pictures import MAX_UNIT
+from firmware.raw_keys import raw_bytes
 
 VERSION = 1
 """Of the format; another one is refused."""
@@ -160,13 +160,12 @@ def network_of(admin_public: bytes) -> bytes:
 
 def public_of(private: bytes) -> bytes:
     """The public key of a unit's X25519 key."""
-    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return raw_bytes(X25519PrivateKey.from_private_bytes(private).public_key())
 
 
 def admin_public_of(admin_private: bytes) -> bytes:
     """The public key of an admin's Ed25519 key."""
-    key = Ed25519PrivateKey.from_private_bytes(admin_private).public_key()
-    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return raw_bytes(Ed25519PrivateKey.from_private_bytes(admin_private).public_key())
 
 
 def _shared(private: bytes, public: bytes) -> bytes:

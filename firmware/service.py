@@ -32,6 +32,7 @@ from hal.clock import SystemClock
 from hal.directory_card import DirectoryCard
 from hal.errors import CameraError, CardError
 from hal.interfaces import Card, Duplex, Protection, TimeQuality
+from hal.memory import give_back
 
 CAPTURE_TIMEOUT_S = 20.0
 """A camera that has not answered by then is killed (TRAPS: the next attempt within 20 s)."""
@@ -94,6 +95,7 @@ class Service:
             return  # told to end before the card was read: the next start takes up what had begun
         self._server = await self._start(*reading.result())
         ready()
+        give_back()
         try:
             await stopped
         finally:

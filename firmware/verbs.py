@@ -27,8 +27,11 @@ Verb = Callable[[Options, Config, Output], int]
 
 def run(_options: Options, config: Config, _output: Output) -> int:
     """The unit in the foreground."""
+    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]  # asyncio does without TLS then: 1.4 MB less
     from firmware import running
+    from hal.memory import use_one_heap
 
+    use_one_heap()
     return running.run(config)
 
 
