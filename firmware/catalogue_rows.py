@@ -33,10 +33,13 @@ _COUNTERS = {
 
 # The first never change for one id, so an update leaves them and their indexes; the last follow from the others.
 _FIXED = "id, own, origin, nth"
-_SAID = "size_bytes, sha256, priority, taken_at, taken_quality, file, attempt, kept, version, deleted, named, doubted"
+_SAID = (
+    "size_bytes, sha256, priority, taken_at, taken_quality, file, attempt, kept, version, deleted, named, doubted, tag"
+)
 _DERIVED = "verified, doubt, owed"
 _COPY = "unit, open, listed, suspect, owed, doubted, proof, verified_at, verified_boot, verified_monotonic"
 _COPY_DERIVED = "here, draw"
+_TAG_BYTES = 16  # of a tombstone
 
 
 def _marks(columns: str) -> str:
@@ -120,6 +123,7 @@ def row_of(entry: Entry, *, own: bool) -> Row:
         entry.deleted,
         b"".join(unit.to_bytes(2, "big") for unit in entry.named),
         entry.doubted,
+        entry.tag,
         len(entry.verified),
         doubt,
         owed,
@@ -152,7 +156,7 @@ def copy_row_of(key: bytes, copy: Copy, *, here: bool) -> Row:
 
 def entry_of(key: bytes, row: Row, copies: list[Row]) -> Entry:
     """From what SELECT_PICTURE and SELECT_COPIES gave."""
-    size_bytes, sha256, priority, taken_at, quality, file, attempt, kept, version, deleted, named, doubted = row
+    size_bytes, sha256, priority, taken_at, quality, file, attempt, kept, version, deleted, named, doubted, tag = row
     picture = Picture(
         PictureId.decode(key),
         _whole(size_bytes, 0, _MAX_BYTES),
@@ -171,7 +175,14 @@ def entry_of(key: bytes, row: Row, copies: list[Row]) -> Entry:
         copies=tuple(_copy_of(row) for row in copies),
         named=_units(named),
         doubted=_whole(doubted, 0, len(named) // 2),
+        tag=_tag(tag),
     )
+
+
+def _tag(value: object) -> bytes:
+    if type(value) is not bytes or len(value) not in (0, _TAG_BYTES):
+        raise ValueError(f"{value!r} where a tag belongs")
+    return value
 
 
 def _units(value: object) -> tuple[int, ...]:

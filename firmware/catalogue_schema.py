@@ -52,6 +52,7 @@ STEPS = (
         attempt INTEGER CHECK (attempt IS NULL OR own = 0), kept INTEGER NOT NULL CHECK (kept IN (0, 1)),
         version INTEGER NOT NULL, deleted INTEGER NOT NULL CHECK (deleted IN (0, 1)),
         named BLOB NOT NULL CHECK (length(named) % 2 = 0), doubted INTEGER NOT NULL CHECK (doubted >= 0),
+        tag BLOB NOT NULL CHECK (length(tag) IN (0, 16)),
         verified INTEGER NOT NULL, doubt INTEGER NOT NULL, owed INTEGER NOT NULL,
         recorded INTEGER NOT NULL CHECK (recorded IN (0, 1))
     ) STRICT, WITHOUT ROWID;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from firmware import messages as m
@@ -27,6 +27,7 @@ from firmware.handover import Alarm, Commit, Effects, PutAside, Say, Stamp, Unli
 from firmware.journal import Journal
 from firmware.neighbours import Neighbours
 from firmware.pictures import Entry, File, Picture, PictureId
+from firmware.record_rows import Row, row_of
 from firmware.room import Room
 from firmware.steps import Step, Steps
 from hal.errors import DandelionError
@@ -76,6 +77,7 @@ class Core:
         self.boot = memory.boot
         self.card = memory.card
         self.epoch = 0  # of the roster, told in beacons
+        self.tag: Callable[[bytes], bytes] = lambda _: m.NO_TAG  # what only this unit can make (firmware/seal.py)
         self.mute = ""  # why nothing is sent any more: no member, or somebody else speaks under this number (R11)
         self.sequence = memory.sequence
         self.next_attempt = memory.next_attempt
@@ -165,6 +167,15 @@ class Core:
         if len(waiting) >= MAX_TO_ONE:
             del self.outbox[waiting[0]]
         self.outbox.append((unit, message))
+
+    def record_of(self, entry: Entry) -> Row:
+        """What is told to other units of an own picture; a tombstone with the tag by which it is known again."""
+        row = row_of(entry)
+        return replace(row, tag=self.tag_of(row)) if isinstance(row, m.Tombstone) else row
+
+    def tag_of(self, tombstone: m.Tombstone) -> bytes:
+        """The one that this unit has given to it, if it has."""
+        return self.tag(tombstone.id.encode() + tombstone.sha256)
 
     def counts_elsewhere(self, picture: PictureId) -> bool:
         """Whether the attempts of this own picture are counted on a card that has failed: no number of this life's may

@@ -142,7 +142,7 @@ class Deletions:
         if entry is None or entry.picture.sha256 != delete.sha256:
             return
         yield from self.bury(entry, handover.Delete())
-        self.core.say(source, page_of(0, [m.Tombstone(delete.id, entry.picture.size_bytes, delete.sha256, ())]))
+        self.core.say(source, page_of(0, [self.core.record_of(entry)]))
 
     def soon(self) -> None:
         """Something is owed, or a unit is there (again)."""

@@ -9,6 +9,7 @@ from firmware.core import Core
 from firmware.events import KeptRecords, RecordCount, Save, SaveOrder, ThinRecords
 from firmware.record_rows import Row, contradicts, id_of, merged, page_of, picture_of, row_of, rows_of
 from firmware.steps import Step
+from firmware.wording import units
 
 MAX_RECORDS, MAX_RECORDS_PER_ORIGIN = 50_000, 20_000
 """Living records of others' pictures kept here, 8 MB of the card at 165 bytes each (measured): 50 units × 720 pictures
@@ -46,9 +47,12 @@ class Keeping:
     def on_records(self, source: int, page: m.Records) -> None:
         """Durable before it is confirmed; where the card fails nothing is, and the page comes again.
 
-        A unit without a card keeps none of it, which has others asked.
+        A unit without a card keeps none of it, which has others asked. Only a picture's origin is believed.
         """
-        if self.core.settings.without_card:
+        others = sorted({id_of(row).unit for row in rows_of(page)} - {source})
+        if others:
+            self.core.log("alarm", f"unit {source} tells what only {units(others)} may", unit=source)
+        if self.core.settings.without_card or others:
             if page.page:
                 self.core.say(source, m.RecordsKept(page.page, 0, self.core.card))
             return
@@ -99,8 +103,7 @@ class Keeping:
             yield SaveOrder(told.id, told.sha256, done=True)
         if not contradicts(known, row):
             return True
-        if source == told.id.unit:  # it has lost its list, or that it was deleted
-            core.say(source, page_of(0, [row_of(known)]))
+        core.say(source, page_of(0, [row_of(known)]))  # it has lost its list, or that it was deleted
         return False
 
     def _thin(self) -> Step:

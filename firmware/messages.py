@@ -70,6 +70,7 @@ from firmware.messages_readout import (
 from firmware.messages_records import (
     MAX_NAMED,
     MAX_RECORDS,
+    NO_TAG,
     Record,
     Records,
     RecordsAsk,
@@ -90,6 +91,7 @@ __all__ = [
     "MAX_RECORDS",
     "MAX_ROSTER_PART_BYTES",
     "MAX_ROWS",
+    "NO_TAG",
     "Accept",
     "At",
     "Beacon",

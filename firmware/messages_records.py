@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from firmware.fields import Flag, Group, Many, Maybe, Unsigned
+from firmware.fields import Flag, Group, Many, Maybe, Raw, Unsigned
 from firmware.message import ID, PICTURE, SHA256, SIZE, UNIT, VERSION, Message
 from firmware.pictures import Picture, PictureId
 
@@ -16,6 +16,8 @@ MAX_RECORDS = 8
 """Tombstones and records together in one RECORDS: a page of 470 bytes with two holders each; guess, as INVENTORY's."""
 MAX_NAMED = 8
 """Holders that one record names: with more it would not pass an MTU of 40 bytes; more copies than anybody asks for."""
+TAG_BYTES = 16
+NO_TAG = bytes(TAG_BYTES)
 PAGE = Unsigned(2)
 NAMED = Many(UNIT, MAX_NAMED)
 
@@ -23,6 +25,7 @@ NAMED = Many(UNIT, MAX_NAMED)
 @dataclass(frozen=True, slots=True)
 class Tombstone:
     """This content was deleted by a person; it wins over every version. owed: holders that had not dropped it yet.
+    tag: made by the origin, who alone can, and given back to it by who keeps this; all zeros without credentials.
 
     The size is there because a copy whose attempt nobody knows is asked for by length and digest before it is dropped.
     """
@@ -31,6 +34,7 @@ class Tombstone:
     size_bytes: int
     sha256: bytes
     owed: tuple[int, ...]
+    tag: bytes = NO_TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,11 @@ class Record:
     suspect: int
 
 
-TOMBSTONE = Group("tombstone", Tombstone, (("id", ID), ("size_bytes", SIZE), ("sha256", SHA256), ("owed", NAMED)))
+TOMBSTONE = Group(
+    "tombstone",
+    Tombstone,
+    (("id", ID), ("size_bytes", SIZE), ("sha256", SHA256), ("owed", NAMED), ("tag", Raw(TAG_BYTES))),
+)
 RECORD = Group(
     "record",
     Record,

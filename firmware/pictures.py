@@ -123,7 +123,8 @@ class Entry:
     file: the own file at the origin, the held file at a host. attempt: None unless held here. kept: the origin
     has confirmed this held copy. version, deleted: of the record (R6); version 0: no record of it was heard. copies:
     sorted by unit; only at the origin (elsewhere: empty). named: at other units, whom the origin's record names as
-    holders, the proved ones first, the last `doubted` of them suspect; of a tombstone, whom a DROP was owed.
+    holders, the proved ones first, the last `doubted` of them suspect; of a tombstone, whom a DROP was owed. tag: of
+    such a tombstone, by which its origin knows it for its own; empty if there is none.
     """
 
     picture: Picture
@@ -135,6 +136,7 @@ class Entry:
     copies: tuple[Copy, ...] = ()
     named: tuple[int, ...] = ()
     doubted: int = 0
+    tag: bytes = b""
 
     @property
     def without_file(self) -> Entry | None:

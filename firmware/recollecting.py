@@ -12,7 +12,7 @@ from firmware.deletion import Deletions
 from firmware.events import SaveRecollected
 from firmware.handover import Owner
 from firmware.pictures import UNKNOWN_ATTEMPT, Entry, File, PictureId
-from firmware.record_rows import Row, id_of, page_of, picture_of, row_of, rows_of, said_of, told_better
+from firmware.record_rows import Row, id_of, page_of, picture_of, rows_of, said_of, told_better
 from firmware.steps import Step
 
 
@@ -90,10 +90,13 @@ class Recollections:
         if entry is not None and entry.picture.sha256 != told.sha256:
             text = f"unit {source} keeps a record of another content under the id {told.id}"
             core.log("alarm", text, told.id, source)
+        elif isinstance(row, m.Tombstone) and row.tag != core.tag_of(row):
+            text = f"unit {source} tells that {told.id} was deleted, which this unit has not said"
+            core.log("alarm", text, told.id, source)
         elif isinstance(row, m.Tombstone):
             yield from self._deletions.bury(entry or Entry(told, File.GONE), handover.Buried(row.owed))
         elif entry is not None and entry.deleted:  # it does not know that yet
-            core.say(source, page_of(0, [row_of(entry)]))
+            core.say(source, page_of(0, [core.record_of(entry)]))
         else:
             yield from self._record(source, row, entry)
 

@@ -13,11 +13,13 @@ Row = m.Tombstone | m.Record
 
 
 def row_of(entry: Entry) -> Row:
-    """What is known of a picture, for another unit: from the list at its origin, from the record anywhere else."""
+    """What is known of a picture, for another unit: from the record that is kept of it; or from the list at its origin,
+    which tags its tombstones besides (Core.record_of)."""
     picture = entry.picture
     if entry.deleted:
         owed = tuple(copy.unit for copy in entry.copies if copy.owed) or entry.named
-        return m.Tombstone(picture.id, picture.size_bytes, picture.sha256, owed[: m.MAX_NAMED])
+        tag = entry.tag or m.NO_TAG
+        return m.Tombstone(picture.id, picture.size_bytes, picture.sha256, owed[: m.MAX_NAMED], tag)
     suspect = [copy.unit for copy in entry.listed if copy.suspect]
     listed = tuple([copy.unit for copy in entry.verified] + suspect)
     named, doubted = (listed, len(suspect)) if listed else (entry.named, entry.doubted)
@@ -63,7 +65,8 @@ def merged(entry: Entry | None, row: Row) -> Entry:
         if entry is not None and entry.deleted:
             return entry
         known = entry or Entry(picture_of(row), File.GONE)
-        return replace(known, deleted=True, version=max(1, known.version), named=row.owed, doubted=0)
+        version, tag = max(1, known.version), b"" if row.tag == m.NO_TAG else row.tag
+        return replace(known, deleted=True, version=version, named=row.owed, doubted=0, tag=tag)
     if entry is not None and (entry.deleted or row.version <= entry.version):
         return entry
     known = entry or Entry(row.picture, File.GONE)

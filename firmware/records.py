@@ -11,7 +11,7 @@ from firmware.core import Core
 from firmware.events import SaveRecorded, StaleRecords, Unkept, Unrecorded
 from firmware.neighbours import Neighbour
 from firmware.pictures import Entry, PictureId
-from firmware.record_rows import id_of, page_of, row_of, rows_of
+from firmware.record_rows import id_of, page_of, rows_of
 from firmware.steps import Step
 
 FIRST_LOOK_S = 30.0
@@ -146,7 +146,7 @@ class Records:
 
     def _send(self, unit: int, entries: Iterable[Entry]) -> None:
         told = list(entries)
-        message = page_of(self.core.new_page(), map(row_of, told))
+        message = page_of(self.core.new_page(), map(self.core.record_of, told))
         by_id = {entry.picture.id: entry.version for entry in told}
         versions = tuple((id_of(row), by_id[id_of(row)]) for row in rows_of(message))
         page = self._pages[unit] = Page(unit, message, versions)

@@ -13,6 +13,8 @@ from typing import Protocol
 from firmware.errors import ClonedUnit, DamagedPacket, ForeignSession
 from firmware.pictures import EVERYONE
 
+TAG_BYTES = 16
+"""Of a tag that a unit makes for itself (HANDOVER R6)."""
 MAX_PEERS = 256
 """Peers remembered; beyond it the one not heard for longest is forgotten. Five times the largest network."""
 MAX_LEFT_BOOTS = 64
@@ -33,6 +35,9 @@ class Seal(Protocol):
     @property
     def epoch(self) -> int:
         """Of the roster that it goes by; 0: none."""
+
+    def tag(self, told: bytes) -> bytes:
+        """16 bytes that nobody but this unit can make for what it tells; zeros where there are no credentials."""
 
     def knows(self, unit: int) -> bool:
         """Whether seal() can be called for this destination; always for EVERYONE."""
@@ -77,6 +82,9 @@ class InsecureSeal:
         self._unit = unit
         self._boot = boot
         self._peers: dict[int, _Peer] = {}  # the one heard last stands last
+
+    def tag(self, told: bytes) -> bytes:  # noqa: ARG002 - anybody could make one
+        return bytes(TAG_BYTES)
 
     def knows(self, unit: int) -> bool:
         return unit == EVERYONE or unit in self._peers

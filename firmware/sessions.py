@@ -7,6 +7,7 @@ sealed with keys of a session, which a handshake of the two units has made for t
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,6 +24,7 @@ from firmware.errors import (
 from firmware.messages import KINDS, Hello, Part, Welcome
 from firmware.noise import KEY_BYTES, Handshake, private_key
 from firmware.pictures import EVERYONE
+from firmware.seal import TAG_BYTES as OWN_TAG_BYTES
 from firmware.seal import is_earlier
 from firmware.sealing import COUNTER_BYTES, MOST_FRAMES, OVERHEAD_BYTES, TAG_BYTES, WINDOW, Opener, Sealer, derive
 
@@ -118,6 +120,11 @@ class SessionSeal:
     def epoch(self) -> int:
         """Of the roster in use."""
         return self._keys.epoch
+
+    def tag(self, told: bytes) -> bytes:
+        """It goes by the unit's own key, and so outlasts its card and every epoch."""
+        key = derive(self._keys.private, b"dandelion tombstone")
+        return hashlib.blake2b(told, key=key, digest_size=OWN_TAG_BYTES).digest()
 
     def is_member(self, unit: int) -> bool:
         """Whether the roster names it."""

@@ -99,7 +99,7 @@ class Unit:
         """membership: of whoever has a credential; the link's seal goes by it."""
         self.core = core = Core(settings, memory, rng, line_bytes_per_s, now)
         self.link = link
-        core.epoch = link.seal.epoch
+        core.epoch, core.tag = link.seal.epoch, link.seal.tag
         self.dispersals = Dispersals(core)
         self.held = HeldCopies(core)
         self.file_system = FileSystem(core)

@@ -91,6 +91,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "data": st.binary(min_size=1, max_size=300),
     "offset": st.integers(0, MAX_PICTURE_BYTES - MAX_PART_BYTES),
     "sha256": st.binary(min_size=32, max_size=32),
+    "tag": st.binary(min_size=16, max_size=16),
     "digest4": st.binary(min_size=4, max_size=4),
     **dict.fromkeys(("holders", "owed", "without"), st.lists(_UNITS, max_size=8).map(tuple)),
     "suspect": st.integers(0, 8),

@@ -16,7 +16,7 @@ OF = known(1).picture.id
 KEY = OF.encode()
 COUNT = 2**63 - 1  # the largest integer that SQLite has
 NONCE = b"n" * 16
-PICTURE: rows.Row = (9, bytes(32), 0, 1e9, 0, 2, None, 0, 0, 0, b"\0\2\0\3", 1)
+PICTURE: rows.Row = (9, bytes(32), 0, 1e9, 0, 2, None, 0, 0, 0, b"\0\2\0\3", 1, b"t" * 16)
 COPY: rows.Row = (2, 0, 5, 0, 0, 0, b"p", 1e9, 7, 0.5)
 PAIR: rows.Row = (KEY, 2, 5, NONCE, NONCE)
 PARTIAL: rows.Row = (KEY, 5, bytes(32), 64_000, 150_000, 1e9)
@@ -45,6 +45,7 @@ def with_value(row: rows.Row, place: int, value: object) -> rows.Row:
         (entry_of, PICTURE, 6, [None, 0, COUNT, -COUNT - 1]),
         (entry_of, PICTURE, 8, [0, COUNT, -COUNT - 1]),
         (entry_of, PICTURE, 11, [0, 2]),
+        (entry_of, PICTURE, 12, [b"", bytes(16)]),
         (copy_of, COPY, 0, [0, 65_535]),
         (copy_of, COPY, 1, [COUNT, -COUNT - 1]),
         (copy_of, COPY, 2, [COUNT, -COUNT - 1]),
@@ -79,6 +80,7 @@ def test_values_at_the_limits_are_read(
         (entry_of, PICTURE, 9, [-1, 2, None], "where 0 to 1 is allowed"),
         (entry_of, PICTURE, 10, [b"\0\2\0", "ab", None], "where units belong"),
         (entry_of, PICTURE, 11, [-1, 3, None], "where 0 to 2 is allowed"),
+        (entry_of, PICTURE, 12, [b"t", bytes(17), "t" * 16, None], "where a tag belongs"),
         (copy_of, COPY, 0, [-1, 65_536, None], "where 0 to 65535 is allowed"),
         (copy_of, COPY, 1, [None, 1.0], f"where {-COUNT - 1} to {COUNT} is allowed"),
         (copy_of, COPY, 2, [None, 1.0], f"where {-COUNT - 1} to {COUNT} is allowed"),
@@ -119,11 +121,11 @@ def test_a_nonce_and_its_digest_are_both_there_or_neither_is(nonce: object, dige
 
 
 def test_rows_are_read_into_their_own_fields() -> None:
-    row = (9, bytes(32), 1, 1e9, 2, 1, -1, 0, -2, 1, b"\0\2\1\3", 1)
+    row = (9, bytes(32), 1, 1e9, 2, 1, -1, 0, -2, 1, b"\0\2\1\3", 1, b"t" * 16)
     entry = rows.entry_of(KEY, row, [(2, -1, 5, 1, 0, 1, b"p", 1e9, 7, 0.5), (3, 0, 0, 0, 1, 0, b"", None, 0, 0.0)])
     assert entry.picture.priority
     assert (entry.attempt, entry.kept, entry.version, entry.deleted) == (2**64 - 1, False, 2**64 - 2, True)
-    assert (entry.named, entry.doubted, entry.file) == ((2, 259), 1, File.UNCHECKED)
+    assert (entry.named, entry.doubted, entry.tag, entry.file) == ((2, 259), 1, b"t" * 16, File.UNCHECKED)
     assert entry.copies == (
         Copy(2, 2**64 - 1, 5, suspect=True, doubted=True, proof=b"p", verified_at=1e9, verified_boot=7,
              verified_monotonic=0.5),

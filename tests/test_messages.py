@@ -190,11 +190,12 @@ def test_ranges_that_cannot_be_are_damage(ranges: str) -> None:
 
 def test_too_many_holders_or_rows_are_damage() -> None:
     tombstone = Records(1, (Tombstone(PICTURE, 1, bytes(32), ()),), (), True).encode()
-    assert tombstone[-3:] == b"\x00\x00\x01"
-    most = Tombstone(PICTURE, 1, bytes(32), (2,) * 8)
-    assert decode(50, tombstone[:-3] + b"\x08" + b"\x00\x02" * 8 + b"\x00\x01") == Records(1, (most,), (), True)
+    rest = b"\x00" * 16 + b"\x00\x01"
+    assert tombstone.endswith(b"\x00" + rest)
+    before, most = tombstone[: -len(rest) - 1], Tombstone(PICTURE, 1, bytes(32), (2,) * 8)
+    assert decode(50, before + b"\x08" + b"\x00\x02" * 8 + rest) == Records(1, (most,), (), True)
     with pytest.raises(DamagedPacket):
-        decode(50, tombstone[:-3] + b"\x09" + b"\x00\x02" * 9 + b"\x00\x01")
+        decode(50, before + b"\x09" + b"\x00\x02" * 9 + rest)
     row = Inventory(1, (InventoryRow(Picture(PICTURE, 1, bytes(32)), 1),), True).encode()[3:-1]
     with pytest.raises(DamagedPacket):
         decode(Inventory.KIND, b"\x00\x01\x09" + row * 9 + b"\x01")

@@ -116,4 +116,4 @@ def test_a_page_has_tombstones_first_and_costs_what_the_document_says():
         len(page_of(5, [replace(told(2, 2, 3), picture=replace(PICTURE, size_bytes=200_000))]).encode()) - empty == 58
     )
     large = m.Tombstone(PICTURE.id, 200_000, PICTURE.sha256, (2, 3))
-    assert len(page_of(5, [large]).encode()) - empty == 48
+    assert len(page_of(5, [large]).encode()) - empty == 64

@@ -271,7 +271,7 @@ def test_a_record_of_another_content_is_not_kept_and_alarms():
 
 
 def tell(teller, keeper, *pictures, deleted):
-    """Records of unit 9's pictures, or tombstones; which of them were kept."""
+    """Records of the teller's pictures, or tombstones; which of them were kept."""
     for picture in pictures:
         row = (
             m.Tombstone(picture.id, picture.size_bytes, picture.sha256, ()) if deleted else m.Record(picture, 1, (), 0)
@@ -287,13 +287,13 @@ def test_r6_a_keeper_lets_the_oldest_living_records_go_and_tombstones_never(monk
     monkeypatch.setattr(keeping, "MAX_RECORDS", 5)
     monkeypatch.setattr(keeping, "MAX_TOMBSTONES", 3)
     _, teller, keeper = a_pair()
-    pictures = [Picture(PictureId(9, 1, n), 100, bytes([n]) * 32) for n in range(1, 21)]
+    pictures = [Picture(PictureId(1, 1, n), 100, bytes([n]) * 32) for n in range(1, 21)]
     assert tell(teller, keeper, *pictures[:3], deleted=True) == [1, 1, 1]
     assert tell(teller, keeper, *pictures[3:15], deleted=False) == [1] * 12
-    assert [picture.sequence for picture in sorted(kept(keeper, 9))] == [1, 2, 3, *range(10, 16)]
+    assert [picture.sequence for picture in sorted(kept(keeper, 1))] == [1, 2, 3, *range(10, 16)]
     assert tell(teller, keeper, *pictures[15:17], deleted=True) == [0, 0]
     assert tell(teller, keeper, pictures[14], deleted=True) == [1]  # what is known already takes no more room
-    assert len([entry for entry in kept(keeper, 9).values() if entry.deleted]) == 4
+    assert len([entry for entry in kept(keeper, 1).values() if entry.deleted]) == 4
 
 
 @pytest.mark.parametrize("version", [1, 50])
@@ -317,11 +317,28 @@ def test_r6_a_keeper_that_knows_of_the_delete_says_so_to_an_origin_that_does_not
     host.power_cut()
     rig.run_for(400)
     picture = shoot(origin)
-    third.catalogue.save(Save(entries=(Entry(picture, File.GONE, version=1, deleted=True),)))
+    tag = origin.on.core.tag(picture.id.encode() + picture.sha256)
+    third.catalogue.save(Save(entries=(Entry(picture, File.GONE, version=1, deleted=True, tag=tag),)))
     rig.loses = lambda said: isinstance(said.message, m.RecordsAsk | m.Request)
     rig.run_until(lambda: knows_deleted(origin, picture), 200)
     rig.run_until(recorded(origin), 60)
     assert not on_card(origin, picture)
+
+
+def test_r6_a_tombstone_that_the_origin_has_not_made_deletes_nothing():
+    """A member that lies, or another unit's tag."""
+    rig, origin, host, third = a_scene()
+    picture = shoot(origin)
+    rig.run_until(settled(origin, host), 60)
+    for tag in (b"", third.on.core.tag(picture.id.encode() + picture.sha256)):
+        tombstone = m.Tombstone(picture.id, picture.size_bytes, picture.sha256, (2,), tag or m.NO_TAG)
+        third.on.core.say(1, m.Records(0, (tombstone,), (), True))
+        third.turn()
+        rig.run_for(30)
+    assert len(origin.logged("alarm")) == 2
+    assert on_card(origin, picture)
+    assert on_card(host, picture)
+    assert copies(origin, picture) == [2]
 
 
 def test_r6_who_tells_the_origin_of_a_deleted_picture_as_living_is_told():
@@ -397,7 +414,7 @@ def test_a_unit_that_is_just_up_waits_for_the_others_before_it_says_pending():
     assert 15 <= rig.now - origin.on.core.started < 16
 
 
-def test_an_order_given_elsewhere_ends_with_the_tombstone_that_a_third_unit_keeps():
+def test_an_order_given_elsewhere_ends_with_the_tombstone_that_its_origin_tells():
     rig, origin, host, third = a_scene()
     picture = shoot(origin)
     rig.run_until(settled(origin, host), 60)
@@ -409,6 +426,10 @@ def test_an_order_given_elsewhere_ends_with_the_tombstone_that_a_third_unit_keep
     assert delete(host, picture) == c.Done("pending")
     third.on.core.say(2, m.Records(0, (m.Tombstone(picture.id, picture.size_bytes, picture.sha256, ()),), (), True))
     third.turn()
+    rig.run_for(30)
+    assert host.catalogue.orders(Orders(None, 9))
+    rig.loses = lambda said: isinstance(said.message, m.Drop)
+    origin.restart()
     rig.run_until(lambda: not host.catalogue.orders(Orders(None, 9)), 30)
     assert on_card(host, picture)  # R1
 
@@ -492,8 +513,9 @@ def test_r6_a_copy_whose_holder_has_the_tombstone_is_not_served_and_waits_for_it
     origin.power_cut()
     host.restart()
     rig.run_for(5)
-    third.on.core.say(2, m.Records(0, (m.Tombstone(picture.id, picture.size_bytes, picture.sha256, ()),), (), True))
-    third.turn()
+    tombstone = m.Tombstone(picture.id, picture.size_bytes, picture.sha256, ())
+    host.on.keeping.on_records(1, m.Records(0, (tombstone,), (), True))  # as its origin has told it before
+    host.turn()
     rig.run_until(lambda: knows_deleted(host, picture), 30)
     asker = Machine(rig, 4)
     third.power_cut()
@@ -510,13 +532,14 @@ def test_r6_a_copy_whose_holder_has_the_tombstone_is_not_served_and_waits_for_it
 
 def test_r6_an_origin_that_asks_room_for_what_it_deleted_is_told_its_own_tombstone():
     """Its file was found on the card when the list was lost between the tombstone and the unlink."""
-    rig, origin, host, third = a_scene()
+    rig, origin, host, _third = a_scene()
     picture = shoot(origin)
     rig.run_until(settled(origin, host), 60)
     host.catalogue.save(Save(removed=(picture.id,)))
     tombstone = m.Tombstone(picture.id, picture.size_bytes, picture.sha256, ())
-    third.on.core.say(2, m.Records(0, (tombstone,), (), True))
-    third.turn()
+    tagged = replace(tombstone, tag=origin.on.core.tag_of(tombstone))
+    host.on.keeping.on_records(1, m.Records(0, (tagged,), (), True))  # as its origin has told it before
+    host.turn()
     rig.run_until(lambda: knows_deleted(host, picture), 30)
     carry_out(origin, lambda ticket: c.PlaceCopy(ticket, picture.id, 2, 20.0))
     origin.on.core.say(2, m.Request(picture, 500))
