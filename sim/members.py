@@ -1,7 +1,7 @@
 """Members that do harm: a host that lies about what it stores, one that swallows pictures, one that floods the others.
 
 Each is the shipped unit, with something between it and its card or its radio; so it keeps to the protocol otherwise.
-Not simulated: members that forge what others say (there are no credentials yet), and several that plot together.
+Not simulated: members that forge what others say to everyone (all have the key for it), and several that plot.
 """
 
 from __future__ import annotations

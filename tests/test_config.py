@@ -72,10 +72,10 @@ def test_the_example_names_every_key_of_this_version_with_its_default():
     assert load(EXAMPLE).unit.name == "north-gate"
     lines = [line.removeprefix("# ") for line in EXAMPLE.read_text().splitlines()[4:]]
     shown = tomllib.loads("\n".join(lines))
-    later = {"shutter.button_pin", "shutter.led_pin", "security.credential"}
+    later = {"shutter.button_pin", "shutter.led_pin"}
     known = {f"{table}.{key}" for table, keys in config._KEYS.items() for key in keys}
     assert {f"{table}.{key}" for table, keys in shown.items() for key in keys} == known - later
-    given_less = {"port", "driver", "name", "folder", "interval", "insecure", "id"}
+    given_less = {"driver", "name", "folder", "interval", "id"}
     for table, keys in shown.items():
         default = load(EXAMPLE).__getattribute__(table)
         for key, value in keys.items():
@@ -126,8 +126,8 @@ def test_the_example_names_every_key_of_this_version_with_its_default():
         ("dispersal", "copies = 0", "dispersal.copies = 0", "1 to 16"),
         ("dispersal", "copies_min = 2", "dispersal.copies_min = 2", "1 to 1"),
         ("dispersal", "hosting = -0.1", "dispersal.hosting = -0.1", "0.0 to 1.0"),
-        ("security", 'credential = "/x"', "security.credential = '/x'", "not in this version"),
-        ("security", "insecure = false", "security.insecure", "credential is needed"),
+        ("security", 'credential = ""', "security.credential = ''", "path"),
+        ("security", 'credential = "/x"', "there is security.credential", "one of the two"),
         ("security", 'insecure = "yes"', "security.insecure = 'yes'", "true, false"),
     ],
 )
@@ -152,9 +152,25 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(tmp_path, table, lin
     assert f"the nearest known one is {nearest};" in told
 
 
-def test_a_unit_needs_an_id_and_a_credential(tmp_path):
+def test_a_unit_needs_an_id(tmp_path):
     assert "unit.id is missing" in error_of(tmp_path, SMALLEST.replace("id = 7", ""))
-    assert "insecure = true" in error_of(tmp_path, SMALLEST.replace("insecure = true", ""))
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("", config.Security(Path("/etc/dandelion/unit.credential"), insecure=False)),
+        ("insecure = false", config.Security(Path("/etc/dandelion/unit.credential"), insecure=False)),
+        ('credential = "/mine"', config.Security(Path("/mine"))),
+    ],
+)
+def test_a_unit_has_a_credential_unless_it_is_told_to_be_insecure(tmp_path, keys, expected):
+    assert load(write(tmp_path, SMALLEST.replace("insecure = true", keys))).security == expected
+
+
+def test_a_relative_path_of_a_credential_starts_from_the_config_file(tmp_path):
+    found = load(write(tmp_path, SMALLEST.replace("insecure = true", 'credential = "mine"'))).security.credential
+    assert found == tmp_path / "mine"
 
 
 def test_without_a_camera_driver_the_default_one_is_not_in_this_version(tmp_path):
@@ -202,6 +218,7 @@ def test_without_a_credential_a_port_is_a_pty_or_not_there_yet(tmp_path):
         with pytest.raises(ConfigError) as caught:
             check_port(load(write(tmp_path, serial_at(port))))
         assert f"radio.port = '{port}': not a pty" in caught.value.what
+        check_port(load(write(tmp_path, serial_at(port).replace("insecure = true", ""))))  # with one: any port
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_the_config_of_a_unit_loads_and_says_what_was_asked_for(tmp_path: Path) 
     assert loaded.shutter.interval_s == pytest.approx(6.0)  # two tenths more than unit 1's
     assert (loaded.radio.port, loaded.radio.baud) == ("/dev/pts/none", 921_600)
     assert loaded.dispersal.policy == "when-full"
-    assert loaded.security.insecure
+    assert (loaded.security.credential, loaded.security.insecure) == (place.credential, False)
 
 
 def test_a_half_duplex_channel_is_told_to_the_units_who_shoot_the_more_seldom_the_more_there_are(

@@ -91,7 +91,7 @@ GOOD = {
         ("dispersal", 'policy = "sometimes"', ["dispersal.policy", "sometimes", "when-full"]),
         ("dispersal", "copies_min = 2", ["dispersal.copies_min", "2"]),
         ("dispersal", "hosting = true", ["dispersal.hosting", "True"]),
-        ("security", "insecure = false", ["security", "insecure"]),
+        ("security", 'insecure = true\ncredential = "x"', ["security.insecure", "security.credential"]),
         ("card", 'capasity = "1 MB"', ["card.capasity", "nearest", "capacity"]),
         ("radios", "baud = 9600", ["radios", "nearest", "radio"]),
         ("unit", "id = ", ["not TOML"]),
