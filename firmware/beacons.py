@@ -14,6 +14,8 @@ FIRST_EVERY_S = 1.0
 """Beacons come so far apart after the start, doubling to Settings.beacon_s."""
 ANSWER_WITHIN_S = 0.4
 """A beacon that wants an answer gets one after a random wait up to this, so that many do not answer at once."""
+TIME_WITHIN_S = 5.0
+"""A time that comes later than so long after the question is not taken: it may have been held back."""
 ASK_SPACING_S = 1.0
 """A unit whose session we do not know is asked for a beacon at most this often (HANDOVER §5)."""
 
@@ -28,6 +30,7 @@ class Beacons:
         self._every_s = FIRST_EVERY_S
         self._asked_at = -ASK_SPACING_S
         self._ask = True
+        self._asked: dict[int, float] = {}  # units asked for name and time, and when
         self.queue = 0  # pictures on their way out, told to others
 
     def tick(self) -> None:
@@ -79,10 +82,9 @@ class Beacons:
         if core.neighbours.beacon(neighbour, beacon, core.now):
             core.changed = True
         self.answer(beacon)
-        if core.wall_quality is TimeQuality.UNSET and beacon.quality is TimeQuality.SYNCED and beacon.unix_s:
-            core.wall_offset_s = beacon.unix_s - core.now
-            core.wall_quality = TimeQuality.PEER
-        if neighbour.name is None:
+        knows_time = core.wall_quality is TimeQuality.UNSET and beacon.quality is TimeQuality.SYNCED
+        if neighbour.name is None or knows_time:
+            self._asked[neighbour.unit] = core.now
             core.say(neighbour.unit, m.NameAsk())
 
     def answer(self, beacon: m.Beacon) -> None:
@@ -91,11 +93,18 @@ class Beacons:
             self._at = min(self._at, self.core.now + ANSWER_WITHIN_S * self.core.rng.random())
 
     def on_name_ask(self, source: int) -> None:
-        """Somebody wants to know what this unit is called."""
-        self.core.say(source, m.Name(self.core.settings.name))
+        """Somebody wants to know what this unit is called, and what time it is."""
+        core = self.core
+        core.say(source, m.Name(core.settings.name, core.wall_s(), core.wall_quality))
 
     def on_name(self, neighbour: Neighbour, name: m.Name) -> None:
-        """What a unit is called."""
+        """What a unit is called, and what time it has."""
+        core = self.core
+        asked_at = self._asked.pop(neighbour.unit, None)
+        soon = asked_at is not None and core.now <= asked_at + TIME_WITHIN_S
+        if soon and core.wall_quality is TimeQuality.UNSET and name.quality is TimeQuality.SYNCED and name.unix_s:
+            core.wall_offset_s = name.unix_s - core.now
+            core.wall_quality = TimeQuality.PEER
         if neighbour.name == name.name:
             return
         neighbour.name = name.name

@@ -159,7 +159,7 @@ class Core:
 
         Without a card what others would rely on for ever is not said (firmware/without_card.py).
         """
-        if self.settings.without_card and _outlasts_memory(message):
+        if self.mute or (self.settings.without_card and _outlasts_memory(message)):
             return
         if (unit, message) in self.outbox:
             return

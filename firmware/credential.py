@@ -75,7 +75,11 @@ roster = "{_text(self.roster.encoded)}"
 
 def read(path: Path) -> Credential:
     """The credential of this file. ConfigError, beginning with the path, for whatever is wrong with it."""
-    data = private_files.read(path, MAX_CREDENTIAL_BYTES)
+    try:
+        data = private_files.read(path, MAX_CREDENTIAL_BYTES)
+    except ConfigError as error:
+        can = error.can or "`dandelion net enrol` makes it, on the computer that has the network's folder"
+        raise ConfigError(error.what, did=error.did, can=can) from error
     try:
         return Credential.decode(data)
     except ConfigError as error:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from firmware import messages as m
 from firmware.core import Core
+from firmware.quotas import Buckets
 from firmware.sessions import SessionSeal
 
 FIRST_TRY_S = 1.0
@@ -18,7 +20,11 @@ MAX_PARKED = 16
 """Messages to one unit that wait for its session; beyond it the oldest goes, as whatever is lost on the air."""
 LOOK_EVERY_S = 60.0
 """So often old sessions are looked for."""
-_NOT_AGAIN = (m.Part, m.Hello, m.Welcome)  # of a transfer that is over then, or of the handshake itself
+HELLOS_AT_ONCE, HELLOS_PER_S = 8.0, 0.5
+"""Of one unit that are answered, and so many more a second: each costs four multiplications on the curve, 10 ms on a
+small board. A unit that restarts says four at most for each wish to speak."""
+_NOT_PARKED = (m.Part, m.Hello, m.Welcome, m.Ready, m.RosterAsk, m.RosterPart)
+"""Of a transfer that is over then, or of what makes sessions."""
 WRONG_FOR_S = 10.0
 """A unit of which nothing but wrong seals came for so long is greeted anew, and no more often: sessions that do not fit
 one another any more. Guess."""
@@ -54,6 +60,9 @@ class Handshakes(Protocol):
 
     def on_introduced(self, unit: int) -> None:
         """A unit has introduced itself."""
+
+    def new_epoch(self) -> None:
+        """A newer roster is in use."""
 
     def tick(self) -> None:
         """Time has passed."""
@@ -94,6 +103,9 @@ class WithoutHandshakes:
     def on_introduced(self, unit: int) -> None:
         pass
 
+    def new_epoch(self) -> None:
+        pass
+
     def tick(self) -> None:
         pass
 
@@ -120,6 +132,7 @@ class SessionHandshakes:
         self._ask_for_beacon = ask_for_beacon
         self._wanted: dict[int, _Wanted] = {}  # no more than there are members
         self.cloned = False
+        self._hellos = Buckets(HELLOS_AT_ONCE, HELLOS_PER_S)
         self._look_at = core.now + LOOK_EVERY_S
         self._right_at: dict[
             int, float
@@ -129,7 +142,7 @@ class SessionHandshakes:
         if not self._seal.is_member(unit):
             return
         wanted = self._wanted.setdefault(unit, _Wanted(self._core.now))
-        if message is not None and message not in wanted.parked:
+        if message is not None and not isinstance(message, _NOT_PARKED) and message not in wanted.parked:
             wanted.parked.append(message)
             del wanted.parked[:-MAX_PARKED]
 
@@ -143,7 +156,8 @@ class SessionHandshakes:
             self.want(unit, message)
 
     def _seems_restarted(self, unit: int) -> bool:
-        return self._seal.session(unit) not in (None, self._seal.introduced(unit))
+        introduced = self._seal.introduced(unit)
+        return introduced is not None and self._seal.session(unit) != introduced
 
     def foreign(self, unit: int) -> None:
         self.want(unit)
@@ -161,6 +175,7 @@ class SessionHandshakes:
             self._made(unit)
 
     def on_hello(self, source: int, hello: m.Hello) -> None:
+        self._hellos.take(source, self._core.now)
         welcome = self._seal.on_hello(source, hello, self._core.now)
         if welcome is None:
             return
@@ -187,6 +202,14 @@ class SessionHandshakes:
         if wanted is not None and (wanted.hello is None or wanted.hello.peer_boot != boot):
             wanted.hello, wanted.next_at = None, self._core.now
 
+    def new_epoch(self) -> None:
+        """What was begun under the old roster's secret is begun anew."""
+        for unit, wanted in list(self._wanted.items()):
+            if self._seal.is_member(unit):
+                wanted.hello, wanted.next_at, wanted.tries = None, self._core.now, 0
+            else:
+                del self._wanted[unit]
+
     def _made(self, unit: int) -> None:
         wanted = self._wanted.pop(unit, None)
         for message in [] if wanted is None else wanted.parked:
@@ -211,8 +234,9 @@ class SessionHandshakes:
             return
         wanted.next_at = core.now + FIRST_TRY_S * 2**wanted.tries * (0.75 + 0.5 * core.rng.random())
         wanted.tries += 1
-        if wanted.hello is None and self._seal.introduced(unit) is not None:
-            wanted.hello = self._seal.begin(unit)
+        if wanted.hello is None or self._seal.heard_of_others(unit, wanted.hello.peer_boot):
+            with suppress(LookupError):
+                wanted.hello = self._seal.begin(unit, wanted.tries - 1)
         if wanted.hello is None:
             self._ask_for_beacon()
         else:

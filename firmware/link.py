@@ -244,7 +244,8 @@ class Link:
         if body is None:
             return None
         message = kind.decode(clear + body)
-        return Received(source, destination, message, self.is_news(source), header.airtime_ms)
+        is_news = kind.SEALED and kind not in (Hello, Welcome) and self.is_news(source)  # else nobody would be told
+        return Received(source, destination, message, is_news, header.airtime_ms)
 
     def _open(self, kind: type[Message], header: _Header, in_the_clear: bytes, rest: bytes) -> bytes | None:
         """What was sealed; None: an echo."""

@@ -13,6 +13,7 @@ NOISE_BYTES = 32 + 16
 MAX_ROSTER_PART_BYTES = 1024
 """Of a roster in one message: whoever sends so much to who asks keeps a line of 9600 baud busy for a second."""
 
+UNIX_S = Moment(4, 1, "s")
 CARD, BOOT, EPOCH = Unsigned(2), Unsigned(4), Unsigned(2)
 INTRODUCTION = (("card", CARD), ("boot", BOOT), ("epoch", EPOCH))
 """The first fields of what a unit may say to those who do not know it yet. They stand in the clear: with them the
@@ -46,28 +47,28 @@ class Beacon(Message):
         ("interval_s", SECONDS),
         ("answer_wanted", Flag()),
         ("hosting", Flag()),
-        ("unix_s", Moment(4, 1, "s")),
+        ("unix_s", UNIX_S),
         ("quality", QUALITY),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class NameAsk(Message):
-    """What is your name?"""
+    """What is your name, and what time is it?"""
 
     KIND = 2
-    BROADCAST = True
     LAYOUT = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Name(Message):
-    """My name is."""
+    """The answer. Time is told here too: a beacon may be one of long ago, said again."""
 
     KIND = 3
-    BROADCAST = True
     name: str
-    LAYOUT = (("name", Letters()),)
+    unix_s: float | None
+    quality: TimeQuality
+    LAYOUT = (("name", Letters()), ("unix_s", UNIX_S), ("quality", QUALITY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Ready(Message):
 
 @dataclass(frozen=True, slots=True)
 class RosterAsk(Message):
-    """Give me the roster of this epoch, from this byte on."""
+    """Give me the roster of a higher epoch than this one, which I have; from this byte on."""
 
     KIND = 7
     SEALED = False

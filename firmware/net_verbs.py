@@ -8,12 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from firmware import credential, network
-from firmware.config import load
 from firmware.errors import Refused
 from firmware.network_folder import Member, Network
 from firmware.output import Output
 from firmware.roster import words_of
-from firmware.verbs import tell, with_unit
 
 Options = argparse.Namespace
 NetVerb = Callable[[Options, Output], int]
@@ -79,6 +77,9 @@ def _push_on(options: Options, changed: Network, output: Output) -> int:
 
 
 def _push(config_file: Path, found: Network, output: Output) -> int:
+    from firmware.config import load  # only for this
+    from firmware.verbs import tell, with_unit
+
     config = load(config_file)
     roster = base64.b64encode(found.roster.encoded).decode()
     return with_unit(

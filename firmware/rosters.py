@@ -15,7 +15,7 @@ from firmware import messages as m
 from firmware.core import Core
 from firmware.errors import BadRoster, Refused
 from firmware.events import SaveRoster
-from firmware.roster import MAX_ROSTER_BYTES, Roster
+from firmware.roster import MAX_ROSTER_BYTES, Roster, public_of
 from firmware.sessions import Keys, SessionSeal
 from firmware.steps import Step
 from hal.errors import DandelionError
@@ -24,10 +24,13 @@ AGAIN_S = 1.0
 """A part that does not come is asked for again after so long, twice as long each time."""
 MAX_TRIES = 4
 """Then another unit is asked, or the same one later."""
-REST_S = 60.0
-"""A unit that gave no roster, or a wrong one, is left alone for so long. Guess: a beacon interval."""
-MAX_SOURCES = 16
-"""Units with a higher epoch that are remembered; one that is heard again is remembered again."""
+REST_S = 4.0
+"""A unit that gave a roster that is not taken is left alone for so long, twice as long each time."""
+LONGEST_REST_S = 24 * 3600.0
+"""Another network in range has its rosters asked for so often at least. Guess."""
+MAX_STRANGERS = 16
+"""Units that say that they have a higher epoch, and that our roster does not name; the one heard longest ago is
+forgotten. Those that it names are never."""
 PUSH_S = 15.0
 """A temporary unit that was handed a roster waits for so long for another one to take it, from its start or the last
 question for it."""
@@ -56,10 +59,14 @@ class Membership:
             return self
         return replace(self, roster=roster) if roster.epoch > self.roster.epoch else self
 
+    def is_named_in(self, roster: Roster) -> bool:
+        """Whether the unit is in it, under the key that it has: its number may have been enrolled anew."""
+        return public_in(roster, self.unit) == public_of(self.private)
+
     def seal(self, card: int, boot: int, random_bytes: Callable[[int], bytes]) -> SessionSeal:
         """Of a start of the unit. Where the newest roster does not name it, nothing is sealed with it any more."""
-        named = self.roster.find(self.unit) is not None
-        return SessionSeal(self.unit, card, boot, self.keys(self.roster if named else self.made), random_bytes)
+        roster = self.roster if self.is_named_in(self.roster) else self.made
+        return SessionSeal(self.unit, card, boot, self.keys(roster), random_bytes)
 
     def keys(self, roster: Roster) -> Keys:
         """Under this roster. Raises BadRoster where it does not name the unit."""
@@ -134,10 +141,12 @@ class WithoutRosters:
 
 @dataclass(slots=True)
 class _Source:
-    """A unit that says it has a higher epoch. not_before: when it may be asked."""
+    """A unit that says it has a higher epoch. not_before: when it may be asked; rest_s: how long it is left alone
+    when what it gives is not taken (again)."""
 
     epoch: int
     not_before: float
+    rest_s: float = REST_S
 
 
 @dataclass(slots=True)
@@ -187,7 +196,7 @@ class SpreadingRosters:
         now, encoded = self._core.now, self.roster.encoded
         self._answers = min(ANSWERS_AT_ONCE, self._answers + ANSWERS_PER_S * (now - self._answered_at))
         self._answered_at = now
-        if self._answers < 1 or ask.epoch > self.roster.epoch or ask.at >= len(encoded):
+        if self._answers < 1 or ask.epoch >= self.roster.epoch or ask.at >= len(encoded):
             return
         self._answers -= 1
         self._pushed_until = now + PUSH_S
@@ -201,8 +210,8 @@ class SpreadingRosters:
         except BadRoster as error:
             core.failed(push.ticket, Refused(error.what, can="push the folder of this unit's own network"))
             return
-        if roster.find(core.unit) is None:
-            what = f"the roster of epoch {roster.epoch} does not name unit {core.unit}"
+        if not self._membership.is_named_in(roster):
+            what = f"the roster of epoch {roster.epoch} does not name unit {core.unit}, or with another key"
             core.failed(push.ticket, Refused(what, did="it was not taken", can="push it to a unit that it names"))
         elif roster.epoch < ours.epoch or (roster.epoch == ours.epoch and roster.encoded != ours.encoded):
             what = f"the roster is of epoch {roster.epoch}, and this unit has another one of epoch {ours.epoch}"
@@ -244,11 +253,14 @@ class SpreadingRosters:
     # ------------------------------------------------------------ asking for it
 
     def newer(self, unit: int, epoch: int) -> None:
-        known = self._sources.get(unit)
-        if known is not None:
-            known.epoch = epoch
-        elif len(self._sources) < MAX_SOURCES:
-            self._sources[unit] = _Source(epoch, self._core.now)
+        if unit == self._core.unit:
+            return
+        known = self._sources.pop(unit, None) or _Source(epoch, self._core.now)
+        self._sources[unit] = known  # the one heard last stands last
+        known.epoch = epoch
+        strangers = [other for other in self._sources if self.roster.find(other) is None]
+        if len(strangers) > MAX_STRANGERS:
+            del self._sources[strangers[0]]
 
     def on_part(self, source: int, part: m.RosterPart) -> None:
         pull = self._pull
@@ -302,11 +314,13 @@ class SpreadingRosters:
     def _look_for_ourselves(self) -> None:
         """Whoever is named no more says nothing any more."""
         core, roster = self._core, self.roster
-        named = roster.find(core.unit) is not None
+        named = self._membership.is_named_in(roster)
         if named and self._expelled:
             core.mute = ""
         elif not named:
-            core.mute = f"the roster of epoch {roster.epoch} does not name unit {core.unit} any more"
+            core.mute = (
+                f"the roster of epoch {roster.epoch} does not name unit {core.unit} any more, or with another key"
+            )
             core.log("alarm", f"{core.mute}; nothing is sent any more, pictures stay here")
         self._expelled = not named
 
@@ -317,7 +331,8 @@ class SpreadingRosters:
         if self._pull is not None:
             source = self._sources.get(self._pull.source)
             if source is not None:
-                source.not_before = self._core.now + REST_S
+                source.not_before = self._core.now + source.rest_s
+                source.rest_s = min(2 * source.rest_s, LONGEST_REST_S)
             self._pull = None
 
     def tick(self) -> None:
@@ -325,24 +340,22 @@ class SpreadingRosters:
         if self._pushes and now >= self._pushed_until:
             self._give_up_pushes()
         if self._pull is not None and self._pull.tries >= MAX_TRIES and now >= self._pull.again_at:
-            self._sources.pop(self._pull.source, None)
-            self._pull = None
+            self._end_pull()
         if self._pull is None and not self._taking:
             self._begin()
         pull = self._pull
         if pull is not None and now >= pull.again_at:
-            self._core.say(pull.source, m.RosterAsk(pull.epoch, len(pull.data)))
+            self._core.say(pull.source, m.RosterAsk(self.roster.epoch, len(pull.data)))
             pull.again_at = now + AGAIN_S * 2**pull.tries
             pull.tries += 1
 
     def _begin(self) -> None:
-        now = self._core.now
-        for unit, source in list(self._sources.items()):
-            if source.epoch <= self.roster.epoch:
-                del self._sources[unit]
-            elif now >= source.not_before:
-                self._pull = _Pull(unit, source.epoch, now)
-                return
+        """The one that has waited longest is next."""
+        now, ours = self._core.now, self.roster.epoch
+        self._sources = {unit: source for unit, source in self._sources.items() if source.epoch > ours}
+        unit = min(self._sources, key=lambda unit: self._sources[unit].not_before, default=None)
+        if unit is not None and now >= self._sources[unit].not_before:
+            self._pull = _Pull(unit, self._sources[unit].epoch, now)
 
     def deadline(self) -> float | None:
         times = [self._pushed_until] if self._pushes else []

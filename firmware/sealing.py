@@ -17,7 +17,7 @@ KEY_BYTES = 16
 COUNTER_BYTES = 3
 TAG_BYTES = 8
 OVERHEAD_BYTES = COUNTER_BYTES + TAG_BYTES
-MOST_FRAMES = (1 << 8 * COUNTER_BYTES) - 1
+MOST_FRAMES = 1 << 8 * COUNTER_BYTES
 """Under one key; a new one must be made before."""
 WINDOW = 128
 """Frames that may come late and be taken still, behind the last one (HANDOVER §5)."""

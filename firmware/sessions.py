@@ -149,13 +149,16 @@ class SessionSeal:
     def seal(self, header: bytes, destination: int, body: bytes) -> bytes:
         kind = header[1]
         if destination == EVERYONE or kind in _INTRODUCING:
+            if self._sealer.frames >= MOST_FRAMES:
+                raise OverflowError("so much was said to everyone that the unit must start anew, under another number")
             counter, packet = self._sealer.frames, self._sealer.seal(header, body)
             self._said[counter] = packet[-TAG_BYTES:]
             self._said.pop(counter - WINDOW, None)
             return packet
-        peer = self._peers.get(destination)
-        if peer is None or peer.current is None:
+        if not self.knows(destination):
             raise LookupError(f"there is no session with unit {destination} yet")
+        peer = self._peers[destination]
+        assert peer.current is not None
         return peer.current.sealers[kind == Part.KIND].seal(header, body)
 
     def open(self, header: bytes, source: int, destination: int, rest: bytes) -> bytes | None:
@@ -169,7 +172,7 @@ class SessionSeal:
 
     def _open_introduction(self, header: bytes, source: int, destination: int, rest: bytes) -> bytes | None:
         card, boot, epoch = _INTRODUCTION.unpack_from(header, len(header) - _INTRODUCTION.size)
-        if epoch != self._keys.epoch:
+        if epoch != self._keys.epoch and source != self._unit:
             other = NewerEpoch if epoch > self._keys.epoch else OlderEpoch
             raise other(f"unit {source} has the roster of epoch {epoch}", source=source, epoch=epoch)
         self._check_member(source)
@@ -179,8 +182,7 @@ class SessionSeal:
         start = card, boot
         opener = peer.starts.get(start) or Opener(self._broadcast_key(source, card, boot))
         body = opener.open(header, rest)
-        known = [one for _, one in peer.starts] + ([] if peer.current is None else [peer.current.boot])
-        if any(is_earlier(boot, other) for other in known):
+        if peer.current is not None and is_earlier(boot, peer.current.boot):
             raise Replayed(f"unit {source} said this before its last start")
         peer.starts.pop(start, None)
         peer.starts[start] = opener
@@ -254,6 +256,11 @@ class SessionSeal:
         start = self._last_start(unit)
         return None if start is None else start[1]
 
+    def heard_of_others(self, unit: int, boot: int) -> bool:
+        """Whether it has introduced itself with another start, too."""
+        peer = self._peers.get(unit)
+        return peer is not None and any(other != boot for _, other in peer.starts)
+
     def due(self, now: float) -> list[int]:
         """Units with which a new session is to be made in time."""
         sessions = [(unit, peer.current) for unit, peer in self._peers.items() if peer.current is not None]
@@ -263,11 +270,14 @@ class SessionSeal:
             if session.frames >= REKEY_AFTER_FRAMES or now - session.began >= REKEY_AFTER_S
         ]
 
-    def begin(self, unit: int) -> Hello:
-        """The first message of a handshake; ends one that was begun before. LookupError: not introduced yet."""
-        boot = self.introduced(unit)
-        if boot is None:
+    def begin(self, unit: int, tried: int = 0) -> Hello:
+        """The first message of a handshake; ends one that was begun before. tried: so often in vain; each start that
+        was heard gets its turn, the last one first, for any member may have said the others, or said again what is
+        over. LookupError: not introduced yet."""
+        starts = [boot for _, boot in self._peers[unit].starts] if unit in self._peers else []
+        if not starts:
             raise LookupError(f"unit {unit} has not introduced itself yet")
+        boot = starts[-1 - tried % len(starts)]
         meant = self._meant(self._unit, self._card, self._boot, unit, boot)
         handshake = self._handshake(unit, meant, initiator=True)
         self._peers[unit].begun = handshake, boot

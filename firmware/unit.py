@@ -231,6 +231,7 @@ class Unit:
         for unit in units:
             self.core.neighbours.forget(unit)
         self.silence.left(units)
+        self.handshakes.new_epoch()
 
     def _make_handshakes(self, link: Link) -> Handshakes:
         if isinstance(link.seal, SessionSeal):
@@ -269,6 +270,8 @@ class Unit:
     def packet(self, packet: bytes, now: float) -> bool:
         """A whole packet from the radio. False: it brought nothing for this unit, so that no tick is wanted."""
         self.core.now = now
+        if self.core.mute:
+            return False
         try:
             received = self.link.decode(packet, now)
             if received is None:

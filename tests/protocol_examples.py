@@ -6,7 +6,7 @@ import binascii
 from dataclasses import replace
 
 from firmware.link import Link
-from firmware.messages import Accept, Beacon, Hello, Hold, NameAsk, Part, Ready, Report, RosterAsk, RosterPart, Welcome
+from firmware.messages import Accept, Beacon, Hello, Hold, Part, Ready, Report, RosterAsk, RosterPart, Welcome, Where
 from firmware.noise import private_key, public_bytes
 from firmware.pictures import EVERYONE, PictureId
 from firmware.roster import make_roster
@@ -34,6 +34,7 @@ BEACON = Beacon(
     unix_s=1_760_000_000.0,
     quality=TimeQuality.SYNCED,
 )
+WHERE = Where(1, 9, PictureId(2, 0x5AB0, 7), 0)
 HOLD = Hold(PICTURE, 7, b"\x00\x01\x02\x03")
 PRIVATE = {1: b"\x01" * 32, 2: b"\x02" * 32}
 PUBLIC = {unit: public_bytes(private_key(key)) for unit, key in PRIVATE.items()}
@@ -77,7 +78,7 @@ def _with_credentials() -> dict[str, bytes]:
         "Broadcast key of unit 1": one._broadcast_key(1, CARD[1], BOOT[1]),
         "Broadcast key of unit 2": two._broadcast_key(2, CARD[2], BOOT[2]),
         "BEACON of unit 1 to everyone, a packet": beacon,
-        "NAME_ASK of unit 1 to everyone, a packet": first.encode(EVERYONE, NameAsk())[0],
+        "WHERE of unit 1 to everyone, a packet": first.encode(EVERYONE, WHERE)[0],
         "Prologue of the handshake": prologue,
         "HELLO of unit 2 to unit 1, first piece": hellos[0],
         "HELLO of unit 2 to unit 1, second piece": hellos[1],
@@ -106,7 +107,7 @@ def _roster() -> dict[str, bytes]:
         admin_private=ADMIN, epoch=EPOCH, members=PUBLIC, secret=SECRET, ephemeral_private=WRAPPING
     ).encoded
     (_, first), (_, second) = _link(1), _link(2)
-    asks = second.encode(1, RosterAsk(EPOCH, 0))
+    asks = second.encode(1, RosterAsk(EPOCH - 1, 0))
     parts = first.encode(2, RosterPart(EPOCH, len(roster), 0, roster[: first.roster_room_bytes]))
     return {
         "The roster": roster,
@@ -119,7 +120,7 @@ def _insecure() -> dict[str, bytes]:
     seal = InsecureSeal(1, BOOT[1])
     link = Link(1, seal, MTU_BYTES)
     other = Link(2, InsecureSeal(2, BOOT[2]), MTU_BYTES)
-    link.decode(other.encode(EVERYONE, NameAsk())[0], 0.0)
+    link.decode(other.encode(EVERYONE, WHERE)[0], 0.0)
     return {
         "BEACON of unit 1 to everyone, insecure, a packet": link.encode(EVERYONE, replace(BEACON, epoch=0))[0],
         "HOLD of unit 1 to unit 2, insecure, a packet": link.encode(2, HOLD)[0],

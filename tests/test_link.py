@@ -31,7 +31,6 @@ from firmware.messages import (
     InventoryRow,
     Keep,
     Message,
-    NameAsk,
     Part,
     Record,
     Records,
@@ -39,6 +38,7 @@ from firmware.messages import (
     Request,
     RosterPart,
     Tombstone,
+    Where,
 )
 from firmware.pictures import EVERYONE, MAX_PICTURE_BYTES, Picture, PictureId
 from firmware.seal import MAX_PEERS, InsecureSeal
@@ -46,6 +46,7 @@ from hal.framing import longest_frame_bytes
 from hal.interfaces import TimeQuality
 
 NOW = 1000.0
+WHERE = Where(1, 9, PICTURE, 0)
 LAST = PictureId(65_534, 0xFFFF, 2**32 - 1)
 WIDE_ROW = InventoryRow(Picture(LAST, MAX_PICTURE_BYTES, bytes(32), True, 2.0**31, TimeQuality.SYNCED), 2**64 - 1)
 WIDE_RECORD = Record(WIDE_ROW.picture, 2**64 - 1, (65_534,) * 8, 8)
@@ -56,7 +57,7 @@ each_vector = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vect
 def link_of(unit: int, boot: int, peer: int, peer_boot: int, mtu_bytes: int = 4128) -> Link:
     """A link of `unit` that has heard its peer."""
     link = Link(unit, InsecureSeal(unit, boot), mtu_bytes)
-    link.decode(Link(peer, InsecureSeal(peer, peer_boot), mtu_bytes).encode(EVERYONE, NameAsk())[0], 0.0)
+    link.decode(Link(peer, InsecureSeal(peer, peer_boot), mtu_bytes).encode(EVERYONE, WHERE)[0], 0.0)
     return link
 
 
@@ -343,8 +344,8 @@ def test_of_too_many_messages_in_all_the_oldest_is_forgotten() -> None:
 def test_what_was_told_of_peers_is_bounded() -> None:
     two = Link(2, InsecureSeal(2, 9), 136)
     for unit in range(10, 11 + MAX_PEERS):
-        assert deliver(Link(unit, InsecureSeal(unit, 7), 136).encode(EVERYONE, NameAsk()), two).new_boot
-    assert deliver(Link(10, InsecureSeal(10, 7), 136).encode(EVERYONE, NameAsk()), two).new_boot
+        assert deliver(Link(unit, InsecureSeal(unit, 7), 136).encode(EVERYONE, WHERE), two).new_boot
+    assert deliver(Link(10, InsecureSeal(10, 7), 136).encode(EVERYONE, WHERE), two).new_boot
 
 
 # ---------------------------------------------------------------- damaged and hostile packets

@@ -158,11 +158,11 @@ def test_the_fast_way_of_part_gives_the_bytes_of_its_layout(handle: int, offset:
         Lost(PictureId(0, 1, 1), 1, False),
         Lost(PictureId(65_535, 1, 1), 1, True),
         Where(0, 1, PICTURE, 0),
-        Name(""),
-        Name("Gate"),
-        Name("12345"),
-        Name("thirteen-long"),
-        Name("gäte"),
+        Name("", None, TimeQuality.UNSET),
+        Name("Gate", None, TimeQuality.UNSET),
+        Name("12345", None, TimeQuality.UNSET),
+        Name("thirteen-long", None, TimeQuality.UNSET),
+        Name("gäte", None, TimeQuality.UNSET),
     ],
     ids=repr,
 )
@@ -204,7 +204,7 @@ def test_too_many_holders_or_rows_are_damage() -> None:
 def test_names_are_those_of_config_only() -> None:
     for name in (b"Gate", b"12345", b"thirteen-long", b"", b"a b", b"g\xe4te"):
         with pytest.raises(DamagedPacket):
-            decode(Name.KIND, bytes([len(name)]) + name)
+            decode(Name.KIND, bytes([len(name)]) + name + b"\xff\xff\xff\xff\x00")
 
 
 def beacon(**changes: Any) -> Beacon:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
-from protocol_examples import ADMIN, BEACON, EPHEMERAL, EXAMPLES, HOLD, PICTURE, PRIVATE, PUBLIC, SECRET
+from protocol_examples import ADMIN, BEACON, EPHEMERAL, EXAMPLES, HOLD, PICTURE, PRIVATE, PUBLIC, SECRET, WHERE
 
 from firmware import handshakes, link, rosters, seal, sealing, sessions
 from firmware.fields import Rows
@@ -104,7 +104,7 @@ def test_the_broadcast_keys_are_made_as_it_says_and_open_what_everyone_is_told()
         assert TOLD[f"Broadcast key of unit {unit}"] == made
     body = ccm("Broadcast key of unit 1", "BEACON of unit 1 to everyone, a packet", 8)
     assert TOLD["BEACON of unit 1 to everyone, a packet"][6:14] + body == BEACON.encode()
-    assert ccm("Broadcast key of unit 1", "NAME_ASK of unit 1 to everyone, a packet") == b""
+    assert ccm("Broadcast key of unit 1", "WHERE of unit 1 to everyone, a packet") == WHERE.encode()
 
 
 def test_the_handshake_is_made_as_it_says() -> None:
@@ -181,7 +181,7 @@ def waits(first_s: float, count: int) -> str:
         f"not complete after {link.ASSEMBLY_AGE_S:.0f} s",
         f"beyond {link.MAX_ASSEMBLIES_PER_PEER} messages of one peer or {link.MAX_ASSEMBLIES} in all",
         f"with a tag of {sealing.TAG_BYTES} bytes",
-        f"at most 2^{(sealing.MOST_FRAMES + 1).bit_length() - 1} frames",
+        f"at most 2^{sealing.MOST_FRAMES.bit_length() - 1} frames",
         f"less than {sealing.WINDOW} below the highest",
         f"the last {sessions.MAX_STARTS} starts of each unit",
         f"{sessions.REKEY_AFTER_S / 3600:.0f} h old, or 2^{sessions.REKEY_AFTER_FRAMES.bit_length() - 1} frames",
@@ -189,8 +189,8 @@ def waits(first_s: float, count: int) -> str:
         f"in its session for {handshakes.WRONG_FOR_S:.0f} s",
         f"sealed anew, after {waits(handshakes.FIRST_TRY_S, handshakes.MAX_TRIES - 1)} s, each ± 25 %",
         f"and again after {waits(rosters.AGAIN_S, rosters.MAX_TRIES - 1)} s",
-        f"{rosters.MAX_SOURCES} sources are remembered",
-        f"left alone for {rosters.REST_S:.0f} s",
+        f"and {rosters.MAX_STRANGERS} sources that it does not",
+        f"left alone for {rosters.REST_S:.0f} s, twice as long each time up to a day",
         f"up to {rosters.ANSWERS_AT_ONCE} times without a pause and then {rosters.ANSWERS_PER_S:.0f} times a second",
         f"fits a message, {MAX_ROSTER_PART_BYTES} bytes at most",
     ],

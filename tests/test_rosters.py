@@ -164,6 +164,8 @@ def test_a_roster_of_another_network_is_not_taken_and_its_unit_left_alone_for_a_
     asked = len(one.said(m.RosterAsk))
     rig.run_for(0.9 * REST_S)
     assert len(one.said(m.RosterAsk)) == asked
+    rig.run_for(3600)
+    assert len(one.said(m.RosterAsk)) < asked + 15
     assert one.on.core.epoch == 1
     assert one.on.rosters.roster == admin.newest
 
@@ -179,7 +181,7 @@ def test_who_only_claims_a_higher_epoch_is_asked_a_few_times_and_others_meanwhil
     rig.run_for(120)
     for liar in (7, 8):
         asked = [said for said in one.said(m.RosterAsk) if said.destination == liar]
-        assert 1 <= len(asked) <= MAX_TRIES
+        assert 1 <= len(asked) <= 6 * MAX_TRIES  # it is left alone ever longer in between
 
 
 def test_who_asks_without_end_is_answered_a_few_times_a_second():

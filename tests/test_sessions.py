@@ -21,12 +21,13 @@ from firmware.errors import (
     WrongSeal,
 )
 from firmware.link import MIN_MTU_BYTES, Overheard, Received
-from firmware.messages import Hello, Keep, Message, NameAsk, Part, Ready, Welcome
+from firmware.messages import Hello, Keep, Message, Part, Ready, Welcome, Where
 from firmware.pictures import EVERYONE, PictureId
 from firmware.sealing import MOST_FRAMES, OVERHEAD_BYTES, WINDOW, ReplayWindow
 from firmware.sessions import MAX_STARTS, REKEY_AFTER_FRAMES, REKEY_AFTER_S
 
 KEEP = Keep(PictureId(1, 7, 1), 3, b"4444")
+WHERE = Where(1, 9, PictureId(2, 7, 1), 0)
 PART = Part(5, 4096, b"bytes of a picture")
 BOTH = pytest.mark.parametrize("message", [KEEP, PART], ids=["keep", "part"])
 
@@ -325,11 +326,14 @@ def test_a_new_session_is_due_after_a_day_or_2_to_the_23_frames():
 
 def test_a_counter_is_never_used_twice():
     one, _ = pair()
-    one.seal._peers[2].current.sealers[0].frames = MOST_FRAMES
-    assert not one.seal.knows(2)
+    one.seal._peers[2].current.sealers[0].frames = MOST_FRAMES - 1
     one.says(2, KEEP)
-    with pytest.raises(OverflowError):
+    assert not one.seal.knows(2)
+    with pytest.raises(LookupError):
         one.says(2, KEEP)
+    one.seal._sealer.frames = MOST_FRAMES
+    with pytest.raises(OverflowError):
+        one.beacon()
 
 
 @pytest.mark.parametrize("noise", [bytes(48), b"\x01" * 48], ids=["zeros", "ones"])
@@ -349,14 +353,14 @@ def test_a_handshake_of_a_member_with_another_key_makes_no_session(noise: bytes)
 
 def test_what_is_said_to_everyone_is_sealed_and_taken_once():
     one, two = side(1), side(2)
-    ask = one.says(EVERYONE, NameAsk())
+    ask = one.says(EVERYONE, WHERE)
     assert isinstance(refused(two, ask), ForeignSession)  # it has not introduced itself
     beacon = one.beacon()
     assert two.hears(beacon) == beacon_of(one)
     assert beacon[6:14] == beacon_of(one).encode()[:8]  # the introduction, in the clear
     assert beacon_of(one).encode()[8:] not in beacon
     assert isinstance(refused(two, beacon), Replayed)
-    assert two.hears(one.says(EVERYONE, NameAsk())) == NameAsk()
+    assert two.hears(one.says(EVERYONE, WHERE)) == WHERE
 
 
 def test_no_changed_bit_of_a_beacon_passes():
@@ -367,13 +371,23 @@ def test_no_changed_bit_of_a_beacon_passes():
         assert two.seal.introduced(1) is None
 
 
-def test_what_was_said_before_the_last_start_is_not_taken():
+def test_what_was_said_before_the_start_of_a_session_is_not_taken():
     before, after, two = side(1, 7), side(1, 8), side(2)
-    old = [before.beacon() for _ in range(3)]
-    assert two.hears(old[0]) is not None
-    assert two.hears(after.beacon()) is not None
-    assert isinstance(refused(two, old[1]), Replayed)
+    introduce(after, two)
+    greet(after, two)
+    assert isinstance(refused(two, before.beacon()), Replayed)
     assert two.seal.introduced(1) == 8
+
+
+def test_without_a_session_each_start_that_was_heard_gets_its_turn():
+    """One may be said again by anybody, or made up by a member; the unit itself must not be shut out by it."""
+    before, after, two = side(1, 7), side(1, 8), side(2)
+    assert two.hears(after.beacon()) is not None
+    assert two.hears(before.beacon()) is not None
+    assert [two.seal.begin(1, tried).peer_boot for tried in range(3)] == [7, 8, 7]
+    assert two.seal.heard_of_others(1, 7)
+    assert two.hears(after.beacon()) is not None
+    greet(two, after)
 
 
 def test_a_start_that_was_heard_is_remembered_while_others_come():
@@ -389,7 +403,7 @@ def test_an_echo_of_our_own_is_nothing_and_a_clone_is_an_alarm():
     one, clone, other = side(1), side(1), side(1, 8)
     assert one.hears(one.beacon()) is None
     with pytest.raises(ClonedUnit):
-        one.hears(clone.says(EVERYONE, NameAsk()))  # a counter that was used, for something else
+        one.hears(clone.says(EVERYONE, WHERE))  # a counter that was used, for something else
     with pytest.raises(ClonedUnit):
         one.hears(clone.beacon())  # a counter that was not used yet
     with pytest.raises(ClonedUnit):
