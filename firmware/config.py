@@ -20,7 +20,10 @@ from firmware.values import NotAllowed
 from hal.interfaces import Duplex
 from hal.ptys import is_pty
 
-MAX_CONFIG_BYTES = 64_000  # a full example has 2 kB; whatever is longer is another file given by mistake
+MAX_CONFIG_BYTES = 16_000  # a full example has 2 kB; whatever is longer is another file given by mistake
+# Of one line, so of one key and of one number. tomllib needs the square of the dots of a key, 260 MB where 16 kB are
+# one key (measured); and Python reads numbers in hexadecimal digits that it then refuses to show, above 4300 digits.
+MAX_LINE_BYTES = 500
 SOCKET_NAME = "control.sock"
 MIN_QUALITY, MAX_QUALITY = 1, 95  # JPEG quality; above 95 files grow and nothing is gained (Pillow)
 MIN_SIDE_PX, MAX_SIDE_PX = 16, 16_384  # guess: four times the longest side of the cameras that a Pi takes
@@ -214,6 +217,9 @@ def _parse(path: Path) -> dict[str, object]:
         ) from error
     if len(raw) > MAX_CONFIG_BYTES:
         raise ConfigError(f"longer than {MAX_CONFIG_BYTES} bytes; this is not a config file")
+    for number, line in enumerate(raw.split(b"\n"), 1):
+        if len(line) > MAX_LINE_BYTES:
+            raise ConfigError(f"line {number} is longer than {MAX_LINE_BYTES} bytes", can="break long comments")
     try:
         return tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, too deep
