@@ -174,6 +174,18 @@ def test_what_is_no_config_file_is_said_to_be_none(tmp_path, raw):
         load(path)
 
 
+def test_a_value_of_any_length_is_told_by_its_beginning(tmp_path):
+    for line, begins in (
+        ("id = 0x" + "f" * 400, f"unit.id = {str(16**400 - 1)[:80]}…: out of range"),
+        (f'name = "{"x" * 400}"', f"unit.name = '{'x' * 79}…: not a name"),
+        ('name = """' + "x\n" * 4000 + '"""', "unit.name = '" + r"x\n" * 26 + "x…: not a name"),
+        (f"{'y' * 400} = 1", f"unit.{'y' * 80}…: unknown key"),
+    ):
+        told = error_of(tmp_path, with_value("unit", line))
+        assert f": {begins}" in told
+        assert len(told) < 500
+
+
 def test_a_number_too_long_to_be_shown_is_an_error_in_words(tmp_path):
     """Python reads one of any length in hexadecimal digits, and refuses to show it in more than 4300 decimal ones."""
     told = error_of(tmp_path, SMALLEST + "[card]\ncapacity = 0x" + "f" * 4000)
