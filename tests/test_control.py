@@ -239,6 +239,22 @@ def test_a_unit_of_any_number_of_digits_is_wrong_usage(tmp_path, digits):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        {"verb": "x" * 1000},
+        {"verb": "get", "picture": "\x00" * 150},
+        {"verb": "get", "picture": "00001-3fa7-00000042", "timeout_s": [[[0]] * 100]},
+        {"verb": "list", "unit": -(10**1000)},
+    ],
+)
+def test_no_answer_repeats_more_than_the_beginning_of_what_was_asked(tmp_path, arguments):
+    handler = Answers(cast(Service, None)).handle
+    with serving(tmp_path / "control.sock", handler) as running, pytest.raises(WrongArgument) as caught:
+        list(running.client.ask(**arguments))
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
     ("opening", "closing"), [("[", "]"), ('{"":', "}"), ("[],", ""), ("{},", ""), ('{"":[[]]},', ""), ('{"🌲":1},', "")]
 )
 def test_no_request_takes_more_than_64_kb(opening, closing):
