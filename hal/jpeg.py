@@ -1,6 +1,6 @@
 """Decodes and draws JPEGs with Pillow: previews, and the pattern camera's pictures. Imported in child processes only.
 
-Decoding meets files of others, so the process that imports this has limits of its own (hal.camera_child).
+Decoding meets files of others, so it is done in a process with limits of its own (hal.camera_child).
 """
 
 from __future__ import annotations

@@ -234,7 +234,7 @@ def test_a_malformed_request_ends_with_wrong_usage(tmp_path, sent, says):
 @pytest.mark.parametrize("digits", [6, 1300, 5000])
 def test_a_unit_of_any_number_of_digits_is_wrong_usage(tmp_path, digits):
     handler = Answers(cast(Service, None)).handle  # none of it gets as far as the service
-    with serving(tmp_path / "control.sock", handler) as running, pytest.raises(WrongArgument, match="unit 9|longer"):
+    with serving(tmp_path / "control.sock", handler) as running, pytest.raises(WrongArgument, match=r"unit 9|longer"):
         list(running.client.ask("copy", picture="00001-3fa7-00000042", to="9" * digits))
 
 
