@@ -15,8 +15,8 @@ from hal.framing import DELIMITER, FrameReader, frame, longest_frame_bytes
 from hal.serial_radio import MTU_BYTES
 from sim.fuzz.target import Target
 
-LINE_BYTES = 2 * longest_frame_bytes(MTU_BYTES)
-"""More than the reader may keep, and than the kernel keeps for one that is late (TRAPS)."""
+LINE_BYTES = longest_frame_bytes(MTU_BYTES) + 50
+"""More than the reader may keep, and than the kernel keeps for one that is late: 4096 (TRAPS)."""
 SLOWLY_BYTES = 300
 """Up to here an input is read byte by byte, too; longer ones seven bytes at a time, or it would take all the time."""
 MAX_PACKETS = 8
