@@ -5,14 +5,17 @@
 # model: every state of the hand-over's models, in the order of the table in docs/reliability.md.
 # cuts: the power cut at every pair of steps of a hand-over, 60 schedules, hours; see python -m sim.cuts --help.
 # soak: simulated worlds with every fault and at their worst for half an hour; with SOAK="--days 30", fifty units for a month.
+# fuzz: hostile input for every decoder, led by coverage, for ten minutes; with FUZZ="--for 3600" as long as wanted: runs add up.
+# audit: what bandit says of the code, and pip-audit of what is installed, for which it asks PyPI.
 # detection: how soon a host that lies is found out, over many seeds.
 PYTHON ?= python3
 BIN := .venv/bin
 CUTS ?= --schedules 60
+FUZZ ?= --for 600
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check coverage cuts detection model power mutants soak clean
+.PHONY: setup run test check audit coverage cuts detection fuzz model power mutants soak clean
 
 setup: $(STAMP)
 
@@ -58,6 +61,16 @@ soak: setup
 
 cuts: setup
 	$(BIN)/python -m sim.cuts $(CUTS)
+
+fuzz: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,fuzz]'
+	$(BIN)/python -m sim.fuzz $(FUZZ)
+
+audit: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,audit]'
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml firmware hal sim deploy
+	$(BIN)/python -m pip freeze --exclude-editable | \
+		$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement /dev/stdin
 
 detection: setup
 	$(BIN)/python -m sim.detection --seeds 500 --share 0.1

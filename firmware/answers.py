@@ -14,8 +14,10 @@ from firmware.errors import Refused, WrongArgument
 from firmware.events import Counted, Counts, Decisions, LookUp, Names, Page, SaveDecision
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import MAX_PICTURE_BYTES, MAX_UNIT, Entry, Picture, PictureId
+from firmware.roster import MAX_ROSTER_BYTES
 from firmware.status import status_row
 from firmware.values import NotAllowed
+from firmware.wording import shown
 
 if TYPE_CHECKING:
     from firmware.service import Service
@@ -39,6 +41,7 @@ class Answers:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self._pushed = bytearray()  # of a roster that is being handed over; a request and a roster long at most
         self._verbs: dict[str, Callable[[Arguments, Reply], Awaitable[None]]] = {
             "shoot": self._shoot,
             "list": self._list,
@@ -59,7 +62,7 @@ class Answers:
         """Answer one request; DandelionErrors become its end."""
         verb = self._verbs.get(str(request.get("verb")))
         if verb is None:
-            raise WrongArgument(f"the unit knows no verb {request.get('verb')!r}")
+            raise WrongArgument(f"the unit knows no verb {shown(request.get('verb'))}")
         await verb(request, reply)
 
     # ------------------------------------------------------------ commands to the unit
@@ -159,7 +162,9 @@ class Answers:
         await self._wait_for_neighbours(lambda: text in known())
         if text not in known():
             names = ", ".join(sorted(known())) or "none"
-            raise Refused(f"no unit called {text!r} is known here", can=f"known names: {names}; or give its number")
+            raise Refused(
+                f"no unit called {shown(text)} is known here", can=f"known names: {names}; or give its number"
+            )
         return known()[text]
 
     async def _drop(self, arguments: Arguments, reply: Reply) -> None:
@@ -229,7 +234,17 @@ class Answers:
             await reply.row(rows.explain_row(picture, decision.text, decision.inputs))
 
     async def _push(self, arguments: Arguments, reply: Reply) -> None:
-        encoded = _roster(arguments)
+        """A roster, in as many requests as it takes: `roster` are its bytes from `at` on, of `whole_bytes`."""
+        whole_bytes = _number(arguments, "whole_bytes", 1, MAX_ROSTER_BYTES)
+        if arguments.get("at") == 0:
+            self._pushed.clear()
+        if arguments.get("at") != len(self._pushed):
+            raise Refused("somebody else hands a roster over", did="this one was not taken", can="try again")
+        self._pushed += _roster(arguments)
+        if len(self._pushed) < whole_bytes:
+            return
+        encoded = bytes(self._pushed)
+        self._pushed.clear()
         pushed = await self._told(lambda ticket: c.PushRoster(ticket, encoded))
         assert isinstance(pushed, c.Pushed)
         await reply.row({"epoch": pushed.epoch, "units": list(pushed.units)})
@@ -314,14 +329,14 @@ def _roster(arguments: Arguments) -> bytes:
 def _seconds(arguments: Arguments) -> float:
     value = arguments.get("timeout_s", 60.0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 86_400:
-        raise WrongArgument(f"timeout_s = {value!r}", can="seconds, more than 0 and at most a day")
+        raise WrongArgument(f"timeout_s = {shown(value)}", can="seconds, more than 0 and at most a day")
     return float(value)
 
 
 def _have_bytes(arguments: Arguments) -> int:
     value = arguments.get("have_bytes", 0)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PICTURE_BYTES:
-        raise WrongArgument(f"have_bytes = {value!r}", can=f"bytes, 0 to {MAX_PICTURE_BYTES}")
+        raise WrongArgument(f"have_bytes = {shown(value)}", can=f"bytes, 0 to {MAX_PICTURE_BYTES}")
     return value
 
 
@@ -330,13 +345,13 @@ def _have_sha256(arguments: Arguments) -> bytes | None:
     if value is None:
         return None
     if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
-        raise WrongArgument(f"have_sha256 = {value!r}", can="64 hex digits, or null")
+        raise WrongArgument(f"have_sha256 = {shown(value)}", can="64 hex digits, or null")
     return bytes.fromhex(value)
 
 
 def _unit_in_range(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_UNIT:
-        raise WrongArgument(f"unit {value!r}", can=f"a number of 1 to {MAX_UNIT}, or a name")
+        raise WrongArgument(f"unit {shown(value)}", can=f"a number of 1 to {MAX_UNIT}, or a name")
     return value
 
 
@@ -345,12 +360,12 @@ def _since(arguments: Arguments) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= FARTHEST_UNIX_S:
-        raise WrongArgument(f"since_s = {value!r}", can="Unix seconds, or null")
+        raise WrongArgument(f"since_s = {shown(value)}", can="Unix seconds, or null")
     return float(value)
 
 
 def _number(arguments: Arguments, name: str, default: int, most: int) -> int:
     value = arguments.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise WrongArgument(f"{name} = {value!r}", can=f"a number from 1 to {most}")
+        raise WrongArgument(f"{name} = {shown(value)}", can=f"a number from 1 to {most}")
     return value

@@ -17,10 +17,14 @@ from firmware import values
 from firmware.errors import ConfigError
 from firmware.pictures import MAX_UNIT
 from firmware.values import NotAllowed
+from firmware.wording import cut, shown
 from hal.interfaces import Duplex
 from hal.ptys import is_pty
 
-MAX_CONFIG_BYTES = 64_000  # a full example has 2 kB; whatever is longer is another file given by mistake
+MAX_CONFIG_BYTES = 16_000  # a full example has 2 kB; whatever is longer is another file given by mistake
+# Of one line, so of one key and of one number. tomllib needs the square of the dots of a key, 260 MB where 16 kB are
+# one key (measured); and Python reads numbers in hexadecimal digits that it then refuses to show, above 4300 digits.
+MAX_LINE_BYTES = 500
 SOCKET_NAME = "control.sock"
 MIN_QUALITY, MAX_QUALITY = 1, 95  # JPEG quality; above 95 files grow and nothing is gained (Pillow)
 MIN_SIDE_PX, MAX_SIDE_PX = 16, 16_384  # guess: four times the longest side of the cameras that a Pi takes
@@ -215,6 +219,9 @@ def _parse(path: Path) -> dict[str, object]:
         ) from error
     if len(raw) > MAX_CONFIG_BYTES:
         raise ConfigError(f"longer than {MAX_CONFIG_BYTES} bytes; this is not a config file")
+    for number, line in enumerate(raw.split(b"\n"), 1):
+        if len(line) > MAX_LINE_BYTES:
+            raise ConfigError(f"line {number} is longer than {MAX_LINE_BYTES} bytes", can="break long comments")
     try:
         return tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, too deep
@@ -224,7 +231,7 @@ def _parse(path: Path) -> dict[str, object]:
 def _build(path: Path, tables: Mapping[str, object]) -> Config:
     for table in tables:
         if table not in _KEYS:
-            raise _unknown(f"[{table}]", table, _KEYS, "table")
+            raise _unknown(f"[{cut(table)}]", table, _KEYS, "table")
     found = {table: _read_table(table, tables.get(table, {})) for table in _KEYS}
     if "id" not in found["unit"]:
         raise ConfigError("unit.id is missing", can=f"allowed: 1 to {MAX_UNIT}, another one for each unit")
@@ -263,12 +270,12 @@ def _resolve(found: dict[str, dict[str, Any]], folder: Path) -> None:
 def _read_table(table: str, given: object) -> dict[str, Any]:
     """Attributes of the keys that are given, read and checked one by one."""
     if not isinstance(given, dict):
-        raise ConfigError(f"{table} = {given!r}: not a table", can=f"allowed: [{table}] with keys below it")
+        raise ConfigError(f"{table} = {shown(given)}: not a table", can=f"allowed: [{table}] with keys below it")
     keys = _KEYS[table]
     attributes: dict[str, Any] = {}
     for key, value in given.items():
         if key not in keys:
-            raise _unknown(f"{table}.{key}", key, keys, "key")
+            raise _unknown(f"{table}.{cut(key)}", key, keys, "key")
         attribute, read = keys[key]
         try:
             attributes[attribute] = read(value)
@@ -278,14 +285,14 @@ def _read_table(table: str, given: object) -> dict[str, Any]:
 
 
 def _wrong(key: str, value: object, why: str, allowed: str) -> ConfigError:
-    return ConfigError(f"{key} = {value!r}: {why}", can=f"allowed: {allowed}")
+    return ConfigError(f"{key} = {shown(value)}: {why}", can=f"allowed: {allowed}")
 
 
-def _unknown(shown: str, name: str, known: Collection[str], kind: str) -> ConfigError:
+def _unknown(where: str, name: str, known: Collection[str], kind: str) -> ConfigError:
     import difflib  # not before it is needed: commands should start fast
 
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-    what = f"{shown}: unknown {kind}, the nearest known one is {nearest}"
+    what = f"{where}: unknown {kind}, the nearest known one is {nearest}"
     return ConfigError(what, can=f"allowed: {', '.join(known)}")
 
 

@@ -23,7 +23,9 @@ from typing import BinaryIO
 from firmware.errors import WrongArgument
 
 NOT_BEGUN = 75  # code of End where the unit ends before it has begun the command: EX_TEMPFAIL of sysexits.h
-MAX_REQUEST_BYTES = 64_000  # a request has a few hundred
+# A request has up to 300. JSON takes 45 times its length in memory at worst (lists in lists), and 64 kB is what one may
+# take; and there is no room for a number of more than 4300 digits, which Python does not read.
+MAX_REQUEST_BYTES = 1200
 MAX_REPLY_LINE_BYTES = 1_000_000  # the longest row is a decision with the inputs of 50 neighbours, about 20 kB
 MAX_DATA_BYTES = 64_000  # raw bytes behind one Data line: what a read-out that passes through may take (DESIGN §5)
 

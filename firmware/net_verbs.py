@@ -16,6 +16,7 @@ from firmware.roster import words_of
 Options = argparse.Namespace
 NetVerb = Callable[[Options, Output], int]
 
+PUSH_BYTES = 700  # of a roster in one request, which has 1200 bytes at most (firmware/control_lines.py)
 PUSH_SILENCE_S = 120.0  # a temporary unit waits for another one, which on a slow radio asks for a part a second
 
 
@@ -77,14 +78,19 @@ def _push_on(options: Options, changed: Network, output: Output) -> int:
 
 
 def _push(config_file: Path, found: Network, output: Output) -> int:
-    from firmware.config import load  # only for this
+    from firmware.client import Client  # all of these for this alone
+    from firmware.config import load
     from firmware.verbs import tell, with_unit
 
-    config = load(config_file)
-    roster = base64.b64encode(found.roster.encoded).decode()
-    return with_unit(
-        config, output, lambda client: tell(client, output, "push", silence_s=PUSH_SILENCE_S, roster=roster)
-    )
+    config, encoded = load(config_file), found.roster.encoded
+
+    def hand_over(client: Client) -> int:
+        for at in range(0, len(encoded), PUSH_BYTES):
+            roster = base64.b64encode(encoded[at : at + PUSH_BYTES]).decode()
+            tell(client, output, "push", silence_s=PUSH_SILENCE_S, roster=roster, at=at, whole_bytes=len(encoded))
+        return 0
+
+    return with_unit(config, output, hand_over)
 
 
 def show(options: Options, output: Output) -> int:

@@ -71,7 +71,7 @@ class Handshake:
         """The message that is ours now."""
         out = b""
         for token in self._left.pop(0):
-            if token == "e":
+            if token == "e":  # nosec B105 # a letter of the pattern
                 out = public_bytes(self._own["e"])
                 self._mix_ephemeral(out)
             else:
@@ -85,7 +85,7 @@ class Handshake:
         before = self._chain, self._hash, self._key, self._nonce
         try:
             for token in self._left[0]:
-                if token == "e":
+                if token == "e":  # nosec B105 # a letter of the pattern
                     self._others["e"] = X25519PublicKey.from_public_bytes(message[:KEY_BYTES])
                     self._mix_ephemeral(message[:KEY_BYTES])
                 else:
@@ -110,7 +110,7 @@ class Handshake:
 
     def _mix(self, token: str) -> None:
         """A secret: psk, or of two keys, the initiator's named first."""
-        if token == "psk":
+        if token == "psk":  # nosec B105 # a letter of the pattern
             self._chain, mixed, self._key = self._hkdf(self._psk, 3)
             self._mix_hash(mixed)
             self._nonce = 0

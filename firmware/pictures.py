@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass, replace
 
 from firmware.errors import WrongArgument
+from firmware.wording import shown
 from hal.interfaces import TimeQuality
 
 ID_BYTES = 8
@@ -49,7 +50,7 @@ class PictureId:
             made = cls(int(found[1]), int(found[2], 16), int(found[3]))
             if 1 <= made.unit <= MAX_UNIT and made.sequence <= MAX_SEQUENCE:
                 return made
-        raise WrongArgument(f"{text!r} is not a picture id", can="ids look like 00001-3fa7-00000042")
+        raise WrongArgument(f"{shown(text)} is not a picture id", can="ids look like 00001-3fa7-00000042")
 
 
 def picture_name(picture: PictureId, sha256: bytes) -> str:

@@ -40,7 +40,7 @@ SIGNATURE_BYTES = 64  # RFC 8032
 WORDS = 6
 """Of 11 bits each: nobody finds a second key with the same 66 bits, and people do compare six words."""
 
-_SIGNED = b"dandelion roster 1"  # before what is signed: no signature made for something else fits
+SIGNED = b"dandelion roster 1"  # before what is signed: no signature made for something else fits
 _WRAP = b"dandelion network secret"
 _WORDS = b"dandelion words"
 _NONCE = bytes(12)  # each wrapping key encrypts once
@@ -131,7 +131,7 @@ def _require(holds: bool, what: str) -> None:
 
 def _verify(admin_public: bytes, body: bytes, signature: bytes) -> None:
     try:
-        Ed25519PublicKey.from_public_bytes(admin_public).verify(signature, _SIGNED + body)
+        Ed25519PublicKey.from_public_bytes(admin_public).verify(signature, SIGNED + body)
     except InvalidSignature:
         raise BadRoster("the roster is not signed by the admin of this network, or is damaged") from None
 
@@ -213,7 +213,7 @@ def make_roster(
     body += _COUNT.pack(len(acting))
     for one in sorted(acting, key=lambda one: one.gone):
         body += _ACTING.pack(one.gone, one.by)
-    signature = Ed25519PrivateKey.from_private_bytes(admin_private).sign(_SIGNED + bytes(body))
+    signature = Ed25519PrivateKey.from_private_bytes(admin_private).sign(SIGNED + bytes(body))
     return Roster.decode(bytes(body) + signature, admin_public)
 
 

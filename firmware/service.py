@@ -172,7 +172,7 @@ class Service:
             without_card.settings_without_card(settings, why) if why else settings,
             memory,
             link,
-            random.SystemRandom(),
+            random.SystemRandom(),  # nonces of proofs come from it: nobody may foretell the next from those before
             self.radio.line_bytes_per_s,
             self.radio.duplex,
             self.clock.monotonic(),

@@ -4,7 +4,8 @@
     python -m hal.camera_child SOCKET pattern WIDTH HEIGHT QUALITY SEED
 
 SOCKET is the number of an inherited descriptor, the child's end of hal.camera_line. The child ends at its end of
-file, so also when the parent dies; in the middle of a hanging capture an alarm ends it.
+file, so also when the parent dies; in the middle of a hanging capture an alarm ends it. Pictures may be made by others,
+and their previews are made in a process of its own each, which may hang or die: the picture is there without.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import signal
 import socket
 import stat
 import sys
-from typing import IO, Protocol
+from typing import IO, NoReturn, Protocol
 
 from hal.camera_line import (
     MESSAGE_MAX_BYTES,
     PICTURE_MAX_BYTES,
+    PREVIEW_MAX_BYTES,
     SEALS,
     Chosen,
     Failed,
@@ -36,7 +38,10 @@ from hal.camera_line import (
 from hal.errors import CameraError
 from hal.jpeg import draw_pattern, make_preview
 
-MEMORY_MAX_BYTES = 1_000_000_000  # of address space: what a decoder may take before it fails rather than the board
+MEMORY_MAX_BYTES = 1_000_000_000  # of address space: drawing the largest pattern takes most of it
+# Of address space, too: a board has 512 MB. A progressive picture of 48 megapixels takes 150 to 300 MB, others 60 MB.
+DECODER_MAX_BYTES = 400_000_000
+PREVIEW_MAX_S = 5.0  # guess: a board takes 2 s for its camera's largest; the whole shot has 20 s
 ALARM_AFTER_S = 1.0  # past the parent's own time-out, when it should long have killed us
 COPY_BYTES = 1 << 20  # at a time from a file to the memfd
 START_OF_JPEG = b"\xff\xd8\xff"  # SOI and the first byte of the next marker (ITU T.81 B.1.1.3)
@@ -178,8 +183,35 @@ def _shoot(line: socket.socket, source: Source, request: Request) -> None:
         digest = hashlib.file_digest(picture, "sha256").hexdigest()
         size_bytes = picture.tell()
         picture.seek(0)
-        answer = Taken(size_bytes=size_bytes, sha256=digest, preview=make_preview(picture))
+        answer = Taken(size_bytes=size_bytes, sha256=digest, preview=preview_of(picture))
         socket.send_fds(line, [encode(answer)], [memory])
+
+
+def preview_of(picture: IO[bytes], max_s: float = PREVIEW_MAX_S) -> bytes:
+    """Its preview; empty where that takes longer, or ends the process that makes it."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    with open(reading, "rb", buffering=0) as made:
+        try:
+            maker = os.fork()
+        except OSError:  # no process or no memory is left
+            os.close(writing)
+            return b""
+        if not maker:
+            _make(picture, writing, max_s)
+        os.close(writing)
+        preview = made.read(PREVIEW_MAX_BYTES)
+        os.waitpid(maker, 0)
+        return preview
+
+
+def _make(picture: IO[bytes], into: int, max_s: float) -> NoReturn:
+    """The whole life of the process that makes a preview. One write of less than PIPE_BUF: all of it, or nothing."""
+    try:
+        signal.setitimer(signal.ITIMER_REAL, max_s)
+        resource.setrlimit(resource.RLIMIT_AS, (DECODER_MAX_BYTES, DECODER_MAX_BYTES))
+        os.write(into, make_preview(picture))
+    finally:
+        os._exit(0)  # whatever was raised: nothing of the camera's process may go on here
 
 
 def _say(line: socket.socket, message: Message) -> None:

@@ -21,6 +21,7 @@ from hal.errors import CameraError
 
 PREVIEW_MAX_BYTES = 4000  # DESIGN §8: JPEG of at most 4 kB
 MESSAGE_MAX_BYTES = 16_384  # a preview, a name of 255 characters and three clauses fit, all escaped by JSON
+NAME_MAX_CHARS = 255  # of a picture's name: no file system of ours has longer ones (NAME_MAX of Linux)
 CLAUSE_MAX_CHARS = 600  # of each clause of an error; JSON makes at most 6 bytes of a character
 PICTURE_MAX_BYTES = 64_000_000  # guess: four times the largest JPEG of a Pi camera
 SHA256_BYTES = 32
@@ -75,8 +76,8 @@ class Failed:
     @classmethod
     def of(cls, error: CameraError) -> Failed:
         """To be told to the parent; bytes of file names that are no text become escapes."""
-        clauses = (clause[:CLAUSE_MAX_CHARS] for clause in (error.what, error.did, error.can))
-        return cls(*(clause.encode("utf-8", "backslashreplace").decode() for clause in clauses))
+        clauses = (clause.encode("utf-8", "backslashreplace") for clause in (error.what, error.did, error.can))
+        return cls(*(clause.decode()[:CLAUSE_MAX_CHARS] for clause in clauses))
 
     def error(self) -> CameraError:
         """To be raised in the parent."""
@@ -113,16 +114,24 @@ def decode(packet: bytes) -> Message:
     if header.keys() != wanted.keys() or not all(isinstance(header[name], wanted[name]) for name in wanted):
         raise ValueError(f"wrong fields in {kind.word!r}")
     message = kind(**header)
-    if isinstance(message, Taken):
-        _check_taken(message)
+    _check(message)
     return message
 
 
-def _check_taken(message: Taken) -> None:
+def _check(message: Message) -> None:
     """The child decodes files of others: believe nothing it says beyond these bounds."""
-    if not 0 < message.size_bytes <= PICTURE_MAX_BYTES:
-        raise ValueError(f"a picture of {message.size_bytes} bytes")
-    if len(bytes.fromhex(message.sha256)) != SHA256_BYTES:
-        raise ValueError("not a SHA-256 digest")
-    if len(message.preview) > PREVIEW_MAX_BYTES:
-        raise ValueError(f"a preview of {len(message.preview)} bytes")
+    match message:
+        case Taken():
+            if not 0 < message.size_bytes <= PICTURE_MAX_BYTES:
+                raise ValueError("a picture of no length that a picture has")
+            if len(bytes.fromhex(message.sha256)) != SHA256_BYTES:
+                raise ValueError("not a SHA-256 digest")
+            if len(message.preview) > PREVIEW_MAX_BYTES:
+                raise ValueError(f"a preview of {len(message.preview)} bytes")
+        case Chosen(name) if len(name) > NAME_MAX_CHARS:  # it is said back in the next Request, which must fit
+            raise ValueError(f"a name of {len(name)} characters")
+        case Failed(what, did, can):
+            for clause in (what, did, can):
+                clause.encode()  # it is printed: UnicodeEncodeError, a ValueError, where it is no text
+                if len(clause) > CLAUSE_MAX_CHARS:
+                    raise ValueError(f"an error of {len(clause)} characters")

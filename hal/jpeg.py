@@ -1,6 +1,6 @@
 """Decodes and draws JPEGs with Pillow: previews, and the pattern camera's pictures. Imported in child processes only.
 
-Decoding meets files of others, so the process that imports this has limits of its own (hal.camera_child).
+Decoding meets files of others, so it is done in a process with limits of its own (hal.camera_child).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+import warnings
 from typing import IO
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -35,7 +36,8 @@ def make_preview(picture: IO[bytes]) -> bytes:
     Pictures narrower than 320 pixels keep their width at most. Extremely tall ones may get no preview.
     """
     try:
-        with Image.open(picture, formats=["JPEG"]) as whole:
+        # Pillow warns of damaged Exif blocks; nobody could do anything about it.
+        with warnings.catch_warnings(action="ignore"), Image.open(picture, formats=["JPEG"]) as whole:
             if whole.width * whole.height > DECODE_MAX_PIXELS:
                 return b""
             whole.draft("RGB", (PREVIEW_WIDTHS[0] * 2, PREVIEW_WIDTHS[0] * 2))

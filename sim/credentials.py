@@ -7,8 +7,10 @@ import random
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from firmware.pictures import MAX_UNIT
-from firmware.roster import Roster, admin_public_of, make_roster, public_of
+from firmware.roster import SIGNED, Acting, Roster, admin_public_of, make_roster, public_of
 from firmware.rosters import Membership
 from firmware.sessions import Keys, SessionSeal
 
@@ -52,8 +54,10 @@ class AdminFolder:
     A unit that is enrolled again under its number has another key.
     """
 
-    def __init__(self, units: Collection[int], name: str = "network") -> None:
+    def __init__(self, units: Collection[int], name: str = "network", acting: Collection[Acting] = ()) -> None:
+        """acting: units that are gone for good, in every roster that is made."""
         self._name = name
+        self._acting = acting
         self._private: dict[int, bytes] = {}
         self._made: dict[int, Roster] = {}
         self._epoch = 0
@@ -78,6 +82,7 @@ class AdminFolder:
             admin_private=_key(f"{self._name} admin"),
             epoch=self._epoch,
             members={unit: public_of(private) for unit, private in self._private.items()},
+            acting=self._acting,
             secret=_key(f"{self._name} secret {self._epoch}"),
             ephemeral_private=_key(f"{self._name} ephemeral {self._epoch}"),
         )
@@ -86,5 +91,13 @@ class AdminFolder:
     def credential(self, unit: int) -> Membership:
         """As the unit got it when it was enrolled last."""
         made = self._made[unit]
-        admin_public = admin_public_of(_key(f"{self._name} admin"))
-        return Membership(unit, self._private[unit], admin_public, made, made)
+        return Membership(unit, self._private[unit], self.admin_public, made, made)
+
+    @property
+    def admin_public(self) -> bytes:
+        """What its rosters are checked with."""
+        return admin_public_of(_key(f"{self._name} admin"))
+
+    def sign(self, body: bytes) -> bytes:
+        """The signature that makes a roster of these bytes, if they are one."""
+        return Ed25519PrivateKey.from_private_bytes(_key(f"{self._name} admin")).sign(SIGNED + body)

@@ -105,6 +105,15 @@ def test_the_list_of_words_is_loaded_by_nothing_but_words_of():
     assert found == {"firmware.roster"}
 
 
+@pytest.mark.parametrize("name", [name for name in MODULES if of_package(name) == "firmware"])
+def test_chance_of_a_real_unit_is_the_systems(name):
+    """Who has seen 156 nonces of a random.Random knows all that come, and could prove what he has thrown away."""
+    tree = ast.parse(MODULES[name].read_text())
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    assert "Random" not in {getattr(call, "attr", getattr(call, "id", "")) for call in calls}
+    assert names_taken_from("random", tree) <= {"Random", "SystemRandom"}
+
+
 @pytest.mark.parametrize("name", [name for name in MODULES if of_package(name) == "sim"])
 def test_chance_in_the_simulation_is_seeded(name):
     tree = ast.parse(MODULES[name].read_text())

@@ -77,6 +77,32 @@ def test_a_preview_that_is_too_long_is_not_believed() -> None:
         decode(encode(TAKEN) + bytes(4000))
 
 
+@pytest.mark.parametrize(
+    ("packet", "says"),
+    [
+        (b'{"word": "failed", "what": "x\\udcff", "did": "", "can": ""}', "surrogates not allowed"),
+        (b'{"word": "failed", "what": "", "did": "%s", "can": ""}' % (b"x" * 601), "an error of 601 characters"),
+        (b'{"word": "taken", "size_bytes": %s, "sha256": ""}' % (b"9" * 4000), "no length that a picture has"),
+    ],
+)
+def test_nothing_is_believed_that_cannot_be_printed(packet: bytes, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        decode(packet)
+
+
+@pytest.mark.parametrize("letter", ["x", "\u4e00", "\U0001f332", "\udcff"])
+def test_a_name_that_is_believed_fits_into_the_next_request(letter: str) -> None:
+    """The parent says it back: the next shot goes on after it."""
+    told = json.dumps({"word": "chosen", "name": letter * 255}).encode()
+    chosen = decode(told)
+    assert isinstance(chosen, Chosen)
+    encode(Request(number=2, after=chosen.name, timeout_s=1.0))
+    raw = b'{"word": "chosen", "name": "%s"}' % ("\u4e00" * 5000).encode()
+    assert len(raw) < MESSAGE_MAX_BYTES
+    with pytest.raises(ValueError, match="a name of 5000 characters"):
+        decode(raw)
+
+
 def test_an_error_of_any_length_and_any_file_name_fits_and_can_be_printed() -> None:
     failed = Failed.of(CameraError("\udcff" * 5000, did="ü" * 5000, can="\U0001f332" * 5000))
     told = decode(encode(failed))

@@ -9,10 +9,12 @@ import random
 import resource
 import select
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import pytest
 from hal.child_camera import ChildCamera, MemfdShot
 from hal.errors import CameraError, CameraHung
 from sim.camera import grey_jpeg
+from sim.jpegs import progressive
 
 PATIENCE_S = 60.0  # for what must happen
 NAMES = ("a.jpg", "b.jpg", "c.jpg")
@@ -158,6 +161,78 @@ def test_a_jpeg_that_cannot_be_decoded_is_delivered_without_a_preview(
     assert shot.sha256 == hashlib.sha256(half).digest()
     assert whole(shot) == half
     assert capfd.readouterr() == ("", "")
+
+
+# Pictures that do harm.
+
+
+def png(size: tuple[int, int]) -> bytes:
+    """The head of one of this size: enough for a decoder to make room for its pixels."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+
+
+BOMBS = {
+    "more pixels than there is memory": progressive((60_000, 60_000), scans=1),
+    "more colours than there is memory": progressive((9999, 9999), components=4, scans=1),
+    "garbage behind its first bytes": b"\xff\xd8\xff" + random.Random(1).randbytes(100_000),
+    "nothing but markers": b"\xff\xd8" + b"\xff\xda\x00\x02" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_picture_that_does_harm_is_delivered_and_the_child_goes_on(
+    camera: ChildCamera, folder: Path, kind: str
+) -> None:
+    (folder / "a.jpg").write_bytes(BOMBS[kind])
+    shot = camera.capture(PATIENCE_S)
+    child = camera.child_pid
+    assert shot.preview == b""
+    assert whole(shot) == BOMBS[kind]
+    assert names(camera, folder, 2) == ["b.jpg", "c.jpg"]
+    assert camera.child_pid == child
+
+
+def test_a_bomb_of_another_kind_is_refused(camera: ChildCamera, folder: Path) -> None:
+    (folder / "a.jpg").write_bytes(png((60_000, 60_000)))
+    with pytest.raises(CameraError, match=r"a\.jpg is not a JPEG"):
+        camera.capture(PATIENCE_S)
+    assert names(camera, folder, 1) == ["b.jpg"]
+
+
+PREVIEWS = """\
+import io, os, resource, signal, sys
+from hal import camera_child
+from hal.jpeg import make_preview
+from sim.camera import GREY_JPEG
+from sim.jpegs import progressive
+{before}
+print(len(camera_child.preview_of(io.BytesIO({picture}), {max_s})), flush=True)
+camera_child.make_preview = make_preview
+print(len(camera_child.preview_of(io.BytesIO(GREY_JPEG))) > 0, flush=True)
+"""
+DEADLY = {
+    "would take a minute": ("", "progressive((9999, 9999), scans=2000)", 0.2),
+    "ends the decoder": ("camera_child.make_preview = lambda _: os.kill(os.getpid(), signal.SIGSEGV)", "b''", 60),
+    "raises what nobody expects": ("camera_child.make_preview = lambda _: sys.exit(3)", "b''", 60),
+}
+
+
+def previews(before: str, picture: str, max_s: float) -> list[str]:
+    """What the two previews of such a process are: how long the first, whether there is one of a good picture next."""
+    program = PREVIEWS.format(before=before, picture=picture, max_s=max_s)
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True, text=True)
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("kind", DEADLY)
+def test_a_picture_whose_decoding_hangs_or_dies_has_no_preview_and_the_next_has_one(kind: str) -> None:
+    assert previews(*DEADLY[kind]) == ["0", "True"]
+
+
+def test_where_no_process_can_be_made_there_is_no_preview() -> None:
+    limit = "resource.setrlimit(resource.RLIMIT_NPROC, (0, 0)); os.getuid() or os.setuid(65534)"
+    assert previews(limit, "GREY_JPEG", 60) == ["0", "False"]
 
 
 # The pattern.

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tomllib
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -181,11 +182,46 @@ def test_a_table_must_be_a_table(tmp_path):
     assert "card = 5: not a table" in error_of(tmp_path, "card = 5\n" + SMALLEST)
 
 
-@pytest.mark.parametrize("raw", [b"[unit", b"\xff\xfe", b"a=" + b"[" * 5000, b"#" * 70_000])
+@pytest.mark.parametrize("raw", [b"[unit", b"\xff\xfe", b"a=" + b"[\n" * 5000, b"#" * 70_000])
 def test_what_is_no_config_file_is_said_to_be_none(tmp_path, raw):
     path = tmp_path / "config.toml"
     path.write_bytes(raw)
     with pytest.raises(ConfigError, match=r"config\.toml"):
+        load(path)
+
+
+def test_a_value_of_any_length_is_told_by_its_beginning(tmp_path):
+    for line, begins in (
+        ("id = 0x" + "f" * 400, f"unit.id = {str(16**400 - 1)[:80]}…: out of range"),
+        (f'name = "{"x" * 400}"', f"unit.name = '{'x' * 79}…: not a name"),
+        ('name = """' + "x\n" * 4000 + '"""', "unit.name = '" + r"x\n" * 26 + "x…: not a name"),
+        (f"{'y' * 400} = 1", f"unit.{'y' * 80}…: unknown key"),
+    ):
+        told = error_of(tmp_path, with_value("unit", line))
+        assert f": {begins}" in told
+        assert len(told) < 500
+
+
+def test_a_number_too_long_to_be_shown_is_an_error_in_words(tmp_path):
+    """Python reads one of any length in hexadecimal digits, and refuses to show it in more than 4300 decimal ones."""
+    told = error_of(tmp_path, SMALLEST + "[card]\ncapacity = 0x" + "f" * 4000)
+    assert "line 11 is longer than 500 bytes" in told
+
+
+def test_no_file_takes_more_memory_than_a_board_has_left(tmp_path):
+    """The worst there is: each key has as many dots as a line has room for."""
+    longest = b"a" + b".a" * ((config.MAX_LINE_BYTES - 3) // 2) + b"=1"
+    keys = b"\n".join(b"%c%s" % (97 + number, longest) for number in range(26))
+    path = tmp_path / "config.toml"
+    path.write_bytes(keys)
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match="unknown table"):
+        load(path)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 15_000_000
+    path.write_bytes(b"a" + longest + b"x")
+    with pytest.raises(ConfigError, match="line 1 is longer than 500 bytes"):
         load(path)
 
 

@@ -7,9 +7,11 @@ import os
 import select
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from control_server import WAIT_S, serving
@@ -17,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware import control
+from firmware.answers import Answers
 from firmware.client import Client
 from firmware.control_lines import (
     MAX_DATA_BYTES,
@@ -35,6 +38,7 @@ from firmware.control_lines import (
     read,
 )
 from firmware.errors import NobodyRuns, Refused, WrongArgument
+from firmware.service import Service
 from hal.errors import CardFull
 
 LINES = [
@@ -225,6 +229,45 @@ def test_a_malformed_request_ends_with_wrong_usage(tmp_path, sent, says):
             assert end.code == 2
             assert says in end.what
             assert stream.read() == b""
+
+
+@pytest.mark.parametrize("digits", [6, 1300, 5000])
+def test_a_unit_of_any_number_of_digits_is_wrong_usage(tmp_path, digits):
+    handler = Answers(cast(Service, None)).handle  # none of it gets as far as the service
+    with serving(tmp_path / "control.sock", handler) as running, pytest.raises(WrongArgument, match=r"unit 9|longer"):
+        list(running.client.ask("copy", picture="00001-3fa7-00000042", to="9" * digits))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"verb": "x" * 1000},
+        {"verb": "get", "picture": "\x00" * 150},
+        {"verb": "get", "picture": "00001-3fa7-00000042", "timeout_s": [[[0]] * 100]},
+        {"verb": "list", "unit": -(10**1000)},
+    ],
+)
+def test_no_answer_repeats_more_than_the_beginning_of_what_was_asked(tmp_path, arguments):
+    handler = Answers(cast(Service, None)).handle
+    with serving(tmp_path / "control.sock", handler) as running, pytest.raises(WrongArgument) as caught:
+        list(running.client.ask(**arguments))
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("[", "]"), ('{"":', "}"), ("[],", ""), ("{},", ""), ('{"":[[]]},', ""), ('{"🌲":1},', "")]
+)
+def test_no_request_takes_more_than_64_kb(opening, closing):
+    """Small lists and objects take many times their length."""
+    room_bytes = MAX_REQUEST_BYTES - len(b'{"verb": "x", "y": [0]}\n')
+    many = room_bytes // len((opening + closing).encode())
+    line = f'{{"verb": "x", "y": [{opening * many}0{closing * many}]}}\n'.encode()
+    assert len(line) > MAX_REQUEST_BYTES - 20
+    tracemalloc.start()
+    assert decode_request(line)["verb"] == "x"
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 64_000
 
 
 def test_a_client_that_says_nothing_is_left_after_the_named_time(tmp_path, monkeypatch):

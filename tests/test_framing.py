@@ -159,6 +159,27 @@ def test_random_bytes_are_counted_and_pass_nothing_on() -> None:
     assert len(got) <= 1  # one damaged frame in 65,536 passes a CRC-16
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        DELIMITER * 4096,
+        b"\x01\x00" * 2048,
+        b"\x02\x01\x00" * 1365,
+        frame(b"a") * 819,
+        frame(bytes(4128)),
+        b"\x01" * 4096,
+    ],
+    ids=["delimiters", "one byte each", "two bytes each", "least packets", "a packet of zeros", "codes of zeros"],
+)
+def test_what_the_kernel_keeps_takes_no_more_than_64_kb_to_read(line: bytes) -> None:
+    reader = FrameReader(4128)
+    tracemalloc.start()
+    reader.feed(line)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 64_000
+
+
 def test_endless_bytes_without_delimiter_are_not_kept() -> None:
     reader = FrameReader(LONGEST_PACKET_BYTES)
     piece = b"\xff" * 4096

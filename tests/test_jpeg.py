@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import random
+import warnings
 
 import pytest
 from PIL import Image
 
 from hal.camera_line import PREVIEW_MAX_BYTES
 from hal.jpeg import draw_pattern, make_preview
+from sim.jpegs import with_exif
 
 # DQT entry 0 of the luminance table at quality 20 by the formula of the IJG library: (16 * 250 + 50) // 100.
 COARSEST_FIRST_STEP = 40
@@ -78,6 +80,14 @@ def test_what_a_picture_carries_beside_its_pixels_is_not_in_the_preview() -> Non
 @pytest.mark.parametrize("length", [0, 2, 3, 100, 700, 20_000])
 def test_a_truncated_picture_has_no_preview(length: int) -> None:
     assert make_preview(io.BytesIO(PICTURES["noise"][:length])) == b""
+
+
+def test_of_a_damaged_exif_block_nobody_is_warned() -> None:
+    exif = with_exif(jpeg(noise(64, 48)), orientation=6)
+    damaged = exif.replace(b"\x00\x08\x00\x01\x01\x12", b"\x00\x08\x00\x02\x01\x12")  # says that two tags follow
+    assert damaged != exif
+    with warnings.catch_warnings(action="error"):
+        assert make_preview(io.BytesIO(damaged))
 
 
 def test_damaged_pictures_give_a_preview_or_none_but_no_error() -> None:
