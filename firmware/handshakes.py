@@ -103,11 +103,13 @@ class WithoutHandshakes:
 
 @dataclass(slots=True)
 class _Wanted:
-    """A session that is being made. hello: said until the answer comes; None: the unit must introduce itself."""
+    """A session that is being made. hello: said until the answer comes; None: the unit must introduce itself, or has
+    begun itself. meant: the epoch and start in which the unit has introduced itself last; for each there are tries."""
 
     next_at: float
     tries: int = 0
     hello: m.Hello | None = None
+    meant: tuple[int, int | None] | None = None
     parked: list[m.Message] = field(default_factory=list)
 
 
@@ -180,12 +182,11 @@ class SessionHandshakes:
         self._made(source)
 
     def on_introduced(self, unit: int) -> None:
-        boot = self._seal.introduced(unit)
         if self._seems_restarted(unit):
             self.want(unit)
-        wanted = self._wanted.get(unit)
-        if wanted is not None and (wanted.hello is None or wanted.hello.peer_boot != boot):
-            wanted.hello, wanted.next_at = None, self._core.now
+        wanted, meant = self._wanted.get(unit), (self._seal.epoch, self._seal.introduced(unit))
+        if wanted is not None and wanted.meant != meant:
+            wanted.hello, wanted.meant, wanted.tries, wanted.next_at = None, meant, 0, self._core.now
 
     def _made(self, unit: int) -> None:
         wanted = self._wanted.pop(unit, None)
@@ -211,8 +212,11 @@ class SessionHandshakes:
             return
         wanted.next_at = core.now + FIRST_TRY_S * 2**wanted.tries * (0.75 + 0.5 * core.rng.random())
         wanted.tries += 1
-        if wanted.hello is None and self._seal.introduced(unit) is not None:
-            wanted.hello = self._seal.begin(unit)
+        boot = self._seal.introduced(unit)
+        if boot is None:
+            wanted.hello = None
+        elif wanted.hello is None:
+            wanted.hello, wanted.meant = self._seal.begin(unit), (self._seal.epoch, boot)
         if wanted.hello is None:
             self._ask_for_beacon()
         else:
