@@ -24,7 +24,6 @@ from sim.rig import Rig
 STEPS = (m.Hello, m.Welcome, m.Ready)
 EACH_STEP = pytest.mark.parametrize("step", STEPS, ids=lambda kind: kind.__name__)
 DUPLEX = pytest.mark.parametrize("duplex", list(Duplex), ids=lambda duplex: duplex.value)
-BIG = Options(size_bytes=(300_000, 300_000))
 HUGE = Options(size_bytes=(1_000_000, 1_000_000))
 
 
@@ -255,17 +254,21 @@ def goes_on(origin, host):
 
 
 @DUPLEX
+@pytest.mark.parametrize("mtu_bytes", [MIN_MTU_BYTES, MTU_BYTES])
 @pytest.mark.parametrize("unit", [1, 2])
-def test_a_transfer_goes_on_a_moment_after_either_has_restarted(duplex, unit):
-    rig, one, two = a_pair(origin=BIG, line=LineOptions(duplex=duplex))
+def test_a_transfer_goes_on_a_moment_after_either_has_restarted_and_nobody_is_alarmed(duplex, mtu_bytes, unit):
+    size_bytes = (25_000, 25_000) if mtu_bytes == MIN_MTU_BYTES else (200_000, 200_000)
+    rig, one, two = two_units(mtu_bytes=mtu_bytes, size_bytes=size_bytes, line=LineOptions(duplex=duplex))
+    rig.run_until(know_each_other(one, two), 5)
     press(one)
     machine = (one, two)[unit - 1]
-    for _ in range(3):
+    for _ in range(2):
         rig.run_until(lambda: rig.said[-1].source == 1 and isinstance(rig.said[-1].message, m.Part), 10)
-        rig.run_for(4)
+        rig.run_for(1.5)
         machine.power_cut()
         machine.restart()
         rig.run_until(goes_on(one, two), 5)
+        assert not one.logged("alarm") + two.logged("alarm")
     rig.run_until(settled(one, two), 60)
     assert len(held(two)) == 1
 
