@@ -245,6 +245,8 @@ class SpreadingRosters:
 
     def newer(self, unit: int, epoch: int) -> None:
         known = self._sources.get(unit)
+        if unit == self._core.unit:  # whoever says so in our name has no roster for us
+            return
         if known is not None:
             known.epoch = epoch
         elif len(self._sources) < MAX_SOURCES:
