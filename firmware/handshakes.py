@@ -122,6 +122,7 @@ class SessionHandshakes:
         self._ask_for_beacon = ask_for_beacon
         self._wanted: dict[int, _Wanted] = {}  # no more than there are members
         self.cloned = False
+        self._warned = False
         self._look_at = core.now + LOOK_EVERY_S
         self._right_at: dict[
             int, float
@@ -170,7 +171,17 @@ class SessionHandshakes:
         if wanted is not None:  # what is parked waits for the first frame of this session
             wanted.hello, wanted.next_at = None, self._core.now + FIRST_TRY_S
         self._core.say(source, welcome)
-        self.cloned = self.cloned or source == self._core.unit
+        if source == self._core.unit:
+            self._greeted_by_a_clone(hello)
+
+    def _greeted_by_a_clone(self, hello: m.Hello) -> None:
+        """R11. One that runs from a copy of our card and started before us falls silent by our answer, and we go on:
+        what it says this start may have said in its past, so that somebody may say it again."""
+        if not self._seal.is_past(hello.card, hello.boot):
+            self.cloned = True
+        elif not self._warned:
+            self._warned = True
+            self._core.log("alarm", f"another unit runs from a copy of the card of unit {self._core.unit}: find it")
 
     def on_welcome(self, source: int, welcome: m.Welcome) -> None:
         self._seal.on_welcome(source, welcome, self._core.now)
