@@ -321,7 +321,9 @@ def test_what_a_thief_says_to_everyone_in_others_names_causes_nothing_that_lasts
     chance, thief = random.Random(1), Thief(three)
     before = [lasting(machine)[:2] for machine in (one, two)]
     for machine in (one, two):
-        for packet in forged_beacons(thief, machine, chance):
+        core = machine.on.core
+        name = thief.as_another(machine.unit, core.card, core.boot, m.Name("moved"), skip=400)
+        for packet in (name, *forged_beacons(thief, machine, chance)):
             rig.arrives(packet)
             rig.run_for(5)
     rig.run_for(600)
