@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -115,11 +114,13 @@ class WithoutHandshakes:
 
 @dataclass(slots=True)
 class _Wanted:
-    """A session that is being made. hello: said until the answer comes; None: the unit must introduce itself."""
+    """A session that is being made. hello: said until the answer comes; None: the unit must introduce itself, or has
+    begun itself. meant: the epoch and start in which the unit has introduced itself last; for each there are tries."""
 
     next_at: float
     tries: int = 0
     hello: m.Hello | None = None
+    meant: tuple[int, int | None] | None = None
     parked: list[m.Message] = field(default_factory=list)
 
 
@@ -133,6 +134,7 @@ class SessionHandshakes:
         self._wanted: dict[int, _Wanted] = {}  # no more than there are members
         self.cloned = False
         self._hellos = Buckets(HELLOS_AT_ONCE, HELLOS_PER_S)
+        self._warned = False
         self._look_at = core.now + LOOK_EVERY_S
         self._right_at: dict[
             int, float
@@ -183,7 +185,17 @@ class SessionHandshakes:
         if wanted is not None:  # what is parked waits for the first frame of this session
             wanted.hello, wanted.next_at = None, self._core.now + FIRST_TRY_S
         self._core.say(source, welcome)
-        self.cloned = self.cloned or source == self._core.unit
+        if source == self._core.unit:
+            self._greeted_by_a_clone(hello)
+
+    def _greeted_by_a_clone(self, hello: m.Hello) -> None:
+        """R11. One that runs from a copy of our card and started before us falls silent by our answer, and we go on:
+        what it says this start may have said in its past, so that somebody may say it again."""
+        if not self._seal.is_past(hello.card, hello.boot):
+            self.cloned = True
+        elif not self._warned:
+            self._warned = True
+            self._core.log("alarm", f"another unit runs from a copy of the card of unit {self._core.unit}: find it")
 
     def on_welcome(self, source: int, welcome: m.Welcome) -> None:
         self._seal.on_welcome(source, welcome, self._core.now)
@@ -195,12 +207,11 @@ class SessionHandshakes:
         self._made(source)
 
     def on_introduced(self, unit: int) -> None:
-        boot = self._seal.introduced(unit)
         if self._seems_restarted(unit):
             self.want(unit)
-        wanted = self._wanted.get(unit)
-        if wanted is not None and (wanted.hello is None or wanted.hello.peer_boot != boot):
-            wanted.hello, wanted.next_at = None, self._core.now
+        wanted, meant = self._wanted.get(unit), (self._seal.epoch, self._seal.introduced(unit))
+        if wanted is not None and wanted.meant != meant:
+            wanted.hello, wanted.meant, wanted.tries, wanted.next_at = None, meant, 0, self._core.now
 
     def new_epoch(self) -> None:
         """What was begun under the old roster's secret is begun anew."""
@@ -234,9 +245,11 @@ class SessionHandshakes:
             return
         wanted.next_at = core.now + FIRST_TRY_S * 2**wanted.tries * (0.75 + 0.5 * core.rng.random())
         wanted.tries += 1
-        if wanted.hello is None or self._seal.heard_of_others(unit, wanted.hello.peer_boot):
-            with suppress(LookupError):
-                wanted.hello = self._seal.begin(unit, wanted.tries - 1)
+        boot = self._seal.introduced(unit)
+        if boot is None:
+            wanted.hello = None
+        elif wanted.hello is None or self._seal.heard_of_others(unit, wanted.hello.peer_boot):
+            wanted.hello, wanted.meant = self._seal.begin(unit, wanted.tries - 1), (self._seal.epoch, boot)
         if wanted.hello is None:
             self._ask_for_beacon()
         else:

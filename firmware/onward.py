@@ -81,7 +81,7 @@ class Onward:
         assert self.sender is not None
         cut = self.sender.next_part(self._core.now, longest_part, overhead)
         if cut is not None and question:
-            cut = self.sender.next_question() or cut
+            cut = self.sender.next_question(longest_part) or cut
         if cut is not None:
             return self._part(*cut, overhead, question=question)
         if not self._end_is_due():

@@ -75,7 +75,7 @@ class Outgoing:
             return None
         cut = self.sender.next_part(self._core.now, longest_part, overhead)
         if cut is not None and question:
-            cut = self.sender.next_question() or cut
+            cut = self.sender.next_question(longest_part) or cut
         if cut is not None:
             return self._part(*cut, overhead, question=question)
         return self._end() if self._end_is_due() else None

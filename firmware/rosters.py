@@ -254,7 +254,7 @@ class SpreadingRosters:
 
     def newer(self, unit: int, epoch: int) -> None:
         if unit == self._core.unit:
-            return
+            return  # whoever says so in our name has no roster for us
         known = self._sources.pop(unit, None) or _Source(epoch, self._core.now)
         self._sources[unit] = known  # the one heard last stands last
         known.epoch = epoch

@@ -192,12 +192,11 @@ class SessionSeal:
         return body
 
     def _open_own(self, header: bytes, destination: int, start: _Start, rest: bytes) -> bytes | None:
-        """R11: what comes under our own number, unless it is an echo of what this start has sent. Whoever made it has
-        our key; that it was made now, only a handshake with it shows, so those for us are let through."""
+        """R11: what comes under our own number, unless it is an echo of what this start has sent. Any member can have
+        made it, at any time: only a handshake shows that there is another one now, so those for us are let through."""
         opener = Opener(self._broadcast_key(self._unit, *start))
         body = opener.open(header, rest)
-        card, boot = start
-        if card == self._card and is_earlier(boot, self._boot):
+        if destination != self._unit and self.is_past(*start):
             raise Replayed("this unit said this before its last start")
         if start == (self._card, self._boot):
             counter = int.from_bytes(rest[:COUNTER_BYTES], "big")
@@ -209,10 +208,14 @@ class SessionSeal:
         if destination == self._unit:
             return body
         raise ClonedUnit(
-            f"another unit sends as unit {self._unit} (card {card:04x}, start {boot})",
+            f"another unit sends as unit {self._unit} (card {start[0]:04x}, start {start[1]})",
             did="the frame was thrown away",
             can="find the other one, revoke this number (dandelion net revoke) and enrol one unit anew",
         )
+
+    def is_past(self, card: int, boot: int) -> bool:
+        """Whether this was a start of ours, as far as one can tell: a copy of our card has it in its past, too."""
+        return card == self._card and is_earlier(boot, self._boot)
 
     def _open_broadcast(self, header: bytes, source: int, rest: bytes) -> bytes | None:
         if source == self._unit:

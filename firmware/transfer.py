@@ -149,9 +149,9 @@ class Sender:
         parts = math.ceil((stop - start) / length)
         return start, start + math.ceil((stop - start) / parts)  # equal ones, not a last one of three bytes
 
-    def next_question(self) -> tuple[int, int] | None:
+    def next_question(self, longest_bytes: int) -> tuple[int, int] | None:
         """Start and stop of a short part that is still to be sent: it finds out whether a burst would be heard."""
-        return self._questioning(SHORTEST_PART_BYTES) if self._todo else None
+        return self._questioning(longest_bytes) if self._todo else None
 
     def rest_of_burst_bytes(self, longest_bytes: int, overhead_bytes: int) -> int:
         """What the line takes of the burst under way behind what was sent, as far as known; 0: its report is due."""
@@ -237,13 +237,14 @@ class Sender:
 
         Never what was acknowledged: whoever passes pictures on has it no more.
         """
+        short = min(SHORTEST_PART_BYTES, length)  # some radios' packets carry less than the shortest part
         if self._todo:
             start, stop = next(iter(self._todo))
-            return start, min(stop, start + SHORTEST_PART_BYTES)
+            return start, min(stop, start + short)
         newest = self._newest()
         whole = self._tries == 1 and self._burst_bytes is None
         start, stop = next(iter(self._acked.gaps(newest.start, newest.stop)))
-        return start, min(stop, start + (length if whole else SHORTEST_PART_BYTES))
+        return start, min(stop, start + (length if whole else short))
 
     def _newest(self) -> _Flying:
         return next(reversed(self._flying.values()))

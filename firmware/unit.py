@@ -363,7 +363,8 @@ class Unit:
                 self.records.on_beacon(neighbour, received.message.card)
                 self.audits.on_beacon(neighbour, received.message.card)
             case m.Name():
-                self.beacons.on_name(neighbour, received.message)
+                if received.destination == core.unit:  # to everyone any member can say it under any number
+                    self.beacons.on_name(neighbour, received.message)
             case m.NameAsk():
                 self.beacons.on_name_ask(source)
             case m.Welcome() | m.Ready():

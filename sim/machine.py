@@ -192,7 +192,7 @@ class Machine:
             seal = seal_of(self.unit, memory.card, memory.boot, rng)
         else:
             seal = membership.seal(memory.card, memory.boot, rng.randbytes)
-        self._link = TappedLink(self.unit, seal, self.radio)
+        self._link = TappedLink(self.unit, seal, self.radio, self._opened)
         settings = Settings(
             unit=self.unit,
             name=f"unit-{self.unit}",
@@ -214,6 +214,10 @@ class Machine:
         self._free_at = {"card": rig.now, "catalogue": rig.now, "camera": rig.now}
         self._wakes_at = math.inf
         self.running.handle(e.WallClock(*self.wall()), rig.now)
+
+    def _opened(self, packet: bytes) -> None:
+        if self.rig.opened is not None:
+            self.rig.opened(self, packet)
 
     def _leave_card(self) -> None:
         """The card has failed: a new unit goes on without, with the pictures that wait in memory."""

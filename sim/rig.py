@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from firmware.events import Request
@@ -57,6 +57,7 @@ class Rig:
     """Machines on one medium, and the time that they share. loses: which messages it swallows, None: as it is.
 
     watch: called after each request that was carried out, for checks of what must hold at every instant.
+    opened: called for each sealed packet whose seal a unit has found right, with the unit.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Rig:
             self.line = medium(self.clock)
         self.loses: Callable[[Said], bool] | None = None
         self.watch: Callable[[OnRig, Request], None] | None = None
+        self.opened: Callable[[OnRig, bytes], None] | None = None
         self.said: deque[Said] = deque(maxlen=most_said)
         self.events = 0
         self._machines: dict[int, OnRig] = {}
@@ -147,9 +149,14 @@ class Rig:
 
     def replay(self, said: Said) -> None:
         """The packet arrives again now, at everyone but its sender; loses is not asked."""
-        for unit, machine in sorted(self._machines.items()):
-            if unit != said.source and machine.radio is not None:
-                self.line.noise(machine.radio, frame(said.packet))
+        self.arrives(said.packet, [unit for unit in self._machines if unit != said.source])
+
+    def arrives(self, packet: bytes, units: Iterable[int] | None = None) -> None:
+        """Somebody says this packet, and it arrives now at these units, None: at all; loses is not asked."""
+        for unit in sorted(self._machines if units is None else units):
+            radio = self._machines[unit].radio
+            if radio is not None:
+                self.line.noise(radio, frame(packet))
         self.carried()
 
     def say_again(self, said: Said) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from firmware import events as e
 from firmware.catalogue import Catalogue
 from firmware.catalogue_database import Database
-from firmware.link import Link
+from firmware.link import Link, _Header
 from firmware.messages import Message
 from firmware.pictures import Entry, PictureId
 from firmware.seal import Seal
@@ -139,13 +139,20 @@ class Storage:
 
 
 class TappedLink(Link):
-    """Remembers what each packet says, in the order in which they go out."""
+    """Remembers what each packet says, in the order in which they go out; tells which that come are opened."""
 
-    def __init__(self, unit: int, seal: Seal, radio: SimRadio) -> None:
+    def __init__(self, unit: int, seal: Seal, radio: SimRadio, opened: Callable[[bytes], None]) -> None:
         super().__init__(unit, seal, radio.mtu_bytes, overhears=radio.duplex is Duplex.HALF)
         self.tapped: deque[tuple[int, Message, bytes]] = deque()
+        self._opened = opened
 
     def encode(self, destination: int, message: Message, *, airtime_ms: int | None = None) -> list[bytes]:
         packets = super().encode(destination, message, airtime_ms=airtime_ms)
         self.tapped += [(destination, message, packet) for packet in packets]
         return packets
+
+    def _open(self, kind: type[Message], header: _Header, in_the_clear: bytes, rest: bytes) -> bytes | None:
+        body = super()._open(kind, header, in_the_clear, rest)
+        if body is not None and kind.SEALED:
+            self._opened(in_the_clear + rest)
+        return body

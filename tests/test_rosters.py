@@ -184,6 +184,18 @@ def test_who_only_claims_a_higher_epoch_is_asked_a_few_times_and_others_meanwhil
         assert 1 <= len(asked) <= 6 * MAX_TRIES  # it is left alone ever longer in between
 
 
+def test_nobody_is_asked_for_a_roster_that_is_announced_in_our_own_name():
+    rig, _, (one, two) = fleet(1, 2)
+    rig.run_until(hear_each_other(one, two), 20)
+    beacon = one.said(m.Beacon)[-1].packet
+    for epoch in (9, 65_535):
+        rig.arrives(beacon[:12] + epoch.to_bytes(2, "big") + beacon[14:])
+    rig.run_for(60)
+    assert one.on.bad_packets.counts["WrongSeal"] >= 2
+    assert {said.destination for said in one.said(m.RosterAsk)} <= {2}
+    assert {said.destination for said in two.said(m.RosterAsk)} == {1}
+
+
 def test_who_asks_without_end_is_answered_a_few_times_a_second():
     rig, _, (one, _two) = fleet(1, 2)
     rig.run_for(5)

@@ -139,6 +139,18 @@ def test_questions_after_the_first_are_short() -> None:
     assert lengths == [100, 64, 64, 64, 64]
 
 
+@pytest.mark.parametrize("room_bytes", [20, 40])
+def test_no_question_is_longer_than_the_radios_packets_carry(room_bytes: int) -> None:
+    assert bursting().next_question(room_bytes) == (0, room_bytes)
+    sender = sender_of(10 * room_bytes)
+    send(sender, 5, 0.0, room_bytes)
+    for _ in range(3):
+        now = sender.deadline()
+        assert now is not None
+        (question,) = send(sender, 1, now, room_bytes)
+        assert question[1] - question[0] <= room_bytes
+
+
 def test_of_a_question_asked_many_times_at_most_two_can_be_lost() -> None:
     sender = sender_of(100)
     send(sender, 1, 0.0)
@@ -398,7 +410,7 @@ def test_a_question_that_waits_for_the_channel_is_asked_once() -> None:
 
 def test_a_question_before_a_burst_is_a_burst_of_its_own() -> None:
     sender = bursting()
-    question = sender.next_question()
+    question = sender.next_question(4096)
     assert question == (0, 64)
     sender.sent(*question, 88, 0.0, question=True)
     assert sender.next_part(0.0, 100, 24) is None
