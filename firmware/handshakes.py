@@ -17,7 +17,7 @@ MAX_TRIES = 4
 """Then whoever has something to say begins anew, with its own back-off."""
 MAX_PARKED = 16
 """Messages to one unit that wait for its session; beyond it the oldest goes, as whatever is lost on the air."""
-LOOK_EVERY_S = 60.0
+LOOK_EVERY_S = 3600.0
 """So often old sessions are looked for."""
 HELLOS_AT_ONCE, HELLOS_PER_S = 8.0, 0.5
 """Of one unit that are answered, and so many more a second: each costs four multiplications on the curve, 10 ms on a
