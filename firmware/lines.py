@@ -141,6 +141,8 @@ def status(row: Fields) -> str:
         f"camera    {_text(row.get('camera'))}",
         f"radio     {_radio(radio)}",
     ]
+    if row.get("network"):
+        lines.append(f"network   {_network(row)}")
     if row.get("exposure"):
         lines += [f"exposed   {_exposure(row['exposure'])}", f"checks    {_checks(row)}"]
     if row.get("promise"):
@@ -151,6 +153,16 @@ def status(row: Fields) -> str:
     full = f"the card is full: {row.get('why')}"  # stands above
     lines += [f"problem   {problem}" for problem in row.get("problems") or () if problem != full]
     return "\n".join(lines)
+
+
+def _network(row: Fields) -> str:
+    """The words are those of `net show`, to be compared."""
+    from firmware.roster import words_of  # the list of words is a file
+
+    told = row["network"]
+    words = words_of(row["unit"], bytes.fromhex(told["key"]))
+    members = so_many(told.get("members"), "member")
+    return f"{_text(told.get('name'))}, epoch {_text(told.get('epoch'))}, {members}; this unit: {words}"
 
 
 def _exposure(told: Fields) -> str:

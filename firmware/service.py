@@ -65,7 +65,7 @@ class Service:
         self.temporary = temporary
         self._given_card = card
         silent = config.radio.driver == "none"  # nothing is sealed where nothing is said
-        self._credential = None if config.security.insecure or silent else _credential_of(config)
+        self.credential = None if config.security.insecure or silent else _credential_of(config)
         self._roster = b""  # the newest one that an earlier life in this process has known
         self.clock = SystemClock()
         self.stop = asyncio.Event()
@@ -185,7 +185,7 @@ class Service:
 
     def _membership(self, kept: bytes) -> Membership | None:
         """By the newest roster of those that came with the credential, by radio (kept), or while this process ran."""
-        made = self._credential
+        made = self.credential
         if made is None:
             return None
         membership = Membership(made.unit, made.private, made.admin_public, made.roster, made.roster)

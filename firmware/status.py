@@ -8,6 +8,7 @@ from firmware.determine import Rules
 from firmware.events import Counted
 from firmware.exposure import exposure_row
 from firmware.pictures import PictureId
+from firmware.roster import public_of
 from firmware.states import State
 from firmware.wording import so_many, units
 
@@ -51,6 +52,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         },
         "waiting_shots": unit.shutter.waiting,
         "camera": config.camera.driver,
+        "network": _network(service),
         "radio": _radio(service),
         "packets_refused": dict(unit.bad_packets.counts),
         "transfers": _transfers(service),
@@ -87,6 +89,15 @@ def _problems(service: Service, counted: Counted, *, full: bool, why: str | None
     if (few := _too_few_units(service, counted)) is not None:
         problems.append(few)
     return problems
+
+
+def _network(service: Service) -> dict[str, object] | None:
+    """Of which network it is a member; None without a credential. key: its public one."""
+    credential, roster = service.credential, service.unit.rosters.roster
+    if credential is None or roster is None:
+        return None
+    key = public_of(credential.private).hex()
+    return {"name": credential.network, "epoch": roster.epoch, "members": len(roster.rows), "key": key}
 
 
 def _radio(service: Service) -> dict[str, object]:
