@@ -8,6 +8,8 @@ from typing import Protocol
 
 from firmware import messages as m
 from firmware.core import Core
+from firmware.errors import Flooded
+from firmware.quotas import Buckets
 from firmware.sessions import SessionSeal
 
 FIRST_TRY_S = 1.0
@@ -18,6 +20,9 @@ MAX_PARKED = 16
 """Messages to one unit that wait for its session; beyond it the oldest goes, as whatever is lost on the air."""
 LOOK_EVERY_S = 60.0
 """So often old sessions are looked for."""
+ANSWERS_AT_ONCE, ANSWERS_PER_S = 4, 1.0
+"""HELLOs of one unit that are answered at once, and then so many a second (HANDOVER §5): each takes 10 ms of a
+small board. Guess."""
 _NOT_AGAIN = (m.Part, m.Hello, m.Welcome)  # of a transfer that is over then, or of the handshake itself
 WRONG_FOR_S = 10.0
 """A unit of which nothing but wrong seals came for so long is greeted anew, and no more often: sessions that do not fit
@@ -123,6 +128,7 @@ class SessionHandshakes:
         self._wanted: dict[int, _Wanted] = {}  # no more than there are members
         self.cloned = False
         self._warned = False
+        self._answers = Buckets(ANSWERS_AT_ONCE, ANSWERS_PER_S)
         self._look_at = core.now + LOOK_EVERY_S
         self._right_at: dict[
             int, float
@@ -138,11 +144,7 @@ class SessionHandshakes:
 
     def said(self, unit: int, message: m.Message) -> None:
         """To a unit that seems to have restarted it is said again under the new session, if there comes one."""
-        if (
-            unit in self._wanted
-            and self._seems_restarted(unit)
-            and not isinstance(message, m.Part | m.Hello | m.Welcome)
-        ):
+        if unit in self._wanted and self._seems_restarted(unit) and not isinstance(message, _NOT_AGAIN):
             self.want(unit, message)
 
     def _seems_restarted(self, unit: int) -> bool:
@@ -164,6 +166,8 @@ class SessionHandshakes:
             self._made(unit)
 
     def on_hello(self, source: int, hello: m.Hello) -> None:
+        if not self._answers.take(source, self._core.now):
+            raise Flooded(f"unit {source} begins more sessions than anybody needs")
         welcome = self._seal.on_hello(source, hello, self._core.now)
         if welcome is None:
             return
