@@ -259,6 +259,26 @@ def test_a_recording_from_before_the_card_was_lost_silences_nobody():
     rig.run_until(know_each_other(*machines), 20)
 
 
+def test_no_recorded_beacon_makes_a_unit_that_is_gone_count_as_heard():
+    """Else nobody would ever doubt the copies of a stolen holder whose beacons somebody says on."""
+    rig, _, machines = network(1, 2)
+    one, two = machines
+    replayer = Replayer(rig)
+    picture = shoot(one)
+    rig.run_until(settled(one, two), 60)
+    rig.run_for(3600)
+    two.kill()
+    beacons = [heard.packet for heard in replayer.heard if heard.packet[1] == m.Beacon.KIND and heard.packet[3] == 2]
+    for beacon in beacons[:3]:
+        one.power_cut()
+        one.restart()
+        replayer.say(beacon)
+        rig.run_for(20 * 3600)
+        assert one.on.core.neighbours.find(2)
+    assert one.entry(picture.id).copy_at(2).suspect
+    assert "not heard for 48 h" in one.logged("suspect")[0]
+
+
 # ---------------------------------------------------------------- who stands between
 
 
