@@ -147,7 +147,7 @@ class SessionSeal:
             self._said.pop(counter - WINDOW, None)
             return packet
         peer = self._peers.get(destination)
-        if peer is None or peer.current is None:
+        if peer is None or peer.current is None or peer.current.frames >= MOST_FRAMES:
             raise LookupError(f"there is no session with unit {destination} yet")
         return peer.current.sealers[kind == Part.KIND].seal(header, body)
 

@@ -323,13 +323,16 @@ def test_a_new_session_is_due_after_a_day_or_2_to_the_23_frames():
     assert one.seal.due(NOW) == [2]
 
 
-def test_a_counter_is_never_used_twice():
-    one, _ = pair()
-    one.seal._peers[2].current.sealers[0].frames = MOST_FRAMES
+def test_a_counter_is_never_used_twice_and_a_used_up_session_counts_as_none():
+    one, two = pair()
+    one.seal._peers[2].current.sealers[0].frames = MOST_FRAMES - 1
+    assert two.hears(one.says(2, KEEP)) == KEEP
     assert not one.seal.knows(2)
-    one.says(2, KEEP)
-    with pytest.raises(OverflowError):
-        one.says(2, KEEP)
+    for message in (KEEP, PART):
+        with pytest.raises(LookupError):  # so that a handshake makes another one, and the unit goes on
+            one.says(2, message)
+    greet(one, two)
+    assert two.hears(one.says(2, KEEP)) == KEEP
 
 
 @pytest.mark.parametrize("noise", [bytes(48), b"\x01" * 48], ids=["zeros", "ones"])
