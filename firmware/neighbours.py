@@ -88,8 +88,8 @@ class Neighbours:
         return self._by_unit.get(unit) or Neighbour(unit, LinkEstimate(self.line_bytes_per_s))
 
     def heard(self, unit: int, now: float, *, new_boot: bool, proved: bool = True) -> Neighbour:
-        """An authentic packet of this unit came (proved: see Neighbour); a new boot ends what it refused before and what
-        it was asked, and so does any packet of one that was out of reach."""
+        """An authentic packet of this unit came (proved: see Neighbour); a new boot ends what it refused before and
+        what it was asked, and so does any packet of one that was out of reach."""
         neighbour = self._by_unit.get(unit)
         if neighbour is None:
             if len(self._by_unit) >= MAX_NEIGHBOURS:

@@ -21,6 +21,8 @@ from sim.credentials import AdminFolder
 from sim.machine import Machine, Options
 from sim.radio import LineOptions
 from sim.rig import Rig
+from sim.world import World
+from sim.world_options import WorldOptions
 
 UNITS = (1, 2, 3)
 SMALL = (8_000, 12_000)
@@ -169,6 +171,12 @@ def test_the_judge_sees_what_should_not_be_taken(broken):
     rig.arrives(packet)
     with pytest.raises(Accepted, match="twice" if broken == "twice" else "nobody has said"):
         rig.run_for(1)
+
+
+def test_a_world_with_a_forger_loses_nothing_and_settles():
+    report = World(WorldOptions(units=3, hours=3.0, settle_hours=1.0, forgeries=5000.0)).run()
+    assert report.faults["forgery"] > 500
+    assert report.copies == report.pictures
 
 
 def test_a_hundred_thousand_forged_and_repeated_frames_through_whole_units_are_all_refused():
