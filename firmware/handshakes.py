@@ -8,6 +8,7 @@ from typing import Protocol
 
 from firmware import messages as m
 from firmware.core import Core
+from firmware.errors import Flooded
 from firmware.quotas import Buckets
 from firmware.sessions import SessionSeal
 
@@ -19,9 +20,9 @@ MAX_PARKED = 16
 """Messages to one unit that wait for its session; beyond it the oldest goes, as whatever is lost on the air."""
 LOOK_EVERY_S = 3600.0
 """So often old sessions are looked for."""
-HELLOS_AT_ONCE, HELLOS_PER_S = 8.0, 0.5
-"""Of one unit that are answered, and so many more a second: each costs four multiplications on the curve, 10 ms on a
-small board. A unit that restarts says four at most for each wish to speak."""
+ANSWERS_AT_ONCE, ANSWERS_PER_S = 4, 1.0
+"""HELLOs of one unit that are answered at once, and then so many a second (HANDOVER §5): each takes 10 ms of a
+small board. Guess."""
 _NOT_PARKED = (m.Part, m.Hello, m.Welcome, m.Ready, m.RosterAsk, m.RosterPart)
 """Of a transfer that is over then, or of what makes sessions."""
 WRONG_FOR_S = 10.0
@@ -133,8 +134,8 @@ class SessionHandshakes:
         self._ask_for_beacon = ask_for_beacon
         self._wanted: dict[int, _Wanted] = {}  # no more than there are members
         self.cloned = False
-        self._hellos = Buckets(HELLOS_AT_ONCE, HELLOS_PER_S)
         self._warned = False
+        self._answers = Buckets(ANSWERS_AT_ONCE, ANSWERS_PER_S)
         self._look_at = core.now + LOOK_EVERY_S
         self._right_at: dict[
             int, float
@@ -150,11 +151,7 @@ class SessionHandshakes:
 
     def said(self, unit: int, message: m.Message) -> None:
         """To a unit that seems to have restarted it is said again under the new session, if there comes one."""
-        if (
-            unit in self._wanted
-            and self._seems_restarted(unit)
-            and not isinstance(message, m.Part | m.Hello | m.Welcome)
-        ):
+        if unit in self._wanted and self._seems_restarted(unit):
             self.want(unit, message)
 
     def _seems_restarted(self, unit: int) -> bool:
@@ -177,7 +174,8 @@ class SessionHandshakes:
             self._made(unit)
 
     def on_hello(self, source: int, hello: m.Hello) -> None:
-        self._hellos.take(source, self._core.now)
+        if not self._answers.take(source, self._core.now):
+            raise Flooded(f"unit {source} begins more sessions than anybody needs")
         welcome = self._seal.on_hello(source, hello, self._core.now)
         if welcome is None:
             return

@@ -32,19 +32,19 @@ class OperatingTime:
     @property
     def units(self) -> list[int]:
         """All that were ever heard, or hold copies; ascending."""
-        return sorted(self._heard.keys() | {n.unit for n in self.core.neighbours})
+        return sorted(self._heard.keys() | {n.unit for n in self.core.neighbours if n.proved_at is not None})
 
     def heard_at_s(self, unit: int) -> int:
         """Operating time when this unit was heard last; of one never heard: when it was first known of."""
         core, neighbour = self.core, self.core.neighbours.find(unit)
-        if neighbour is not None:
-            self._heard[unit] = core.age_s - int(core.now - neighbour.last_heard)
+        if neighbour is not None and neighbour.proved_at is not None:
+            self._heard[unit] = core.age_s - int(core.now - neighbour.proved_at)
         return self._heard.setdefault(unit, core.age_s)
 
     def to_keep(self) -> SaveCalendar:
         """Everything as it is now; also for a clean end."""
-        for neighbour in self.core.neighbours:
-            self.heard_at_s(neighbour.unit)
+        for unit in self.units:
+            self.heard_at_s(unit)
         latest = sorted(self._heard.items(), key=lambda heard: heard[1])[-MAX_UNITS:]
         self._heard = dict(latest)
         news = {unit: at_s for unit, at_s in self._heard.items() if self._kept.get(unit) != at_s}

@@ -5,45 +5,58 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware import messages as m
+from firmware.core import MAX_TO_ONE
 from firmware.errors import Flooded
 
 EXCHANGE_BYTES = 90
 """The least that a question and its answer take of the line (PROVE and PROOF take 95): whoever asks more often than
-these fit wants no answers."""
+these fit wants no answers. Two units that make one's list anew, the most that units ask one another, need 60 % of what
+this allows on a full-duplex line of 9600 baud (measured)."""
 BURST_S = 2.0
-"""So many seconds' worth may come at once. Guess."""
+"""So many seconds' worth may come at once, and no less than waits in one unit's outbox for another. Guess."""
 MAX_UNITS = 256
-"""Units whose share is remembered; as many as a roster has."""
+"""Units whose quota is remembered; as many as a roster has."""
 
-_FREE = (m.Part, m.Report)  # of transfers that we have agreed to, at most one a frame of theirs
+_ANSWERS = (
+    *(m.Part, m.Report, m.Accept, m.Refuse, m.Expired, m.Stored, m.Keep, m.Proof, m.RecordsKept),
+    *(m.At, m.Unknown, m.Copy, m.RefuseGet),
+)
+"""What comes of our own questions and of transfers that we have agreed to: whoever says it unasked is not heeded."""
 
 
 @dataclass(slots=True)
-class _Bucket:
+class Bucket:
+    """Tokens: so many at most, and so many more each second."""
+
     left: float
     at: float
 
+    def take(self, now: float, most: float, per_s: float) -> bool:
+        """One; False: there is none."""
+        self.left = min(most, self.left + per_s * (now - self.at))
+        self.at = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
 
 class Buckets:
-    """A token bucket for each unit: so many at once, and so many more a second."""
+    """One for each unit; full in the beginning."""
 
-    def __init__(self, at_once: float, per_s: float) -> None:
-        self._at_once = at_once
+    def __init__(self, most: float, per_s: float) -> None:
+        self._most = most
         self._per_s = per_s
-        self._buckets: dict[int, _Bucket] = {}
+        self._all: dict[int, Bucket] = {}
 
-    def take(self, unit: int, now: float) -> None:
-        """Raises Flooded where it is one too many."""
-        bucket = self._buckets.get(unit)
+    def take(self, unit: int, now: float) -> bool:
+        """One of this unit's; False: it has none."""
+        bucket = self._all.get(unit)
         if bucket is None:
-            if len(self._buckets) >= MAX_UNITS:
-                del self._buckets[next(iter(self._buckets))]
-            bucket = self._buckets[unit] = _Bucket(self._at_once, now)
-        bucket.left = min(self._at_once, bucket.left + self._per_s * (now - bucket.at))
-        bucket.at = now
-        if bucket.left < 1:
-            raise Flooded(f"unit {unit} asks for more than its share")
-        bucket.left -= 1
+            if len(self._all) >= MAX_UNITS:
+                del self._all[next(iter(self._all))]
+            bucket = self._all[unit] = Bucket(self._most, now)
+        return bucket.take(now, self._most, self._per_s)
 
 
 class Quotas:
@@ -51,9 +64,9 @@ class Quotas:
 
     def __init__(self, line_bytes_per_s: float) -> None:
         per_s = line_bytes_per_s / EXCHANGE_BYTES
-        self._buckets = Buckets(BURST_S * per_s, per_s)
+        self._buckets = Buckets(max(BURST_S * per_s, MAX_TO_ONE), per_s)
 
     def take(self, unit: int, message: m.Message, now: float) -> None:
         """A message of this unit; raises Flooded where it is one too many."""
-        if not isinstance(message, _FREE):
-            self._buckets.take(unit, now)
+        if not isinstance(message, _ANSWERS) and not self._buckets.take(unit, now):
+            raise Flooded(f"unit {unit} says more than the line carries answers for")

@@ -45,6 +45,11 @@ READ_OUTS_BEFORE_COPY = 3
 """So many parts or bursts of read-outs go before one of a copy: somebody waits for them, but copies go on. Guess."""
 
 
+SHORT_BEFORE_PART = 4
+"""So many short messages go before a part that waits: who asks without end has its answers, and pictures go on. A turn
+of hand-over has three. Guess."""
+
+
 class Precedence:
     """Whose part or burst is next: read-outs before copies, most of the time; those of one kind in turn."""
 
@@ -99,12 +104,23 @@ class FullDuplex:
         self._sessions = sessions
         self._packets: deque[bytes] = deque()
         self._precedence = Precedence()
+        self._short = 0  # messages since the last part
 
     def next_packet(self, heard_at: float) -> bytes | None:  # noqa: ARG002 - both may send at once
-        while not self._packets and self._core.outbox:
-            self._encode(*self._core.outbox.popleft())
         if self._packets:
             return self._packets.popleft()
+        if self._short < SHORT_BEFORE_PART or not self._core.outbox:
+            return self._next_short() or self._next_part()
+        return self._next_part() or self._next_short()
+
+    def _next_short(self) -> bytes | None:
+        while not self._packets and self._core.outbox:
+            self._encode(*self._core.outbox.popleft())
+            self._short += 1
+        return self._packets.popleft() if self._packets else None
+
+    def _next_part(self) -> bytes | None:
+        self._short = 0
         sending = self._outgoings()
         for outgoing in self._precedence.ordered(sending) if len(sending) > 1 else sending:
             part = outgoing.next_message(self._link.part_room_bytes, self._link.part_overhead_bytes)

@@ -344,7 +344,8 @@ class Unit:
         known = core.neighbours.find(source)
         returned = known is not None and known.silent(core.now)
         core.changed = core.changed or (known is not None and known.out_of_reach)
-        neighbour = core.neighbours.heard(source, core.now, new_boot=new_boot)
+        proved = self.link.seal.knows(source)
+        neighbour = core.neighbours.heard(source, core.now, new_boot=new_boot, proved=proved)
         if new_boot or known is None or returned:
             core.log("heard", f"unit {source} is heard", unit=source)
             core.changed = True

@@ -17,7 +17,7 @@ import math
 import random
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TextIO
 
 from firmware import commands as c
@@ -141,7 +141,7 @@ class Thief:
 class Forger:
     """Makes packets of what was heard, and of nothing: it knows the protocol and all public keys, and no secret."""
 
-    def __init__(self, chance: random.Random, units: Sequence[int], public: dict[int, bytes]) -> None:
+    def __init__(self, chance: random.Random, units: Sequence[int], public: Mapping[int, bytes]) -> None:
         self._chance = chance
         self._units = units
         own = {unit: chance.randbytes(32) for unit in units}

@@ -39,12 +39,17 @@ class _Everybody(Mapping[int, bytes]):
         return MAX_UNIT
 
 
+def everybody() -> Mapping[int, bytes]:
+    """The public keys of the network that everybody is in."""
+    return _Everybody()
+
+
 def seal_of(unit: int, card: int, boot: int, rng: random.Random) -> SessionSeal:
     """The seal of a unit at one of its starts, in a network that everybody is in. rng: for its ephemeral keys.
 
     Not simulated there: rosters.
     """
-    keys = Keys(epoch=1, secret=_key("network"), private=_key(f"unit {unit}"), public=_Everybody())
+    keys = Keys(epoch=1, secret=_key("network"), private=_key(f"unit {unit}"), public=everybody())
     return SessionSeal(unit, card, boot, keys, rng.randbytes)
 
 

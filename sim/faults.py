@@ -15,9 +15,11 @@ from firmware.events import TakePicture
 from firmware.layout import picture_path
 from firmware.pictures import File
 from hal.errors import CardError
+from sim.attackers import Attacker, Forger
 from sim.camera import CameraFaults
 from sim.card import Fault
 from sim.card_faults import CardFaults
+from sim.credentials import everybody
 from sim.hurts import all_rows
 from sim.machine import LATENCY_S, Machine
 from sim.members import Flood
@@ -31,6 +33,7 @@ HANG_S = 20.0  # the camera's time-out (firmware/service.py)
 CALLS_AHEAD = 30  # a fault or cut hits one of the next so many calls of the card; a picture takes about fifteen
 TRY_AGAIN_S = 60.0  # a unit whose start-up failed is started again after this
 YEAR_S = 365 * DAY_S
+HEARD = 512  # packets that whoever forges remembers
 
 
 class Faults:
@@ -48,6 +51,7 @@ class Faults:
         self._cards = cards = CardFaults(world, self)
         per_unit: dict[str, tuple[float, Callable[[random.Random], None]]] = {
             "replay": (options.replays, lambda _: self._air.bring_back()),
+            "forgery": (options.forgeries, self._forge),
             "outage": (options.outages, self._outage),
             "catalogue lost": (options.catalogue_losses, self._lose_catalogue),
             "card lost": (options.card_losses, self._lose_card),
@@ -66,6 +70,8 @@ class Faults:
             "copy by hand": (options.copies_by_hand, people.copy),
             "drop by hand": (options.drops_by_hand, people.drop),
         }
+        self._attacker = Attacker(self._rig, HEARD) if options.forgeries > 0 else None
+        self._forger = Forger(self._chance("forger"), self._units, everybody())
         for kind, (rate, happen) in per_unit.items():
             self._now_and_then(kind, rate * options.units / DAY_S, happen)
         self._now_and_then("partition", options.partitions / DAY_S, self._partition)
@@ -157,6 +163,15 @@ class Faults:
         self._air.cut_link(source, listener)
         self.happened("outage", source, f"to {listener}")
         self.later(chance.expovariate(1 / self._options.outage_s), lambda: self._air.mend_link(source, listener))
+
+    def _forge(self, chance: random.Random) -> None:
+        """Somebody without a key says what it has made of what it has heard, at all that are in range."""
+        attacker = self._attacker
+        if attacker is None or not attacker.heard:
+            return
+        heard = [chance.choice(attacker.heard).packet for _ in range(2)]
+        attacker.say(next(self._forger.packets(heard)))
+        self.happened("forgery", 0)
 
     def _partition(self, chance: random.Random) -> None:
         """Units beside one another on the ring, so that both groups can go on."""

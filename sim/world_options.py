@@ -50,6 +50,7 @@ class WorldOptions:
     late_least_s: float = _option(0.005, "how late, at least")
     late_most_s: float = _option(3600.0, "how late, at most; ten times as late is as likely again")
     replays: float = _option(0.0, "frames from long ago, also from before restarts, " + PER_DAY)
+    forgeries: float = _option(0.0, "frames that somebody without a key has made of what was heard, " + PER_DAY)
     outages: float = _option(0.0, "one direction of one link that is cut, " + PER_DAY)
     outage_s: float = _option(3600.0, "mean length of these")
     partitions: float = _option(0.0, "times a day that two halves of the units hear nothing of each other")
@@ -146,9 +147,10 @@ WORST = dataclasses.replace(
     liar_share=0.5,
     swallowers=1,
     floods=0.5,
+    forgeries=100.0,
 )
 """The world at its worst: all of that and cards that die, lie, are cloned or take no writes, units that go on without
-one, and members that do harm.
+one, members that do harm, and somebody who forges frames.
 
 Within bounds: one liar and one swallower among the units, each card lies for minutes, two copies of each picture."""
 

@@ -21,6 +21,8 @@ from sim.credentials import AdminFolder
 from sim.machine import Machine, Options
 from sim.radio import LineOptions
 from sim.rig import Rig
+from sim.world import World
+from sim.world_options import WorldOptions
 
 UNITS = (1, 2, 3)
 SMALL = (8_000, 12_000)
@@ -171,6 +173,12 @@ def test_the_judge_sees_what_should_not_be_taken(broken):
         rig.run_for(1)
 
 
+def test_a_world_with_a_forger_loses_nothing_and_settles():
+    report = World(WorldOptions(units=3, hours=3.0, settle_hours=1.0, forgeries=5000.0)).run()
+    assert report.faults["forgery"] > 500
+    assert report.copies == report.pictures
+
+
 def test_a_hundred_thousand_forged_and_repeated_frames_through_whole_units_are_all_refused():
     counts = attack(100_000, 1)
     assert counts.total() - counts["of members, taken"] == 100_000
@@ -257,6 +265,26 @@ def test_a_recording_from_before_the_card_was_lost_silences_nobody():
     rig.run_for(120)
     assert not one.on.core.mute
     rig.run_until(know_each_other(*machines), 20)
+
+
+def test_no_recorded_beacon_makes_a_unit_that_is_gone_count_as_heard():
+    """Else nobody would ever doubt the copies of a stolen holder whose beacons somebody says on."""
+    rig, _, machines = network(1, 2)
+    one, two = machines
+    replayer = Replayer(rig)
+    picture = shoot(one)
+    rig.run_until(settled(one, two), 60)
+    rig.run_for(3600)
+    two.kill()
+    beacons = [heard.packet for heard in replayer.heard if heard.packet[1] == m.Beacon.KIND and heard.packet[3] == 2]
+    for beacon in beacons[:3]:
+        one.power_cut()
+        one.restart()
+        replayer.say(beacon)
+        rig.run_for(20 * 3600)
+        assert one.on.core.neighbours.find(2)
+    assert one.entry(picture.id).copy_at(2).suspect
+    assert "not heard for 48 h" in one.logged("suspect")[0]
 
 
 # ---------------------------------------------------------------- who stands between

@@ -148,6 +148,8 @@ def normal(text: str) -> str:
         (r"(?<=\d-)[0-9a-f]{16}\b", "DIGITS"),
         (r"(?<=\()[0-9a-f]{16}(?=\), epoch)", "NETWORK"),
         (r"(?<=  )([a-z]{3,8} ){5}[a-z]{3,8}(?=  (since|revoked))", "WORDS"),
+        (r"(?<=this unit: )([a-z]{3,8} ){5}[a-z]{3,8}", "WORDS"),
+        (r"(?<=; )unit \d(?= has it)", "UNIT"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\??", "TIME"),  # who runs this may have a clock that nobody vouches for
         (r"\d+(\.\d+)? (B|kB|MB|GB)\b", "SIZE"),
         (r"\d+\.\d+(?= s\b)|\d+(?= s ago)|(?<=within )\d+(?= s\b)", "SECONDS"),

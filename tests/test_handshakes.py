@@ -286,6 +286,7 @@ def test_a_session_is_renewed_after_a_day_without_a_pause_in_a_transfer_or_news_
     before = [(machine.logged("heard"), machine.on.bad_packets.counts.copy()) for machine in (one, two)]
     assert session(one, 2) is first
     picture = shoot(one)
+    one.on.handshakes._look_at = first.began + REKEY_AFTER_S + 5  # in the midst of the transfer
     rig.run_until(lambda: session(one, 2) is not first, 70)
     renewed_at = rig.now
     assert not settled(one, two)()

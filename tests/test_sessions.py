@@ -324,13 +324,20 @@ def test_a_new_session_is_due_after_a_day_or_2_to_the_23_frames():
     assert one.seal.due(NOW) == [2]
 
 
-def test_a_counter_is_never_used_twice():
-    one, _ = pair()
+def test_a_counter_is_never_used_twice_and_a_used_up_session_counts_as_none():
+    one, two = pair()
     one.seal._peers[2].current.sealers[0].frames = MOST_FRAMES - 1
-    one.says(2, KEEP)
+    assert two.hears(one.says(2, KEEP)) == KEEP
     assert not one.seal.knows(2)
-    with pytest.raises(LookupError):
-        one.says(2, KEEP)
+    for message in (KEEP, PART):
+        with pytest.raises(LookupError):  # so that a handshake makes another one, and the unit goes on
+            one.says(2, message)
+    greet(one, two)
+    assert two.hears(one.says(2, KEEP)) == KEEP
+
+
+def test_a_broadcast_key_is_never_used_with_a_counter_twice():
+    one, _ = pair()
     one.seal._sealer.frames = MOST_FRAMES
     with pytest.raises(OverflowError):
         one.beacon()

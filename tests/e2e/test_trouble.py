@@ -13,11 +13,13 @@ import pytest
 from conftest import MakeUnit
 from harness import FAST_BAUD, UnitProcess, check_clean, check_read_out, run_command, two_units, wait_settled
 
+from firmware import credential
 from firmware.link import Link
-from firmware.messages import Name
+from firmware.messages import Beacon
 from firmware.pictures import EVERYONE
-from firmware.seal import InsecureSeal
+from firmware.rosters import Membership
 from hal.framing import DELIMITER, frame
+from hal.interfaces import TimeQuality
 from hal.serial_radio import MTU_BYTES
 from sim.line import LineProcess
 
@@ -53,14 +55,18 @@ def test_random_bytes_are_counted_and_the_next_transfer_works(
 
 
 def test_another_unit_under_the_same_number_is_a_problem(
-    make_unit: MakeUnit, line: LineProcess, tiny_pictures: Path
+    make_unit: MakeUnit, line: LineProcess, tiny_pictures: Path, tmp_path: Path
 ) -> None:
     one, _two = two_units(make_unit, line.ports, tiny_pictures, capacity="50 MB", policy="always")
-    clone = Link(1, InsecureSeal(1, one.status()["boot"] + 1), MTU_BYTES)
-    (packet,) = clone.encode(EVERYONE, Name("clone"))
+    made, newest = (credential.read(tmp_path / f"unit{unit}.credential") for unit in (1, 2))
+    copied = Membership(1, made.private, made.admin_public, made.roster, newest.roster)
+    boot = one.status()["boot"] + 1
+    clone = Link(1, copied.seal(7, boot, random.Random(1).randbytes), MTU_BYTES)
+    told = Beacon(7, boot, newest.roster.epoch, 0, 0, 0, 60, False, False, None, TimeQuality.UNSET)
+    (packet,) = clone.encode(EVERYONE, told)
     line.inject(0, DELIMITER + frame(packet))
     one.wait_event("alarm")
-    assert any("another unit sends as unit 1" in problem for problem in one.status()["problems"])
+    assert any("another unit sends under the number of this one" in problem for problem in one.status()["problems"])
 
 
 # --- configs ---------------------------------------------------------------------------------------------------
