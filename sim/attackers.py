@@ -7,7 +7,8 @@ Not simulated: what an attacker says takes no time on the air and collides with 
 the man in the middle takes off the air nobody hears. Timing, traffic patterns and jamming are not looked at.
 
 `python -m sim.attackers --frames 10000000 --seed 1` has whole units hear so many forged and repeated frames while they
-go about their business, and prints what became of these; exit status 1 if one was accepted.
+go about their business, and prints what became of these; exit status 1 if one was accepted. Of those 10^7: none, in 20
+minutes beside other work.
 """
 
 from __future__ import annotations

@@ -58,7 +58,9 @@ def test_each_unit_has_a_quota_of_its_own():
 
 def test_answers_and_parts_take_nothing_of_it():
     quotas = Quotas(FAST)
-    for message in (m.Part(1, 0, b"x"), m.Report(1, (), 0), m.Keep(PictureId(1, 1, 1), 1, b"dige"), m.Expired(3)):
+    kept = PictureId(1, 1, 1)
+    answers = (m.Keep(kept, 1, b"dige"), m.Stored(kept, 1, bytes(16)), m.RecordsKept(1, 1, 1), m.Expired(3))
+    for message in (m.Part(1, 0, b"x"), m.Report(1, (), 0), *answers):
         assert taken(quotas, 1, message, 1000.0, 10_000) == 10_000
     assert taken(quotas, 1, ASK, 1000.0, 10_000) < 1000
 
@@ -148,7 +150,7 @@ def test_hellos_without_end_are_answered_a_few_times_and_then_one_a_second():
 
 
 @pytest.mark.parametrize(
-    ("baud", "duplex", "pictures"), [(9600, Duplex.FULL, 80), (9600, Duplex.HALF, 20), (115_200, Duplex.FULL, 40)]
+    ("baud", "duplex", "pictures"), [(9600, Duplex.FULL, 40), (9600, Duplex.HALF, 20), (115_200, Duplex.FULL, 40)]
 )
 def test_no_ordinary_exchange_meets_the_quota(baud, duplex, pictures):
     """Lists and catalogues that are made anew, many copies lost, many pictures deleted: as fast as the line goes."""
