@@ -58,6 +58,7 @@ def test_another_unit_under_the_same_number_is_a_problem(
     make_unit: MakeUnit, line: LineProcess, tiny_pictures: Path, tmp_path: Path
 ) -> None:
     one, _two = two_units(make_unit, line.ports, tiny_pictures, capacity="50 MB", policy="always")
+    one.wait_event("heard", text="unit 2 is heard")  # so that it goes by the newest roster
     made, newest = (credential.read(tmp_path / f"unit{unit}.credential") for unit in (1, 2))
     copied = Membership(1, made.private, made.admin_public, made.roster, newest.roster)
     boot = one.status()["boot"] + 1
