@@ -86,17 +86,6 @@ def read(path: Path) -> Credential:
         raise ConfigError(f"{path}: {error.what}", did=error.did, can=error.can) from error
 
 
-def write(path: Path, credential: Credential) -> None:
-    """Durable when it returns. Refused where the name is taken, or for what the file system says."""
-    part = part_of(path)
-    private_files.prepare(part, credential.encode())
-    try:
-        private_files.place(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
 def part_of(path: Path) -> Path:
     """What it is called while it is written. WrongArgument where path has no name, as `/`."""
     if not path.name:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from roster_scene import ADMIN, ADMIN_PUBLIC, PRIVATE, PUBLIC, key, roster_of
 from unprivileged import nobody
 
-from firmware import credential
+from firmware import credential, private_files
 from firmware.credential import MAX_CREDENTIAL_BYTES, Credential
 from firmware.errors import ConfigError, Refused, WrongArgument
 from firmware.pictures import MAX_UNIT
@@ -26,6 +26,13 @@ PRIVATE_TEXT = base64.b64encode(MADE.private).decode()
 @pytest.fixture
 def file(tmp_path):
     return tmp_path / "unit.credential"
+
+
+def write(path: Path, made: Credential) -> None:
+    """The two steps by which enrol() writes one, without the network's folder between them."""
+    part = credential.part_of(path)
+    private_files.prepare(part, made.encode())
+    private_files.place(part, path)
 
 
 def shows_no_secret(text: str) -> None:
@@ -49,7 +56,7 @@ def refused(data: bytes, says: str = "") -> None:
 
 
 def test_what_is_written_is_read(file):
-    credential.write(file, MADE)
+    write(file, MADE)
     assert credential.read(file) == MADE
     assert os.listdir(file.parent) == [file.name]
 
@@ -69,7 +76,7 @@ def test_the_longest_one_is_read(file):
     assert len(roster.encoded) == MAX_ROSTER_BYTES
     longest = Credential("n" * 32, 256, "n" * 12, key("many 256"), ADMIN_PUBLIC, roster)
     assert len(longest.encode()) <= MAX_CREDENTIAL_BYTES
-    credential.write(file, longest)
+    write(file, longest)
     assert credential.read(file) == longest
 
 
@@ -90,7 +97,7 @@ def test_one_that_does_not_fit_its_roster_is_not_made():
 def test_it_is_its_owners_alone_whatever_the_umask(file):
     before = os.umask(0)
     try:
-        credential.write(file, MADE)
+        write(file, MADE)
     finally:
         os.umask(before)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -98,7 +105,7 @@ def test_it_is_its_owners_alone_whatever_the_umask(file):
 
 @pytest.mark.parametrize("mode", [0o640, 0o620, 0o610, 0o604, 0o602, 0o601, 0o644, 0o777])
 def test_one_that_is_open_to_others_is_not_used(file, mode):
-    credential.write(file, MADE)
+    write(file, MADE)
     file.chmod(mode)
     with pytest.raises(ConfigError) as caught:
         credential.read(file)
@@ -108,14 +115,14 @@ def test_one_that_is_open_to_others_is_not_used(file, mode):
 
 @pytest.mark.parametrize("mode", [0o600, 0o400])
 def test_one_for_its_owner_alone_is(file, mode):
-    credential.write(file, MADE)
+    write(file, MADE)
     file.chmod(mode)
     assert credential.read(file) == MADE
 
 
 def test_one_that_belongs_to_somebody_else_is_an_error_in_words(public):
     file = public / "unit.credential"
-    credential.write(file, MADE)
+    write(file, MADE)
     if os.geteuid() != 0:
         file.chmod(0)
     with nobody(), pytest.raises(ConfigError, match="cannot be read: Permission denied; give the command as the user"):
@@ -253,26 +260,26 @@ def test_nothing_is_overwritten(file, what):
             file.mkdir()
     before = file.lstat()
     with pytest.raises(Refused, match="is there already; it was left as it is"):
-        credential.write(file, MADE)
+        write(file, MADE)
     assert file.lstat() == before
-    assert os.listdir(file.parent) == [file.name]
+    assert sorted(os.listdir(file.parent)) == [file.name, credential.part_of(file).name]
 
 
 def test_an_empty_file_is_no_other(file):
     """A cut may leave one, and it says nothing."""
     file.touch()
-    credential.write(file, MADE)
+    write(file, MADE)
     assert credential.read(file) == MADE
 
 
 def test_an_unfinished_one_gives_way(file):
     credential.part_of(file).write_text("# SECR")
-    credential.write(file, MADE)
+    write(file, MADE)
     assert os.listdir(file.parent) == [file.name]
 
 
 def test_where_no_file_can_be_is_said(tmp_path):
     with pytest.raises(Refused, match="cannot be written: No such file or directory"):
-        credential.write(tmp_path / "none" / "unit.credential", MADE)
+        write(tmp_path / "none" / "unit.credential", MADE)
     with pytest.raises(WrongArgument, match="is not a name of a file"):
-        credential.write(Path("/"), MADE)
+        write(Path("/"), MADE)

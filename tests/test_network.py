@@ -197,6 +197,7 @@ def test_a_file_that_is_there_is_left_alone(folder, tmp_path, what):
     with pytest.raises(Refused, match="is there already; it was left as it is"):
         network.enrol(folder, unit=3, name="east", file=file)
     assert (file.lstat(), state(folder)) == (there, before)
+    assert not credential.part_of(file).exists()
 
 
 def test_where_no_credential_can_be_written_nothing_changes(folder, tmp_path):
