@@ -27,6 +27,12 @@ def pytest_configure():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """One worker more than cores (`-n auto`): the one that has the real units mostly waits for their line."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items):
     """Real units, each several processes in real time, run one test after the other beside all else (pytest-xdist)."""
     for item in items:

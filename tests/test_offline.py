@@ -166,7 +166,8 @@ def test_shoot_and_get_bring_a_unit_up_for_their_time(place, capsys):
     assert (listed["picture"], listed["local"]) == (shot["picture"], True)
 
 
-def test_a_second_command_does_not_bring_up_a_second_unit(place, capsys):
+def test_a_second_command_does_not_bring_up_a_second_unit(place, capsys, monkeypatch):
+    monkeypatch.setattr("firmware.verbs.STARTING_S", 0.1)
     with hold(place / "run"):
         assert cli.main(["units"]) == 1
     assert "a unit runs here already" in capsys.readouterr().err
