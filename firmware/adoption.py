@@ -45,6 +45,17 @@ class Adoption:
     nonces: deque[bytes] = field(default_factory=lambda: deque(maxlen=NONCES_KEPT))  # one a handle, newest last
 
 
+@dataclass(slots=True)
+class _Inventory:
+    """The question for the next page of what a unit holds of this origin's pictures: when it is said (again), after
+    which id, and whether the answer is waited for."""
+
+    at: float
+    origin: int
+    after: PictureId | None = None
+    asked: bool = False
+
+
 class Adoptions:
     """All adoptions under way, and the questions for inventories."""
 
@@ -55,8 +66,7 @@ class Adoptions:
         self._inventoried = set(inventoried)
         self._all: list[Adoption] = []
         self._beginning: set[tuple[PictureId, int]] = set()  # whose number is being committed
-        self._inventory_at: dict[int, tuple[float, PictureId | None]] = {}  # next ask, after which id
-        self._inventory_asked: set[int] = set()  # of these, those whose answer is waited for
+        self._inventories: dict[int, _Inventory] = {}  # by the unit that is asked
         self._unlisted: set[int] = set()  # units that named such copies since their INVENTORY was asked for
         self._asked_anew_s: dict[int, float] = {}
         self.in_doubt: Callable[[], None] = lambda: None  # told that a suspect copy is in a list (again)
@@ -65,14 +75,14 @@ class Adoptions:
 
     def on_hold(self, source: int, hold: m.Hold) -> None:
         """R4: a holder asks whether its copy is still wanted."""
-        if hold.id.unit == self.core.unit:
+        if self.core.is_ours(hold.id):
             self.core.run(self._held_there(source, hold), hold.id)
 
     def _held_there(self, source: int, hold: m.Hold) -> Step:
         entry = yield from self.core.look_up(hold.id)
         if entry is None:  # length and digest are not in a HOLD: INVENTORY names them (R7)
             before = PictureId(hold.id.unit, hold.id.card, hold.id.sequence - 1) if hold.id.sequence else None
-            self.core.say(source, m.InventoryAsk(self.core.unit, before))
+            self.core.say(source, m.InventoryAsk(hold.id.unit, before))
             return
         if entry.picture.digest4 != hold.digest4:
             self.core.log("alarm", f"unit {source} holds another content under the id {hold.id}", hold.id, source)
@@ -81,8 +91,8 @@ class Adoptions:
 
     def on_inventory(self, source: int, inventory: m.Inventory) -> None:
         """R7: a page of what a unit holds for us; the next page is asked for once this one is durable."""
-        rows = [row for row in inventory.rows if row.picture.id.unit == self.core.unit]
-        if inventory.owner != self.core.unit:
+        rows = [row for row in inventory.rows if row.picture.id.unit == inventory.owner]
+        if inventory.owner not in self.core.origins:
             return
         left = {row.picture.id for row in rows}
         for row in rows:
@@ -97,25 +107,27 @@ class Adoptions:
             self._page_taken(source, page)
 
     def _page_taken(self, source: int, page: m.Inventory) -> None:
-        if source not in self._inventory_asked:
+        asking = self._inventories.get(source)
+        if asking is None or not asking.asked or asking.origin != page.owner:
             return  # an answer that came twice: what is to be asked anew still is
-        if page.last or not page.rows:
-            if source in self._unlisted:
-                self._ask_anew(source)
-                return
-            del self._inventory_at[source]
-            self._inventory_asked.remove(source)
+        if not page.last and page.rows:
+            self._ask_inventory(source, page.owner, page.rows[-1].picture.id)
+            return
+        following = self.core.origins.index(page.owner) + 1
+        if following < len(self.core.origins):
+            self._ask_inventory(source, self.core.origins[following])
+        elif source in self._unlisted:
+            self._ask_anew(source)
+        else:
+            del self._inventories[source]
             self._inventoried.add(source)
             self.core.run(self.core.fetch(SaveInventoried(source)))
-        else:
-            self._ask_inventory(source, page.rows[-1].picture.id)
 
     def _ask_anew(self, source: int) -> None:
         wait_s = self._asked_anew_s.get(source, ASKED_ANEW_FIRST_S)
         self._asked_anew_s[source] = min(2 * wait_s, ASKED_ANEW_LONGEST_S)
         self._unlisted.remove(source)
-        self._inventory_asked.discard(source)
-        self._inventory_at[source] = (self.core.now + wait_s, None)
+        self._inventories[source] = _Inventory(self.core.now + wait_s, self.core.unit)
 
     def _inventory_row(self, source: int, row: m.InventoryRow) -> Step:
         if not self.counts_up_to(row.picture.id, source):
@@ -125,7 +137,7 @@ class Adoptions:
             entry = Entry(row.picture, File.GONE, version=1)
             yield from self.core.save(row.picture, None, entry)
             self.core.log(
-                "adopted", f"unit {source} holds picture {row.picture.id} of this unit", row.picture.id, source
+                "adopted", f"unit {source} holds picture {row.picture.id}, which was not known", row.picture.id, source
             )
         if entry.picture.sha256 != row.picture.sha256:
             text = f"unit {source} holds another content under the id {row.picture.id}"
@@ -140,7 +152,7 @@ class Adoptions:
     def counts_up_to(self, picture: PictureId, source: int) -> bool:
         """Whether we can have taken it; our own count then goes on after it, so that no id is used twice."""
         core = self.core
-        if picture.card == core.card and picture.sequence > core.sequence:
+        if (picture.unit, picture.card) == (core.unit, core.card) and picture.sequence > core.sequence:
             if picture.sequence > core.sequence + FARTHEST_SEQUENCE:
                 text = f"unit {source} holds picture {picture}, far above what this unit has taken with this card"
                 core.log("alarm", text, picture, source)
@@ -171,13 +183,12 @@ class Adoptions:
         """R7: a unit that this catalogue has not asked yet may hold pictures of a list that was lost."""
         if len(self._inventoried) >= MAX_INVENTORIED:
             return
-        if unit not in self._inventoried and unit not in self._inventory_at:
-            self._ask_inventory(unit, None)
+        if unit not in self._inventoried and unit not in self._inventories:
+            self._ask_inventory(unit, self.core.unit)
 
-    def _ask_inventory(self, unit: int, after: PictureId | None) -> None:
-        self._inventory_at[unit] = (self.core.now + INVENTORY_AGAIN_S, after)
-        self._inventory_asked.add(unit)
-        self.core.say(unit, m.InventoryAsk(self.core.unit, after))
+    def _ask_inventory(self, unit: int, origin: int, after: PictureId | None = None) -> None:
+        self._inventories[unit] = _Inventory(self.core.now + INVENTORY_AGAIN_S, origin, after, asked=True)
+        self.core.say(unit, m.InventoryAsk(origin, after))
 
     # ------------------------------------------------------------ learning the number
 
@@ -334,7 +345,7 @@ class Adoptions:
 
     def tick(self) -> None:
         """Say again what was not answered."""
-        if not self._all and not self._inventory_at:
+        if not self._all and not self._inventories:
             return
         now = self.core.now
         for adoption in list(self._all):
@@ -342,22 +353,21 @@ class Adoptions:
                 self._end(adoption)
             elif now >= adoption.again_at:
                 self._say(adoption)
-        for unit, (again_at, after) in list(self._inventory_at.items()):
-            if now < again_at:
+        for unit, asking in list(self._inventories.items()):
+            if now < asking.at:
                 continue
             neighbour = self.core.neighbours.find(unit)
             if neighbour is None or neighbour.silent(now):
-                del self._inventory_at[unit]  # asked anew from the beginning when it is heard again
-                self._inventory_asked.discard(unit)
+                del self._inventories[unit]  # asked anew from the beginning when it is heard again
             else:
-                self._ask_inventory(unit, after)
+                self._ask_inventory(unit, asking.origin, asking.after)
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
-        if not self._all and not self._inventory_at:
+        if not self._all and not self._inventories:
             return None
         times = [min(a.again_at, a.since + ANSWER_WAIT_S) for a in self._all]
-        times += [again_at for again_at, _ in self._inventory_at.values()]
+        times += [asking.at for asking in self._inventories.values()]
         return min(times)
 
     def new_boot(self, unit: int) -> None:

@@ -175,12 +175,14 @@ class Answers:
     async def _delete(self, arguments: Arguments, reply: Reply) -> None:
         picture = _picture(arguments)
         state = await self._told(lambda ticket: c.DeletePicture(ticket, picture))
-        if state == "pending":
+        core = self.service.unit.core
+        if state == "pending" and core.is_ours(picture):
             await reply.note(
                 "it is deleted here and its holders are told; until another unit keeps a note of that, this is pending"
-                if picture.unit == self.service.config.unit.id
-                else f"unit {picture.unit}, which took it, is told; until it has answered this is pending"
             )
+        elif state == "pending":
+            owner = core.owner_of(picture.unit)
+            await reply.note(f"unit {owner}, which decides about it, is told; until it has answered this is pending")
         await reply.row({"picture": str(picture), "state": state})
 
     # ------------------------------------------------------------ questions

@@ -9,6 +9,7 @@ CatalogueDamaged, after which the unit restarts and start-up rebuilds the catalo
     catalogue_rows       entries as rows and back
     catalogue_pictures   the requests about pictures         catalogue_notes   partials, orders, decisions, names
     catalogue_records    who keeps records of whose pictures
+    catalogue_acting     whose pictures are own ones beside this unit's
     catalogue_upkeep     what is audited, scrubbed, let go or repaired next; operating time
     catalogue_pairs      questions kept for audits           catalogue_exposure   times without a verified copy
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from firmware.catalogue_acting import Acting
 from firmware.catalogue_database import Database
 from firmware.catalogue_notes import Notes
 from firmware.catalogue_pairs import Pairs
@@ -68,7 +70,7 @@ from firmware.events import (
 )
 
 
-class Catalogue(Records, Upkeep, Notes, Pairs):
+class Catalogue(Records, Upkeep, Acting, Notes, Pairs):
     """The open catalogue of one unit."""
 
     def __init__(self, path: str, unit: int, *, wall: Callable[[], float] = time.time, read_only: bool = False) -> None:

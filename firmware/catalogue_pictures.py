@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -82,10 +83,18 @@ class Pictures:
     INDEXED BY makes SQLite fail rather than read a million rows."""
 
     def __init__(self, database: Database, unit: int) -> None:
-        """unit: own pictures are those it took."""
+        """unit: own pictures are those it took, and those of units that it acts for."""
         self._database = database
         self.unit = unit
-        self._own = unit.to_bytes(2, "big")  # what the ids of own pictures begin with, in their rows
+
+    @cached_property
+    def acts_for(self) -> frozenset[int]:
+        """Units gone for good whose pictures are this unit's own now (HANDOVER R10)."""
+        return frozenset(origin for (origin,) in self._database.all("SELECT origin FROM acts_for"))
+
+    def is_own(self, origin: int) -> bool:
+        """Whether the pictures that this unit took are own ones."""
+        return origin == self.unit or origin in self.acts_for
 
     def look_up(self, request: LookUp) -> Entry | None:
         """One picture."""
@@ -105,7 +114,7 @@ class Pictures:
 
     def _save_entry(self, entry: Entry, age_s: int | None) -> None:
         picture = entry.picture.id
-        key, own = picture.encode(), picture.unit == self.unit
+        key, own = picture.encode(), self.is_own(picture.unit)
         row = rows.row_of(entry, own=own)
         outdated = "UPDATE picture SET recorded = 0 WHERE id = ? AND recorded = 1 AND version <> ?"
         if own and self._database.change(outdated, key, rows.signed(entry.version)):
@@ -350,5 +359,5 @@ class Pictures:
         row = self._database.one(rows.SELECT_PICTURE, key)
         if row is None:
             return None
-        copies = self._database.all(rows.SELECT_COPIES, key) if key.startswith(self._own) else []
+        copies = self._database.all(rows.SELECT_COPIES, key) if self.is_own(int.from_bytes(key[:2])) else []
         return self._database.made(rows.entry_of, key, row, copies)

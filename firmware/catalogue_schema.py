@@ -26,7 +26,8 @@ class CatalogueDamaged(CardError):
 # file's user_version is the number of steps it has seen. Ids are 8-byte BLOBs (they sort as ids do); 64-bit numbers are
 # kept as signed ones. nth counts the pictures that this catalogue came to know: "oldest first". own, verified, doubt
 # and owed follow from the entry and are kept for the partial indexes, so that no request reads more rows than it
-# answers with. named: two bytes a unit. kept: which units keep a record of an own picture, newest: of its version of
+# answers with. named: two bytes a unit. acts_for: units gone for good whose pictures are own ones
+# too. kept: which units keep a record of an own picture, newest: of its version of
 # now; recorded: one of them does. keeper: the card number under which a unit confirmed the last record.
 # STRICT and the CHECKs are for integrity_check: they are how it finds a value that a worn card has changed. They allow
 # what catalogue_rows can read, and what any peer may send.
@@ -126,6 +127,7 @@ STEPS = (
     CREATE TABLE name (unit INTEGER PRIMARY KEY CHECK (unit BETWEEN 0 AND 65535), name TEXT NOT NULL) STRICT;
     CREATE TABLE inventoried (unit INTEGER PRIMARY KEY CHECK (unit BETWEEN 0 AND 65535)) STRICT;
     CREATE TABLE recollected (unit INTEGER PRIMARY KEY CHECK (unit BETWEEN 0 AND 65535)) STRICT;
+    CREATE TABLE acts_for (origin INTEGER PRIMARY KEY CHECK (origin BETWEEN 1 AND 65534)) STRICT;
     CREATE TABLE roster (epoch INTEGER PRIMARY KEY CHECK (epoch BETWEEN 1 AND 65535), encoded BLOB NOT NULL) STRICT;
     """,
 )

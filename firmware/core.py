@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,6 +79,9 @@ class Core:
         self.epoch = 0  # of the roster, told in beacons
         self.tag: Callable[[bytes], bytes] = lambda _: m.NO_TAG  # what only this unit can make (firmware/seal.py)
         self.mute = ""  # why nothing is sent any more: no member, or somebody else speaks under this number (R11)
+        self.acts_for = memory.acts_for  # units gone for good whose pictures are this one's now (R10)
+        self.acting: Mapping[int, int] = {}  # who acts for those that are gone, 0: nobody; by the newest roster
+        self.start_anew = ""  # why the shell should end this unit, and start it again
         self.sequence = memory.sequence
         self.next_attempt = memory.next_attempt
         self.rng = rng
@@ -157,9 +160,9 @@ class Core:
     def say(self, unit: int, message: m.Message) -> None:
         """Put a message into the outbox, once while it waits there; it may be lost like everything on the air.
 
-        Without a card what others would rely on for ever is not said (firmware/without_card.py).
+        Without a card what others would rely on for ever is not said (firmware/without_card.py). unit 0: nobody (R10).
         """
-        if self.mute or (self.settings.without_card and _outlasts_memory(message)):
+        if not unit or self.mute or (self.settings.without_card and _outlasts_memory(message)):
             return
         if (unit, message) in self.outbox:
             return
@@ -177,10 +180,23 @@ class Core:
         """The one that this unit has given to it, if it has."""
         return self.tag(tombstone.id.encode() + tombstone.sha256)
 
+    @property
+    def origins(self) -> tuple[int, ...]:
+        """Whose pictures this unit decides about: its own, and of those that it acts for (R10)."""
+        return (self.unit, *sorted(self.acts_for))
+
+    def is_ours(self, picture: PictureId) -> bool:
+        """Whether this unit decides about the copies of this picture."""
+        return picture.unit == self.unit or picture.unit in self.acts_for
+
+    def owner_of(self, origin: int) -> int:
+        """Who decides about the pictures that this unit took: itself, or who acts for it; 0: nobody (R10)."""
+        return self.acting.get(origin, origin)
+
     def counts_elsewhere(self, picture: PictureId) -> bool:
         """Whether the attempts of this own picture are counted on a card that has failed: no number of this life's may
         be given to a copy of it, unless its holder has named the one that it has (firmware/without_card.py)."""
-        return bool(self.settings.without_card) and picture.card != self.card
+        return bool(self.settings.without_card) and (picture.unit, picture.card) != (self.unit, self.card)
 
     def hears(self, unit: int) -> bool:
         """Whether this unit may be asked for something now."""
@@ -239,7 +255,7 @@ class Core:
                     yield from self.save(picture, entry, new, next_attempt)
                     entry = new
                 case Unlink():
-                    away = picture.id.unit == self.unit and entry is not None and not entry.deleted
+                    away = self.is_ours(picture.id) and entry is not None and not entry.deleted
                     yield from self.unlink(picture, keep_preview=away)
                 case PutAside():
                     yield Quarantine(picture)
@@ -298,13 +314,14 @@ class Core:
         self.changed = self.changed or _decisive(old) != _decisive(new)
         self.unkept = self.unkept or (new is not None and new.attempt is not None and not new.kept)
         self.owing = self.owing or (new is not None and any(copy.owed for copy in new.copies))
-        if picture.id.unit == self.unit and new is not None and new.verified and not (old and old.verified):
+        ours = self.is_ours(picture.id)
+        if ours and new is not None and new.verified and not (old and old.verified):
             self.first_copy(picture)
         size = picture.size_bytes
         was, will = _has_file(old), _has_file(new)
-        if picture.id.unit == self.unit and new is not None and (old is None or old.version != new.version):
+        if ours and new is not None and (old is None or old.version != new.version):
             self.record_due(0.0 if new.deleted else RECORD_WAIT_S, deleted=new.deleted)
-        if picture.id.unit == self.unit:
+        if ours:
             self.room.own_bytes += size * (will - was)
             self.room.cache_bytes += size * (self.is_cache(new) - self.is_cache(old))
         else:

@@ -68,9 +68,11 @@ class Deletions:
             core.failed(ticket, Refused(what, did="nothing was deleted", can=can))
             return
         entry = yield from core.look_up(picture)
-        if picture.unit != core.unit:
+        if not core.is_ours(picture):
             if entry is not None and entry.deleted:
                 core.done(ticket, "deleted")
+            elif not core.owner_of(picture.unit):
+                core.failed(ticket, _nobody_decides(picture))
             elif entry is not None:
                 yield from self._forward(ticket, entry.picture)
             else:
@@ -85,7 +87,7 @@ class Deletions:
 
     def _found(self, ticket: int, picture: PictureId, found: Picture | None, why: str) -> None:
         if found is None:
-            can = f"delete it at unit {picture.unit}, which took it"
+            can = f"delete it at unit {self.core.owner_of(picture.unit)}, which decides about it"
             error = Refused(f"picture {picture} is not known here: {why}", did="nothing was deleted", can=can)
             self.core.failed(ticket, error)
         else:
@@ -94,7 +96,7 @@ class Deletions:
     def _forward(self, ticket: int, picture: Picture) -> Step:
         """The order is durable here until the origin's tombstone comes (R6)."""
         yield SaveOrder(picture.id, picture.sha256)
-        self.core.say(picture.id.unit, m.Delete(picture.id, picture.sha256))
+        self.core.say(self.core.owner_of(picture.id.unit), m.Delete(picture.id, picture.sha256))
         self.soon()
         self.core.done(ticket, "pending")
 
@@ -134,7 +136,7 @@ class Deletions:
 
     def on_delete(self, source: int, delete: m.Delete) -> None:
         """An order that another unit took from a person, for a picture of ours; that unit says it until it is done."""
-        if delete.id.unit == self.core.unit and not self.core.settings.without_card:
+        if self.core.is_ours(delete.id) and not self.core.settings.without_card:
             self.core.run(self._ordered(source, delete), delete.id)
 
     def _ordered(self, source: int, delete: m.Delete) -> Step:
@@ -166,8 +168,9 @@ class Deletions:
                     self._say_drop(Owner(entry, next_attempt), copy.unit)
         orders = yield Orders(self._after_order, PAGE)
         for picture, sha256 in orders:
-            if core.neighbours.find(picture.unit) is not None:
-                core.say(picture.unit, m.Delete(picture, sha256))
+            owner = core.owner_of(picture.unit)
+            if core.neighbours.find(owner) is not None:
+                core.say(owner, m.Delete(picture, sha256))
         if len(owed) == PAGE or len(orders) == PAGE:
             self._after = owed[-1].picture.id if owed else self._after
             self._after_order = orders[-1][0] if orders else self._after_order
@@ -212,3 +215,12 @@ class Deletions:
             return self._again_at
         times = [unsure.until for unsure in self._unsure]
         return min(times if self._again_at is None else [*times, self._again_at], default=None)
+
+
+def _nobody_decides(picture: PictureId) -> Refused:
+    """R10: it was released."""
+    return Refused(
+        f"unit {picture.unit}, which took picture {picture}, is gone for good, and nobody acts for it",
+        did="nothing was deleted",
+        can="leave it: whoever holds it gives it up for room; or see `dandelion net adopt`",
+    )

@@ -28,7 +28,7 @@ class DropByHand:
     def _drop(self, ticket: int, picture: PictureId) -> Step:
         core, needed = self.core, self.core.settings.rules.copies_min
         entry = yield from core.look_up(picture)
-        if entry is None or entry.deleted or picture.unit != core.unit:
+        if entry is None or entry.deleted or not core.is_ours(picture):
             self._refuse(ticket, picture, "it is no picture of this unit")
             return
         if entry.file is File.GONE:

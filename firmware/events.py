@@ -684,6 +684,7 @@ class Memory:
     recollected: frozenset[int] = frozenset()  # units whose records of our pictures it has taken in (R7)
     keepers: tuple[tuple[int, int], ...] = ()  # units that confirmed records of ours, with their card numbers then
     roster: bytes = b""  # the newest one that has come by radio, as it was signed
+    acts_for: frozenset[int] = frozenset()  # units gone for good whose pictures are this one's now (R10)
     lost_held: tuple[Entry, ...] = ()  # held rows whose file was missing, removed: tell their origins LOST
 
 

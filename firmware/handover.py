@@ -552,7 +552,12 @@ class FileLost:
     owner: int
 
 
-HostEvent = Asked | AllHere | EndHeard | KeepHeard | DropHeard | FileLost
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Room is wanted, and nobody decides any more about the pictures of this one's origin (R10)."""
+
+
+HostEvent = Asked | AllHere | EndHeard | KeepHeard | DropHeard | FileLost | Released
 
 
 def host(row: Entry | None, event: HostEvent) -> Effects:
@@ -579,6 +584,8 @@ def host(row: Entry | None, event: HostEvent) -> Effects:
             if row is None or row.attempt is None:
                 return ()
             return (Commit(row.without_file), PutAside(), Say(Word.LOST, owner_unit, row.attempt))
+        case Released():
+            return () if row is None or row.attempt is None else (Commit(row.without_file), Unlink())
         case _:
             assert_never(event)
 

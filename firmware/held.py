@@ -24,7 +24,7 @@ class HeldCopies:
 
     def on_keep(self, source: int, keep: m.Keep) -> None:
         """The owner has this copy in its list."""
-        if keep.id.unit == source:
+        if self.core.owner_of(keep.id.unit) == source:
             self.core.run(self._keep(keep), keep.id)
 
     def _keep(self, keep: m.Keep) -> Step:
@@ -37,7 +37,8 @@ class HeldCopies:
         """R9: read the copy back now. One of an older attempt than is asked about is not what the list names: an old
         DROP would reach it."""
         question = (prove.id, prove.nonce)
-        if prove.id.unit == source and question not in self._proving:  # the same once more while the card is slow
+        asks = self.core.owner_of(prove.id.unit) == source
+        if asks and question not in self._proving:  # the same once more while the card is slow
             self._proving.add(question)
             self.core.run(self._prove(source, prove), prove.id)
 
@@ -76,8 +77,9 @@ class HeldCopies:
 
     def lost(self, row: Entry) -> Generator[Request, Any, None]:
         """The file is damaged: its row goes, its bytes go to quarantine/, its owner is told."""
-        owner, picture = row.picture.id.unit, row.picture.id
+        picture = row.picture.id
+        owner = self.core.owner_of(picture.unit)
         effects = handover.host(row, handover.FileLost(owner))
-        text = f"the copy of picture {picture} of unit {owner} here is damaged; unit {owner} was told"
-        self.core.log("lost", text, picture, owner)
+        told = f"; unit {owner} was told" if owner else ""
+        self.core.log("lost", f"the copy of picture {picture} here is damaged{told}", picture, owner or None)
         yield from self.core.carry_out(row.picture, row, effects)

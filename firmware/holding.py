@@ -44,7 +44,7 @@ class Holding:
     def _sweep(self) -> Step:
         found = yield Held(None, self._after, PAGE, unkept_only=True)
         for entry in found:
-            neighbour = self.core.neighbours.find(entry.picture.id.unit)
+            neighbour = self.core.neighbours.find(self.core.owner_of(entry.picture.id.unit))
             if neighbour is not None and not neighbour.silent(self.core.now):
                 assert entry.attempt is not None
                 self.core.say(neighbour.unit, m.Hold(entry.picture.id, entry.attempt, entry.picture.digest4))
@@ -60,13 +60,13 @@ class Holding:
 
     def on_inventory_ask(self, source: int, ask: m.InventoryAsk, rows: int) -> None:
         """A page of what is held here for its asker; only owners are answered."""
-        if ask.owner == source:
+        if self.core.owner_of(ask.owner) == source:
             self.core.run(self._inventory(source, ask, rows))
 
     def _inventory(self, source: int, ask: m.InventoryAsk, rows: int) -> Step:
-        found = yield Held(source, ask.after, rows)
+        found = yield Held(ask.owner, ask.after, rows)
         page = tuple(m.InventoryRow(e.picture, UNKNOWN_ATTEMPT if e.attempt is None else e.attempt) for e in found)
-        self.core.say(source, m.Inventory(source, page, len(found) < rows))
+        self.core.say(source, m.Inventory(ask.owner, page, len(found) < rows))
 
     # ------------------------------------------------------------ digests of files adopted by name
 

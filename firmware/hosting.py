@@ -113,7 +113,7 @@ class Hostings:
     def on_request(self, source: int, request: m.Request) -> None:
         """H1: known, stale, in conflict, or room is looked for."""
         picture = request.picture
-        if picture.id.unit != source:
+        if self.core.owner_of(picture.id.unit) != source:
             self._refuse(source, picture.id, request.attempt, m.RefuseWhy.NOT_YOURS, NOT_HOSTING_RETRY_S)
             return
         for old in [h for h in self._all if h.owner == source and h.picture.id == picture.id]:
@@ -221,8 +221,11 @@ class Hostings:
         return None, 0, 0
 
     def _within_share(self, hosting: Hosting) -> bool:
-        """Whether its owner may have so much, considering what others ask for."""
-        core, held = self.core, Counter(self.core.hosted_bytes)
+        """Whether its owner may have so much, considering what others ask for. What nobody decides about makes room."""
+        core, held = self.core, Counter[int]()
+        for origin, size_bytes in core.hosted_bytes.items():
+            owner = core.owner_of(origin)
+            held[owner] += size_bytes if owner else 0
         for other in self._all:
             held[other.owner] += core.room.reserved_held.get(other.key, 0)
         room_bytes = core.room.hosting_bytes
@@ -417,7 +420,7 @@ class Hostings:
 
     def on_drop(self, source: int, drop: m.Drop) -> None:
         """H7."""
-        if drop.id.unit == source:
+        if self.core.owner_of(drop.id.unit) == source:
             self.core.run(self._drop(source, drop), drop.id)
 
     def _drop(self, source: int, drop: m.Drop) -> Step:

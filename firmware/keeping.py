@@ -47,11 +47,14 @@ class Keeping:
     def on_records(self, source: int, page: m.Records) -> None:
         """Durable before it is confirmed; where the card fails nothing is, and the page comes again.
 
-        A unit without a card keeps none of it, which has others asked. Only a picture's origin is believed.
+        A unit without a card keeps none of it, which has others asked. Only who decides about a picture is believed:
+        its origin, or who acts for it.
         """
-        others = sorted({id_of(row).unit for row in rows_of(page)} - {source})
+        core = self.core
+        others = sorted({core.owner_of(id_of(row).unit) for row in rows_of(page)} - {source})
         if others:
-            self.core.log("alarm", f"unit {source} tells what only {units(others)} may", unit=source)
+            who = units([unit for unit in others if unit]) or "nobody"
+            core.log("alarm", f"unit {source} tells what only {who} may", unit=source)
         if self.core.settings.without_card or others:
             if page.page:
                 self.core.say(source, m.RecordsKept(page.page, 0, self.core.card))
@@ -116,9 +119,9 @@ class Keeping:
 
     def on_ask(self, source: int, ask: m.RecordsAsk) -> None:
         """R7: a page of what is kept of its asker's pictures; only owners are answered."""
-        if ask.owner == source and not self.core.settings.without_card:
-            self.core.run(self._answer(ask))
+        if self.core.owner_of(ask.owner) == source and not self.core.settings.without_card:
+            self.core.run(self._answer(source, ask))
 
-    def _answer(self, ask: m.RecordsAsk) -> Step:
+    def _answer(self, source: int, ask: m.RecordsAsk) -> Step:
         found = yield KeptRecords(ask.owner, ask.after, self._rows)
-        self.core.say(ask.owner, page_of(ask.page, map(row_of, found), last=len(found) < self._rows))
+        self.core.say(source, page_of(ask.page, map(row_of, found), last=len(found) < self._rows))

@@ -93,7 +93,7 @@ class LettingGo:
         """A host names a copy; where nothing can be done, nothing changes."""
         core = self.core
         may = core.settings.rules.policy is not Policy.NEVER and not core.settings.without_card
-        if relieve.id.unit == core.unit and may:
+        if core.is_ours(relieve.id) and may:
             move = Move(relieve.id, source, relieve.attempt, Why.RELIEVE, core.now, core.now)
             move.asked_before = self._has_asked(move)
             self._begin(move)

@@ -49,7 +49,7 @@ class Previews:
 
     def on_keep(self, source: int, keep: m.Keep) -> None:
         """The copy is in the origin's list."""
-        if keep.id.unit == source and keep.id not in self._wanted:
+        if self._core.owner_of(keep.id.unit) == source and keep.id not in self._wanted:
             if len(self._wanted) >= MAX_WANTED:
                 del self._wanted[next(iter(self._wanted))]
             self._wanted[keep.id] = _Wanted(self._core.now + AFTER_S)
@@ -57,11 +57,11 @@ class Previews:
 
     def tick(self) -> None:
         """The next one that is due."""
-        now, hears = self._core.now, self._core.hears
+        core, now = self._core, self._core.now
         if not self._wanted or self._fetching is not None or now < self._look_at:
             return
         ripe = [picture for picture, wanted in self._wanted.items() if now >= wanted.due_at]
-        due = next((picture for picture in ripe if hears(picture.unit)), None)
+        due = next((picture for picture in ripe if core.hears(core.owner_of(picture.unit))), None)
         if due is None or not self._is_idle():
             self._look_at = now + (AGAIN_S if ripe and due is None else AFTER_S)
             return
@@ -80,7 +80,8 @@ class Previews:
         if entry is None or entry.attempt is None or (yield from own_copy.preview(self._core, picture)):
             self._over(picture, again=False)
             return
-        if not self._read_outs.preview(picture, picture.unit, _ToMemory(lambda data: self._came(picture, data))):
+        owner = self._core.owner_of(picture.unit)
+        if not self._read_outs.preview(picture, owner, _ToMemory(lambda data: self._came(picture, data))):
             self._fetching = None
             if picture in self._wanted:
                 self._wanted[picture].due_at = self._core.now + AFTER_S

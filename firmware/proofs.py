@@ -219,7 +219,7 @@ class Proofs:
         self.core.run(self._lost(source, lost, asked), lost.id, told)
 
     def _lost(self, source: int, lost: m.Lost, asked: list[Proving]) -> Step:
-        if lost.id.unit == self.core.unit:
+        if self.core.is_ours(lost.id):
             for attempt in sorted({lost.attempt} | {proving.attempt for proving in asked}):
                 yield from self._gone(source, lost.id, handover.Gone(source, attempt, lost.dropped))
         for _ in asked:

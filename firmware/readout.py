@@ -205,18 +205,19 @@ class ReadOuts:
 
         WHERE tells who else has it, and the way to those that are not heard.
         """
-        core, origin = self._core, read_out.id.unit
+        core, owner = self._core, self._core.owner_of(read_out.id.unit)
         if entry is not None:
             read_out.holders = {copy.unit: copy.suspect for copy in entry.listed} | _named(entry)
-            mine = origin == core.unit and entry.file is File.GONE
+            mine = core.is_ours(read_out.id) and entry.file is File.GONE
             if mine and not read_out.preview and not isinstance(read_out.sink, ToOwnCard):
                 read_out.away = entry
-        if origin != core.unit:
+        if not core.is_ours(read_out.id):
             read_out.others_may_know = True
-            if read_out.preview and core.hears(origin):
-                read_out.holders[origin] = False
+            if read_out.preview and core.hears(owner):
+                read_out.holders[owner] = False
         elif entry is None:
-            read_out.others_may_know = read_out.id.card != core.card  # else this catalogue knows all there is to know
+            known = (read_out.id.unit, read_out.id.card) == (core.unit, core.card)
+            read_out.others_may_know = not known  # this catalogue knows all there is to know of its own card
 
     # ------------------------------------------------------------ LOOK_UP: elsewhere, COLLECT
 
@@ -320,10 +321,10 @@ class ReadOuts:
 
     def _tell_damaged(self, picture: PictureId, holder: int) -> None:
         """The origin makes the copy suspect (R2)."""
-        if picture.unit == self._core.unit:
+        if self._core.is_ours(picture):
             self._core.run(self._suspect(picture, holder), picture)
         else:
-            self._core.say(picture.unit, m.Damaged(picture, holder))
+            self._core.say(self._core.owner_of(picture.unit), m.Damaged(picture, holder))
 
     def _suspect(self, picture: PictureId, holder: int) -> Step:
         core = self._core

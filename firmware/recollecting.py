@@ -18,9 +18,10 @@ from firmware.steps import Step
 
 @dataclass(slots=True)
 class Ask:
-    """A question under way: its number, the last id of the page before, when it is said again."""
+    """A question under way: its number, whose pictures, the last id of the page before, when it is said again."""
 
     page: int
+    origin: int
     after: PictureId | None
     again_at: float
 
@@ -39,12 +40,12 @@ class Recollections:
         """A unit that this catalogue has not asked yet."""
         if unit in self._recollected or unit in self._asks or len(self._recollected) >= MAX_INVENTORIED:
             return
-        self._ask(unit, None)
+        self._ask(unit, self.core.unit)
 
-    def _ask(self, unit: int, after: PictureId | None) -> None:
+    def _ask(self, unit: int, origin: int, after: PictureId | None = None) -> None:
         page = self.core.new_page()
-        self._asks[unit] = Ask(page, after, self.core.now + INVENTORY_AGAIN_S)
-        self.core.say(unit, m.RecordsAsk(page, self.core.unit, after))
+        self._asks[unit] = Ask(page, origin, after, self.core.now + INVENTORY_AGAIN_S)
+        self.core.say(unit, m.RecordsAsk(page, origin, after))
 
     def on_records(self, source: int, page: m.Records) -> bool:
         """True: about our own pictures, or an answer to our question. The next page is asked for once it is durable.
@@ -52,7 +53,7 @@ class Recollections:
         A page of other pictures is no answer: it bears a number of its sender's, which may be the same.
         """
         ask = self._asks.get(source)
-        rows = [row for row in rows_of(page) if id_of(row).unit == self.core.unit]
+        rows = [row for row in rows_of(page) if self.core.is_ours(id_of(row))]
         awaited = ask is not None and ask.page == page.page and len(rows) == len(rows_of(page))
         if not awaited and not rows:
             return False
@@ -74,13 +75,15 @@ class Recollections:
         ask = self._asks.get(source)
         if ask is None or ask.page != page.page:
             return
-        rows = rows_of(page)
-        if page.last or not rows:
+        rows, following = rows_of(page), self.core.origins.index(ask.origin) + 1
+        if not page.last and rows:
+            self._ask(source, ask.origin, max(map(id_of, rows)))
+        elif following < len(self.core.origins):
+            self._ask(source, self.core.origins[following])
+        else:
             del self._asks[source]
             self._recollected.add(source)
             self.core.run(self.core.fetch(SaveRecollected(source)))
-        else:
-            self._ask(source, max(map(id_of, rows)))
 
     def _take(self, source: int, row: Row) -> Step:
         core, told = self.core, picture_of(row)
@@ -90,11 +93,15 @@ class Recollections:
         if entry is not None and entry.picture.sha256 != told.sha256:
             text = f"unit {source} keeps a record of another content under the id {told.id}"
             core.log("alarm", text, told.id, source)
+        elif isinstance(row, m.Tombstone) and row.tag != core.tag_of(row) and told.id.unit != core.unit:
+            text = f"unit {source} tells that {told.id} was deleted, which nobody can prove any more"
+            core.log("network", text, told.id, source)
         elif isinstance(row, m.Tombstone) and row.tag != core.tag_of(row):
             text = f"unit {source} tells that {told.id} was deleted, which this unit has not said"
             core.log("alarm", text, told.id, source)
         elif isinstance(row, m.Tombstone):
-            yield from self._deletions.bury(entry or Entry(told, File.GONE), handover.Buried(row.owed))
+            owed = tuple(unit for unit in row.owed if unit != core.unit)
+            yield from self._deletions.bury(entry or Entry(told, File.GONE), handover.Buried(owed))
         elif entry is not None and entry.deleted:  # it does not know that yet
             core.say(source, page_of(0, [core.record_of(entry)]))
         else:
@@ -110,7 +117,8 @@ class Recollections:
         if not effects and known is not None and known.picture != entry.picture:
             yield from core.save(told, known, entry)
         if known is None:
-            core.log("adopted", f"unit {source} keeps a record of picture {told.id} of this unit", told.id, source)
+            text = f"unit {source} keeps a record of picture {told.id}, which was not known"
+            core.log("adopted", text, told.id, source)
         for unit in record.holders:
             now_known = yield from core.look_up(told.id)
             if now_known is not None and self._is_wanted(now_known, unit):
@@ -130,7 +138,7 @@ class Recollections:
                 continue
             if self.core.neighbours.is_heard(unit, self.core.now):
                 ask.again_at = self.core.now + INVENTORY_AGAIN_S
-                self.core.say(unit, m.RecordsAsk(ask.page, self.core.unit, ask.after))
+                self.core.say(unit, m.RecordsAsk(ask.page, ask.origin, ask.after))
             else:
                 del self._asks[unit]
 

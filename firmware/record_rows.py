@@ -62,10 +62,11 @@ def merged(entry: Entry | None, row: Row) -> Entry:
     The row must be of the entry's content.
     """
     if isinstance(row, m.Tombstone):
-        if entry is not None and entry.deleted:
-            return entry
+        tag = b"" if row.tag == m.NO_TAG else row.tag
+        if entry is not None and entry.deleted:  # by now somebody may act for who said so first, and knows another tag
+            return replace(entry, tag=tag) if tag not in (b"", entry.tag) else entry
         known = entry or Entry(picture_of(row), File.GONE)
-        version, tag = max(1, known.version), b"" if row.tag == m.NO_TAG else row.tag
+        version = max(1, known.version)
         return replace(known, deleted=True, version=version, named=row.owed, doubted=0, tag=tag)
     if entry is not None and (entry.deleted or row.version <= entry.version):
         return entry

@@ -63,7 +63,7 @@ class Relief:
         core, last = self.core, None
         found = yield OldestHeld(AT_ONCE, self._after)
         for entry in found:
-            owner, picture = entry.picture.id.unit, entry.picture
+            owner, picture = core.owner_of(entry.picture.id.unit), entry.picture
             if lacking_bytes <= 0 or not core.neighbours.is_heard(owner, core.now):
                 continue
             assert entry.attempt is not None

@@ -59,6 +59,11 @@ class Membership:
             return self
         return replace(self, roster=roster) if roster.epoch > self.roster.epoch else self
 
+    @property
+    def acts_for(self) -> frozenset[int]:
+        """Units gone for good whose pictures are this one's now, as the newest roster says (R10)."""
+        return frozenset(one.gone for one in self.roster.acting if one.by == self.unit)
+
     def is_named_in(self, roster: Roster) -> bool:
         """Whether the unit is in it, under the key that it has: its number may have been enrolled anew."""
         return public_in(roster, self.unit) == public_of(self.private)
@@ -180,6 +185,7 @@ class SpreadingRosters:
         self.roster: Roster = membership.roster
         self._expelled = False
         self._look_for_ourselves()
+        self._look_who_acts()
         self.changed: Callable[[list[int]], None] = lambda _: None
         self._sources: dict[int, _Source] = {}
         self._pull: _Pull | None = None
@@ -306,6 +312,7 @@ class SpreadingRosters:
         self._have_it.clear()
         self._seal.use(self._membership.keys(roster))
         core.log("network", f"the roster of epoch {roster.epoch} names {len(roster.rows)} units")
+        self._look_who_acts()
         for unit in gone:
             core.log("network", f"unit {unit} is spoken to no more: it is no member, or has another key", unit=unit)
         self.changed(gone)
@@ -323,6 +330,19 @@ class SpreadingRosters:
             )
             core.log("alarm", f"{core.mute}; nothing is sent any more, pictures stay here")
         self._expelled = not named
+
+    def _look_who_acts(self) -> None:
+        """Of pictures that become ours, or are ours no more, the catalogue must say so before anything is said of them:
+        that is done at a start."""
+        core, before = self._core, self._core.acting
+        core.acting = {one.gone: one.by for one in self.roster.acting}
+        for gone, by in core.acting.items():
+            if before.get(gone) != by:
+                who = f"unit {by} acts for it" if by else "its pictures are kept only while there is room"
+                core.log("network", f"unit {gone} is gone for good: {who}", unit=gone)
+        if replace(self._membership, roster=self.roster).acts_for != core.acts_for:
+            core.start_anew = f"the roster of epoch {self.roster.epoch} changes whose pictures this unit decides about"
+            core.log("network", f"{core.start_anew}: it starts anew")
 
     def _failed(self, error: DandelionError) -> None:
         self._core.log("card", f"a newer roster could not be kept: {error}")

@@ -42,11 +42,20 @@ def run(config: Config, *, card: Card | None = None) -> int:
 
 
 async def _run(config: Config, printer: LogPrinter, card: Card | None) -> None:
-    service = Service(config, temporary=False, printer=printer, card=card)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, service.stop.set)
-    await service.main(ready=lambda: printer.print(f"ready: unit {config.unit.id} ({config.unit.name})"))
+    loop, told_to_end = asyncio.get_running_loop(), False
+
+    def end(service: Service) -> None:
+        nonlocal told_to_end
+        told_to_end = True
+        service.stop.set()
+
+    while not told_to_end:
+        service = Service(config, temporary=False, printer=printer, card=card)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end, service)
+        await service.main(ready=lambda: printer.print(f"ready: unit {config.unit.id} ({config.unit.name})"))
+        if not service.starts_anew:
+            return
 
 
 @contextmanager

@@ -18,9 +18,9 @@ ANSWER_WITHIN_S = 18.0
 """A first search never takes longer, whatever it waits for: an unknown id is answered within 20 s (DESIGN §9)."""
 SEARCH_S = 15.0
 """How long answers are waited for once anybody is heard: a unit that passes a question on takes up to 12 s of it."""
-ORIGIN_ALONE_S = 3.0
-"""The origin is asked alone for so long, for it knows best; then it may be gone, and everyone else is asked too."""
-ORIGIN_ALONE_SHARE = 1 / 3
+OWNER_ALONE_S = 3.0
+"""The origin, or who acts for it, is asked alone for so long, for it knows best; then everyone else is asked too."""
+OWNER_ALONE_SHARE = 1 / 3
 """And never for longer than this share of the time there is."""
 MOST_DOUBLINGS = 1
 """Of the time between two questions to the origin: they are short, and there is little time (DESIGN §9)."""
@@ -67,13 +67,14 @@ class Search:
         self.known = False
         self._core = core
         self._where = where
+        self._owner = core.owner_of(where.id.unit)  # who knows best: the origin, or who acts for it
         self._without = without
         self._within_s = within_s
         self._begun = core.now
         self._delay_s = delay_s
         self._asked: dict[int, _Asked] = {}
         self._ends = core.now + min(within_s, FIRST_NEIGHBOUR_S)
-        self._origin_alone = False
+        self._owner_alone = False
         self._everyone_at = core.now  # when everyone is asked, while the origin is asked alone
         self._left_to_others = False
         self._widened = 0
@@ -90,7 +91,7 @@ class Search:
         """Whoever may know has answered, or tells others."""
         if self.final or self._left_to_others:
             return True
-        if self._origin_alone:
+        if self._owner_alone:
             return self.known
         return bool(self._asked) and all(asked.answered or asked.asking for asked in self._asked.values())
 
@@ -99,12 +100,12 @@ class Search:
         now = self._core.now
         if not self._asked:
             self._begin()
-        if self._origin_alone and not self.known and now >= self._everyone_at:
+        if self._owner_alone and not self.known and now >= self._everyone_at:
             self._ask_everyone(now + self._delay_s)
         if not self._asked or self.known or self.over or now < self._again_at:
             return
-        self._core.say(self._where.id.unit if self._origin_alone else EVERYONE, self._where)
-        self._again_at = now + (self._origin_again_s() if self._origin_alone else self._everyone_again_s())
+        self._core.say(self._owner if self._owner_alone else EVERYONE, self._where)
+        self._again_at = now + (self._owner_again_s() if self._owner_alone else self._everyone_again_s())
         self._tries += 1
 
     def deadline(self) -> float | None:
@@ -114,13 +115,13 @@ class Search:
         times = [self._ends]
         if self._asked and not self.known:
             times.append(self._again_at)
-        if self._origin_alone:
+        if self._owner_alone:
             times.append(self._everyone_at)
         return min(times)
 
     def on_answer(self, source: int, *, knows: bool) -> bool:
         """AT (knows) or UNKNOWN came; True if it was asked for. What the origin says itself is final."""
-        if not self._asked or source in self._without or (self._origin_alone and source not in self._asked):
+        if not self._asked or source in self._without or (self._owner_alone and source not in self._asked):
             return False
         if len(self._asked) < MOST_ASKED:
             self._asked.setdefault(source, _Asked()).answered = True
@@ -166,20 +167,20 @@ class Search:
 
     def _begin(self) -> None:
         """As soon as anybody is heard."""
-        now, origin = self._core.now, self._where.id.unit
+        now, owner = self._core.now, self._owner
         heard = self._heard()
         if not heard:
             return
         self._ends = min(now + SEARCH_S, self._begun + self._within_s)
-        if origin in heard:
-            self._origin_alone = True
-            self._asked[origin] = _Asked()
-            self._everyone_at = now + min(ORIGIN_ALONE_S, ORIGIN_ALONE_SHARE * self._within_s)
+        if owner in heard:
+            self._owner_alone = True
+            self._asked[owner] = _Asked()
+            self._everyone_at = now + min(OWNER_ALONE_S, OWNER_ALONE_SHARE * self._within_s)
         else:
             self._ask_everyone(now + self._delay_s)
 
     def _ask_everyone(self, at: float) -> None:
-        self._origin_alone = False
+        self._owner_alone = False
         for unit in self._heard():
             self._asked.setdefault(unit, _Asked())
         self._tries, self._again_at = 0, at
@@ -188,8 +189,8 @@ class Search:
         """Units that are heard now and may know."""
         return [n.unit for n in self._core.neighbours if n.unit not in self._without and not n.silent(self._core.now)]
 
-    def _origin_again_s(self) -> float:
-        estimate = self._core.neighbours.heard_before(self._where.id.unit).estimate
+    def _owner_again_s(self) -> float:
+        estimate = self._core.neighbours.heard_before(self._owner).estimate
         return estimate.timeout_s(min(self._tries, MOST_DOUBLINGS))
 
     def _everyone_again_s(self) -> float:

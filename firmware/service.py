@@ -40,6 +40,8 @@ CLOCK_EVERY_S = 60.0
 """Wall time is compared with the system's this often."""
 END_TIMEOUT_S = 3.0
 """What is under way on the card may take so long at the end; DESIGN §9 allows 5 s in all."""
+ANEW_PATIENCE_S = 60.0
+"""Before it starts anew a unit waits for so long until commands that are under way have been answered. Guess."""
 LONGEST_SLEEP_S = 3600.0
 SPARE_CARD = "card"
 """Directory below runtime_dir that takes the place of a card that has failed."""
@@ -69,7 +71,8 @@ class Service:
         self._roster = b""  # the newest one that an earlier life in this process has known
         self.clock = SystemClock()
         self.stop = asyncio.Event()
-        self.ending = False  # as soon as no command needs this temporary unit
+        self.ending = False  # as soon as no command needs this unit
+        self.starts_anew = False  # it ends to be started again
         self.news = asyncio.Condition()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -111,6 +114,11 @@ class Service:
         await self._server.idle()
         self.stop.set()
 
+    async def _end_to_start_anew(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.end_when_idle(), ANEW_PATIENCE_S)
+        self.stop.set()
+
     def _read_card(self) -> tuple[Started, str]:
         """Start-up: reads every file where the catalogue was lost, which takes minutes on a large card. And why the
         unit goes on without its card, if it does."""
@@ -126,7 +134,19 @@ class Service:
     def _start_up(self, card: Card, catalogue: Path) -> Started:
         unit, rules = self.config.unit.id, rules_of(self.config)
         home, rng = CatalogueFile(str(catalogue), unit), random.SystemRandom()
-        return start_up(card, home, unit, rng, copies=rules.copies, priority_copies=rules.wanted(True))
+        return start_up(
+            card,
+            home,
+            unit,
+            rng,
+            copies=rules.copies,
+            priority_copies=rules.wanted(True),
+            acts_for=self._acts_for,
+        )
+
+    def _acts_for(self, kept: bytes) -> frozenset[int]:
+        membership = self._membership(kept)
+        return frozenset() if membership is None else membership.acts_for
 
     def _start_up_without_card(self, why: str) -> Started:
         """In a directory of its own in runtime_dir, which is in memory; what an earlier life left there is taken up."""
@@ -287,6 +307,9 @@ class Service:
             if self.unit.core.card_failed and self.unit.shutter.may_be_left:
                 self._leave_card()
                 self._act()
+            if self.unit.core.start_anew and not (self.temporary or self.starts_anew or self.unit.shutter.waiting):
+                self.starts_anew = True
+                self._ending = self._loop.create_task(self._end_to_start_anew())
             if self._pause is None:
                 self._watch(self.radio.fileno())
             self._arm()

@@ -72,6 +72,10 @@ class Demand:
         }
         return {unit: size for unit, size in asked.items() if size >= 1}
 
+    def forget(self, unit: int) -> None:
+        """It is there no more."""
+        self._units.pop(unit, None)
+
     def _of(self, unit: int, now: float) -> Asked:
         asked = self._units.pop(unit, None) or Asked(now)
         if len(self._units) >= MAX_UNITS:

@@ -50,12 +50,14 @@ def start_up(
     *,
     copies: int,
     priority_copies: int,
+    acts_for: Callable[[bytes], frozenset[int]] = lambda _: frozenset(),
     wall: Callable[[], float] = time.time,
 ) -> Started:
     """Everything that must be true before the unit says its first word; the boot number is committed on return.
 
-    Takes 2 s per 10,000 pictures, but where the catalogue has to be rebuilt: then every file is read. wall: Unix
-    seconds, for the age of kept parts. Raises CardError where the card cannot be used at all.
+    Takes 2 s per 10,000 pictures, but where the catalogue has to be rebuilt: then every file is read. acts_for: given
+    the roster that the catalogue keeps, units gone for good that this one acts for (R10). wall: Unix seconds, for the
+    age of kept parts. Raises CardError where the card cannot be used at all.
     """
     notices = Notices()
     store = Store(card, unit)
@@ -68,7 +70,7 @@ def start_up(
     def fitted() -> tuple[Catalogue, Memory]:
         catalogue = home.open()
         try:
-            lost = _fit(catalogue, store, identity, rng, notices)
+            lost = _fit(catalogue, store, identity, rng, notices, acts_for)
             partial_bytes = tidy_parts(store, catalogue, wall(), notices)
             tidy_previews(store, catalogue, notices)
             memory = _memory(catalogue, copies, priority_copies)
@@ -108,6 +110,7 @@ def _memory(catalogue: Catalogue, copies: int, priority_copies: int) -> Memory:
         new_catalogue=new,
         inventoried=catalogue.inventoried(),
         roster=catalogue.roster(),
+        acts_for=catalogue.acts_for,
         recollected=catalogue.recollected(),
         keepers=tuple(catalogue.keepers().items()),
         age_s=age_s,
@@ -146,7 +149,12 @@ def _clear_the_way(store: Store, name: str) -> str:
 
 
 def _fit(
-    catalogue: Catalogue, store: Store, identity: Identity | None, rng: random.Random, notices: Notices
+    catalogue: Catalogue,
+    store: Store,
+    identity: Identity | None,
+    rng: random.Random,
+    notices: Notices,
+    acts_for: Callable[[bytes], frozenset[int]],
 ) -> tuple[Entry, ...]:
     """Catalogue, files and identity made to fit one another; the held entries that are lost."""
     owner = catalogue.counter("unit", store.unit)
@@ -155,6 +163,7 @@ def _fit(
     if not catalogue.counter("card", 0):
         card, boot = _new_card_number(store, identity, rng), rng.randrange(1, FIRST_BOOTS)
         catalogue.set_counters(unit=store.unit, card=card, boot=boot, next_attempt=1, complete=0, fresh=1)
+    catalogue.act_for(acts_for(catalogue.roster()))
     lost = Reconciliation(store, catalogue, notices).run()
     named = Identity(catalogue.counter("card", 0), store.unit)
     if identity != named:

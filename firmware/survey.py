@@ -16,7 +16,8 @@ MAX_CARD = 0xFFFF
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A directory of own or held pictures; ids low to high belong into it."""
+    """A directory of own or held pictures; ids low to high belong into it. own: this unit decides about them, be it for
+    another one that took them and whose they were held for (HANDOVER R10)."""
 
     path: str
     own: bool
@@ -40,10 +41,10 @@ def own_pictures(unit: int, card: int) -> Directory:
     return Directory(own_directory(unit, card), True, low, high)
 
 
-def held_pictures(origin: int) -> Directory:
-    """The directory of pictures held for this origin."""
+def held_pictures(origin: int, *, own: bool) -> Directory:
+    """The directory of pictures that this other unit took."""
     low, high = PictureId(origin, 0, 0), PictureId(origin, MAX_CARD, MAX_SEQUENCE)
-    return Directory(held_directory(origin), False, low, high)
+    return Directory(held_directory(origin), own, low, high)
 
 
 def strangers(card: Card, unit: int) -> list[tuple[str, CardEntry]]:
@@ -59,11 +60,12 @@ def directories(card: Card, catalogue: Catalogue) -> list[Directory]:
     cards = {found[1] for name in _names(card, OWN) if (found := own_directory_of(name)) and found[0] == unit}
     origins = {int(name) for name in _names(card, HELD) if _is_origin(name, unit)}
     for directory in _of_rows(catalogue):
-        if directory.own:
+        if directory.low.unit == unit:
             cards.add(directory.low.card)
         else:
             origins.add(directory.low.unit)
-    return [own_pictures(unit, number) for number in sorted(cards)] + [held_pictures(o) for o in sorted(origins)]
+    own = [own_pictures(unit, number) for number in sorted(cards)]
+    return own + [held_pictures(origin, own=catalogue.is_own(origin)) for origin in sorted(origins)]
 
 
 def _is_origin(name: str, unit: int) -> bool:
@@ -78,8 +80,8 @@ def _of_rows(catalogue: Catalogue) -> Iterator[Directory]:
     """Jumps from directory to directory in the order of the ids."""
     picture = catalogue.first_here(PictureId(0, 0, 0))
     while picture is not None:
-        own = picture.unit == catalogue.unit
-        directory = own_pictures(picture.unit, picture.card) if own else held_pictures(picture.unit)
+        unit, own = picture.unit, catalogue.is_own(picture.unit)
+        directory = own_pictures(unit, picture.card) if unit == catalogue.unit else held_pictures(unit, own=own)
         yield directory
         unit, number = directory.high.unit, directory.high.card
         number, unit = (number + 1, unit) if number < MAX_CARD else (0, unit + 1)

@@ -51,6 +51,7 @@ from firmware.recollecting import Recollections
 from firmware.record_rows import id_of, rows_of
 from firmware.records import Records
 from firmware.relays import Relays
+from firmware.released import Released
 from firmware.relief import Relief
 from firmware.repair import Repairs
 from firmware.rosters import Membership, Rosters, SpreadingRosters, WithoutRosters
@@ -128,6 +129,7 @@ class Unit:
         self.letting_go = LettingGo(core, self.proofs, self.dispersals, self.repairs)
         self.proofs.disproved = self.letting_go.disproved
         self.relief = Relief(core, self.drops, self.hostings)
+        self.released = Released(core, self.hostings, self._in_use)
         self.scrub = Scrub(core, self.held, lambda: bool(self.shutter.waiting) or self._transfers())
         self.holding = Holding(core, self.held)
         self.verifying = Verifying(core, self.proofs, self.held)
@@ -152,7 +154,7 @@ class Unit:
         self._told_of_boots = self._parts_told_of_boots()
         self._handlers = self._message_handlers()
         for entry in memory.lost_held:
-            core.say(entry.picture.id.unit, m.Lost(entry.picture.id, entry.attempt or 0, False))
+            core.say(core.owner_of(entry.picture.id.unit), m.Lost(entry.picture.id, entry.attempt or 0, False))
         core.log("started", f"unit {core.unit} has started; boot {core.boot}, card {core.card:04x}")
         if memory.new_catalogue:
             core.log("card", "the catalogue is new: every unit that is heard is asked what it holds for this one")
@@ -189,6 +191,7 @@ class Unit:
             self.repairs,
             self.letting_go,
             self.relief,
+            self.released,
             self.scrub,
         )
 
@@ -230,6 +233,7 @@ class Unit:
         """These are members no more: what was heard of them counts no longer, and their copies are doubted at once."""
         for unit in units:
             self.core.neighbours.forget(unit)
+            self.hostings.demand.forget(unit)
         self.silence.left(units)
         self.handshakes.new_epoch()
 

@@ -41,7 +41,7 @@ class Verifying:
             here = (self.core.unit,)
             whole = yield from self._reads_back(entry)
             self.core.done(ticket, Verified(here, here if whole else ()))
-        elif command.picture.unit != self.core.unit:  # known by a record, that is by its origin's word
+        elif not self.core.is_ours(command.picture):  # known by a record, that is by its origin's word
             text = f"only unit {command.picture.unit}, which took picture {command.picture}, can have it proved"
             self.core.failed(ticket, Refused(text, can="ask there"))
         else:

@@ -62,7 +62,7 @@ class AdminFolder:
     def __init__(self, units: Collection[int], name: str = "network", acting: Collection[Acting] = ()) -> None:
         """acting: units that are gone for good, in every roster that is made."""
         self._name = name
-        self._acting = acting
+        self._acting = {one.gone: one for one in acting}
         self._private: dict[int, bytes] = {}
         self._made: dict[int, Roster] = {}
         self._epoch = 0
@@ -80,6 +80,12 @@ class AdminFolder:
         del self._private[unit]
         return self.rotate()
 
+    def adopt(self, gone: int, by: int) -> Roster:
+        """That unit is gone for good, and this one acts for it; 0: nobody does."""
+        self._private.pop(gone, None)
+        self._acting[gone] = Acting(gone, by)
+        return self.rotate()
+
     def rotate(self) -> Roster:
         """The same units, another secret."""
         self._epoch += 1
@@ -87,7 +93,7 @@ class AdminFolder:
             admin_private=_key(f"{self._name} admin"),
             epoch=self._epoch,
             members={unit: public_of(private) for unit, private in self._private.items()},
-            acting=self._acting,
+            acting=self._acting.values(),
             secret=_key(f"{self._name} secret {self._epoch}"),
             ephemeral_private=_key(f"{self._name} ephemeral {self._epoch}"),
         )

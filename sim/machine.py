@@ -232,8 +232,19 @@ class Machine:
         rules = self.options.rules
         copies, priority_copies = rules.copies, rules.wanted(True)
         return start_up(
-            card, home, self.unit, rng, copies=copies, priority_copies=priority_copies, wall=lambda: self.wall()[0]
+            card,
+            home,
+            self.unit,
+            rng,
+            copies=copies,
+            priority_copies=priority_copies,
+            acts_for=self._acts_for,
+            wall=lambda: self.wall()[0],
         )
+
+    def _acts_for(self, kept: bytes) -> frozenset[int]:
+        credential = self.options.credential
+        return frozenset() if credential is None else credential.knowing(kept).acts_for
 
     def power_cut(self, chance: random.Random | None = None) -> None:
         """Off at once: memory and what the card has not synced are gone (with chance: any part of the latter)."""
@@ -429,6 +440,10 @@ class Machine:
         self._have_read(self.running)
         if self.running.core.card_failed and self.running.shutter.may_be_left:
             self._leave_card()
+            return
+        if self.running.core.start_anew and not (self.options.temporary or self.running.shutter.waiting):
+            self.kill()
+            self.restart()
             return
         self._arm(self.running, self.radio)
 

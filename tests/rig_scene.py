@@ -61,7 +61,8 @@ def rows(machine):
 
 
 def own(machine):
-    return [entry for entry in rows(machine) if entry.picture.id.unit == machine.unit]
+    """Of those that it took, or that it acts for."""
+    return [entry for entry in rows(machine) if machine.catalogue.is_own(entry.picture.id.unit)]
 
 
 def held(machine):

@@ -1,0 +1,288 @@
+"""R10, whole units: one that is gone for good is acted for by another one, or its pictures are released."""
+
+from dataclasses import replace
+
+import pytest
+from rig_scene import carry_out, check, check_always, copies, held, on_card, own, place, rows, settled, shoot
+
+from firmware import commands as c
+from firmware import messages as m
+from firmware.events import Held
+from firmware.pictures import File
+from sim.credentials import AdminFolder
+from sim.machine import Machine, Options
+from sim.rig import Rig
+
+SIZE = 20_000
+
+
+class Scene:
+    """Units 1, 2 and 3 of a network; what unit 1 takes is copied to unit 2, as unit 3 keeps records only."""
+
+    def __init__(self, units=(1, 2, 3), **fields):
+        self.rig, self.admin = Rig(), AdminFolder(units)
+        shares = {3: 0.001}
+        self.machines = [
+            Machine(self.rig, unit, self.options(unit, hosting_share=shares.get(unit, 0.5), **fields)) for unit in units
+        ]
+        self.rig.run_until(lambda: all(self._hears_all(one) for one in self.machines), 60)
+
+    def _hears_all(self, machine):
+        return all(machine.on.core.hears(other.unit) for other in self.machines if other is not machine)
+
+    def options(self, unit, **fields):
+        return Options(credential=self.admin.credential(unit), size_bytes=(SIZE, SIZE), **fields)
+
+    def take(self, number=3):
+        """So many pictures, each with its copy at unit 2."""
+        origin = self.machines[0]
+        pictures = [shoot(origin) for _ in range(number)]
+        self.rig.run_until(settled(origin), 600)
+        assert all(copies(origin, picture) == [2] for picture in pictures)
+        return [replace(picture, taken_at=None) for picture in pictures]
+
+    def take_away(self):
+        """Unit 1 is stolen, and is not heard again."""
+        self.machines[0].kill()
+        self.left = self.machines[1:]
+
+    def adopt(self, by, *, gone=1):
+        """The admin's next roster, handed to the last unit; all have it afterwards, and go by it."""
+        roster = self.admin.adopt(gone, by)
+        carry_out(self.machines[-1], lambda ticket: c.PushRoster(ticket, roster.encoded))
+        self.rig.run_until(lambda: all(one.running and one.on.core.epoch == roster.epoch for one in self.left), 60)
+
+
+def verified_at(machine, pictures, units):
+    """The machine decides about all of these, and its list names those units, proved."""
+    return lambda: all(
+        machine.catalogue.is_own(picture.id.unit) and copies(machine, picture) == units for picture in pictures
+    )
+
+
+def get(machine, picture):
+    ticket = machine.command(lambda ticket: c.Get(ticket, picture.id, preview=False, timeout_s=60.0))
+    machine.rig.run_until(lambda: machine.outcome(ticket) is not None, 120)
+    return machine.outcome(ticket)
+
+
+def test_who_acts_for_a_unit_learns_what_others_hold_of_it_and_keeps_it():
+    scene = Scene()
+    pictures = scene.take()
+    scene.take_away()
+    two, three = scene.left
+    scene.adopt(3)
+    scene.rig.run_until(verified_at(three, pictures, [2]), 600)
+    check_always(scene.rig, *scene.left)
+    assert three.starts == 2  # it has begun anew, by itself
+    assert all(row.kept and row.attempt < three.on.core.next_attempt for row in held(two))
+    assert isinstance(get(three, pictures[0]), c.Done)
+    scene.rig.run_until(settled(two, three), 600)
+    check(two, three)
+
+
+def test_who_acts_decides_about_copies_as_the_origin_did():
+    scene = Scene()
+    first, second, third = scene.take()
+    scene.take_away()
+    two, three = scene.left
+    check_always(scene.rig, *scene.left)
+    scene.adopt(2)  # which holds them itself
+    scene.rig.run_until(lambda: {row.picture.id for row in own(two)} == {first.id, second.id, third.id}, 60)
+    assert not held(two)
+    assert two.on.core.room.held_bytes == 0
+    assert two.on.core.room.own_bytes == 3 * SIZE
+    three.kill()
+    three.options = scene.options(3)  # with room for others from now on
+    three.restart()
+    scene.rig.run_until(verified_at(two, (first, second, third), [3]), 600)
+    assert carry_out(two, lambda ticket: c.DropOwn(ticket, first.id)) == c.Done(None)
+    assert two.entry(first.id).file is File.GONE
+    assert not on_card(two, first)
+    assert place(two, first, 3) == c.Done(None)
+    deleted = carry_out(two, lambda ticket: c.DeletePicture(ticket, second.id))
+    assert isinstance(deleted, c.Done)
+    scene.rig.run_until(lambda: not on_card(three, second) and not on_card(two, second), 60)
+    two.power_cut()
+    two.restart()
+    scene.rig.run_until(settled(two, three), 600)
+    assert {row.picture.id for row in own(two)} == {first.id, third.id}
+    assert {row.picture.id for row in held(three)} == {first.id, third.id}
+
+
+def test_an_order_to_delete_given_elsewhere_goes_to_who_acts():
+    scene = Scene()
+    (picture,) = scene.take(1)
+    scene.take_away()
+    two, three = scene.left
+    scene.adopt(3)
+    scene.rig.run_until(verified_at(three, [picture], [2]), 600)
+    assert carry_out(two, lambda ticket: c.DeletePicture(ticket, picture.id)) == c.Done("pending")
+    scene.rig.run_until(lambda: not on_card(two, picture) and three.entry(picture.id).deleted, 120)
+
+
+@pytest.mark.parametrize("by", [2, 0])
+def test_requests_and_drops_of_others_are_refused(by):
+    scene = Scene((1, 2, 3, 4))
+    (picture,) = scene.take(1)
+    scene.take_away()
+    two, _, four = scene.left
+    scene.adopt(3 if by else 0)
+    scene.rig.run_for(60)
+    before = two.entry(picture.id)
+    for message in (
+        m.Request(picture, 10**6),
+        m.Drop(picture.id, 10**6, picture.digest4),
+        m.Keep(picture.id, 1, picture.digest4),
+    ):
+        four.on.core.say(2, message)
+    scene.rig.run_for(30)
+    assert two.entry(picture.id) == before
+    assert on_card(two, picture)
+    refused = [said.message for said in two.said(m.Refuse) if said.destination == 4]
+    assert {message.why for message in refused} == {m.RefuseWhy.NOT_YOURS}
+
+
+def test_what_was_deleted_before_stays_deleted_and_leaves_its_holder():
+    scene = Scene()
+    kept, deleted = scene.take(2)
+    one, two, three = scene.machines
+    two.power_cut()
+    carry_out(one, lambda ticket: c.DeletePicture(ticket, deleted.id))
+    scene.rig.run_until(lambda: three.entry(deleted.id) is not None and three.entry(deleted.id).deleted, 120)
+    scene.take_away()
+    roster = scene.admin.adopt(1, 3)
+    carry_out(three, lambda ticket: c.PushRoster(ticket, roster.encoded))
+    scene.rig.run_until(lambda: three.running and three.on.core.acts_for == {1}, 30)
+    two.restart()
+    assert on_card(two, deleted)
+    scene.rig.run_until(lambda: not on_card(two, deleted), 300)
+    scene.rig.run_until(verified_at(three, [kept], [2]), 600)
+    assert three.entry(deleted.id).deleted
+    assert deleted.id not in {row.picture.id for machine in (two, three) for row in rows(machine)}
+
+
+@pytest.mark.parametrize("lost", ["process", "catalogue", "card"])
+def test_who_acts_may_be_cut_or_lose_its_catalogue_or_card(lost):
+    """What it held goes with its card, if it had the only copy; what others hold comes back."""
+    scene = Scene()
+    pictures = scene.take()
+    scene.take_away()
+    two, three = scene.left
+    roster = scene.admin.adopt(1, 3)
+    carry_out(three, lambda ticket: c.PushRoster(ticket, roster.encoded))
+    if three.running is not None:
+        three.power_cut()
+    three.restart()
+    assert three.on.core.acts_for == {1}
+    scene.rig.run_until(verified_at(three, pictures, [2]), 600)
+    three.power_cut()
+    if lost == "catalogue":
+        three.lose_catalogue()
+    elif lost == "card":
+        three.lose_card()
+    three.restart()
+    scene.rig.run_until(verified_at(three, pictures, [2]), 1200)
+    scene.rig.run_until(settled(two, three), 600)
+    check(two, three)
+
+
+def test_a_catalogue_that_is_lost_where_the_copies_are_own_ones_finds_their_files_again():
+    scene = Scene()
+    pictures = scene.take()
+    scene.take_away()
+    two, three = scene.left
+    scene.adopt(2)
+    scene.rig.run_until(lambda: len(own(two)) == 3, 60)
+    two.power_cut()
+    two.lose_catalogue()
+    two.restart()  # its credential's roster does not say that it acts: they are held ones
+    scene.rig.run_until(lambda: two.running and two.on.core.acts_for == {1}, 60)
+    assert {row.picture.id for row in own(two)} == {picture.id for picture in pictures}
+    assert all(on_card(two, picture) for picture in pictures)
+    check(two, three)
+
+
+def test_another_one_may_act_later_and_the_first_one_holds_what_it_has():
+    scene = Scene()
+    pictures = scene.take()
+    scene.take_away()
+    two, three = scene.left
+    scene.adopt(2)
+    scene.rig.run_until(lambda: len(own(two)) == 3, 60)
+    scene.adopt(3)
+    scene.rig.run_until(verified_at(three, pictures, [2]), 600)
+    assert {row.picture.id for row in held(two)} == {picture.id for picture in pictures}
+    assert not own(two)
+    scene.rig.run_until(settled(two, three), 600)
+    check(two, three)
+
+
+# ------------------------------------------------------------ released
+
+
+def released_scene():
+    """Four pictures of unit 1 at unit 2, about which nobody decides any more, and as much room again for others'."""
+    scene = Scene(capacity_bytes=16 * SIZE)
+    pictures = scene.take(4)
+    scene.take_away()
+    scene.adopt(0)
+    scene.rig.run_for(3600)
+    assert released(scene) == pictures
+    return scene, pictures
+
+
+def released(scene):
+    """What is left of them at unit 2, oldest first."""
+    two = scene.left[0]
+    left = [replace(row.picture, taken_at=None) for row in two.catalogue.held(Held(1, None, 10))]
+    assert all(on_card(two, picture) for picture in left)
+    return left
+
+
+def test_released_pictures_stay_and_are_read_out_while_there_is_room():
+    scene = Scene()
+    pictures = scene.take()
+    scene.take_away()
+    two, three = scene.left
+    scene.adopt(0)
+    scene.rig.run_for(3 * 24 * 3600)
+    assert {row.picture.id for row in held(two)} == {picture.id for picture in pictures}
+    assert isinstance(get(three, pictures[0]), c.Done)
+
+
+def test_released_pictures_make_room_for_shots_the_oldest_first():
+    scene, pictures = released_scene()
+    two, _ = scene.left
+    for _ in range(9):
+        shoot(two)
+    scene.rig.run_for(60)
+    assert released(scene) == pictures[1:]
+    assert not on_card(two, pictures[0])
+    for _ in range(3):
+        shoot(two)
+    scene.rig.run_for(60)
+    assert not released(scene)
+    assert two.on.core.room.held_bytes == 0
+
+
+def test_released_pictures_make_room_for_copies_of_others():
+    scene, _ = released_scene()
+    _, three = scene.left
+    taken = [shoot(three) for _ in range(7)]
+    scene.rig.run_until(settled(three), 1200)
+    assert all(copies(three, picture) == [2] for picture in taken)
+    assert len(released(scene)) < 4
+
+
+def test_a_released_picture_is_deleted_by_nobody():
+    scene = Scene()
+    (picture,) = scene.take(1)
+    scene.take_away()
+    two, three = scene.left
+    scene.adopt(0)
+    for machine in (two, three):
+        outcome = carry_out(machine, lambda ticket: c.DeletePicture(ticket, picture.id))
+        assert isinstance(outcome, c.Failed)
+        assert "gone for good" in str(outcome.error)
+    assert on_card(two, picture)
