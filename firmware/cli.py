@@ -177,9 +177,16 @@ def _add_net(net: argparse.ArgumentParser) -> None:
     made = verb("revoke", "shut a unit out")
     _add_unit_number(made)
     _add_push(made, required=False)
+    made = verb("adopt", "have a unit decide about the pictures of one that was revoked and is gone for good")
+    _add_unit_number(made)
+    made.add_argument("--by", type=_unit_number, required=True, metavar="ID", help="the unit that decides")
+    _add_push(made, required=False)
+    made = verb("release", "let hosts give up, when they need room, the pictures of a unit that is gone for good")
+    _add_unit_number(made)
+    _add_push(made, required=False)
     _add_push(verb("rotate", "a new secret for the same units"), required=False)
     _add_push(verb("push", "hand the newest roster to a unit, which hands it on"), required=True)
-    verb("show", "the network and its units, with six words of each one's key")
+    verb("show", "the network and its units, with six words of each one's key, and who acts for which")
 
 
 def _add_push(parser: argparse.ArgumentParser, *, required: bool) -> None:

@@ -212,10 +212,14 @@ def _unit_of_time(seconds: float) -> tuple[int, str]:
 
 
 def net(row: Fields) -> str:
-    """A network, or a unit of one, with its words and where its credential was written; or who has a roster pushed."""
+    """A network; a unit of one, with its words and where its credential was written; who acts for one that is gone for
+    good; or who has a roster pushed."""
     if "units" in row:
         have = ", ".join(f"unit {unit}" for unit in row["units"])
         return f"the roster of epoch {_text(row.get('epoch'))} is handed over{have and f'; {have} has it, too'}"
+    if "by" in row:
+        decides = "released: nobody decides" if row["by"] is None else f"unit {row['by']} decides"
+        return f"{_text(row.get('unit')):>5}  gone for good; {decides} about its pictures"
     epochs = f"since epoch {_text(row.get('since_epoch'))}"
     if "unit" not in row:
         head = f"network {_text(row.get('name'))} ({_text(row.get('network'))})"

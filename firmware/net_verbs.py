@@ -11,7 +11,7 @@ from firmware import credential, network
 from firmware.errors import Refused
 from firmware.network_folder import Member, Network
 from firmware.output import Output
-from firmware.roster import words_of
+from firmware.roster import Acting, words_of
 
 Options = argparse.Namespace
 NetVerb = Callable[[Options, Output], int]
@@ -45,11 +45,42 @@ def enrol(options: Options, output: Output) -> int:
 
 def revoke(options: Options, output: Output) -> int:
     """A unit less."""
+    acted_for = [one.gone for one in network.show(options.folder).roster.acting if one.by == options.unit]
     left = network.revoke(options.folder, options.unit)
     out = [one for one in left.members if one.unit == options.unit][-1]
     output.row({**_member_row(out), "epoch": left.roster.epoch})
     output.note(f"the others shut unit {options.unit} out as soon as they have the roster of epoch {left.roster.epoch}")
+    for gone in acted_for:
+        output.note(f"nobody decides about the pictures of unit {gone} any more: `dandelion net adopt` names another")
     return _push_on(options, left, output)
+
+
+def adopt(options: Options, output: Output) -> int:
+    """A unit that decides about the pictures of one that is gone for good."""
+    made = network.adopt(options.folder, options.unit, options.by)
+    return _tell_acting(options, made, output)
+
+
+def release(options: Options, output: Output) -> int:
+    """Nobody decides about the pictures of a unit that is gone for good."""
+    made = network.release(options.folder, options.unit)
+    return _tell_acting(options, made, output)
+
+
+def _tell_acting(options: Options, made: Network, output: Output) -> int:
+    (acting,) = [one for one in made.roster.acting if one.gone == options.unit]
+    output.row(_acting_row(acting, made))
+    if acting.by:
+        output.note(
+            f"unit {acting.by} decides about the pictures of unit {acting.gone} as soon as it has the roster of epoch "
+            f"{made.roster.epoch}"
+        )
+    else:
+        output.note(
+            f"hosts that have the roster of epoch {made.roster.epoch} keep the copies of unit {acting.gone} only until "
+            "they need the room\nread out first what you want to keep"
+        )
+    return _push_on(options, made, output)
 
 
 def rotate(options: Options, output: Output) -> int:
@@ -94,11 +125,13 @@ def _push(config_file: Path, found: Network, output: Output) -> int:
 
 
 def show(options: Options, output: Output) -> int:
-    """The network and its units."""
+    """The network, its units, and who acts for those that are gone for good."""
     found = network.show(options.folder)
     output.row(_network_row(found))
     for member in found.members:
         output.row(_member_row(member))
+    for acting in found.roster.acting:
+        output.row(_acting_row(acting, found))
     return 0
 
 
@@ -117,10 +150,16 @@ def _member_row(member: Member) -> dict[str, object]:
     }
 
 
+def _acting_row(acting: Acting, found: Network) -> dict[str, object]:
+    return {"unit": acting.gone, "by": acting.by or None, "epoch": found.roster.epoch}
+
+
 NET_VERBS: Mapping[str, NetVerb] = {
     "create": create,
     "enrol": enrol,
     "revoke": revoke,
+    "adopt": adopt,
+    "release": release,
     "rotate": rotate,
     "push": push,
     "show": show,

@@ -1,4 +1,5 @@
-"""What an admin does to a network in its folder: make it, enrol and revoke units, give it a new secret.
+"""What an admin does to a network in its folder: make it, enrol and revoke units, say who acts for one that is gone for
+good, give it a new secret.
 
 Each of these makes the next epoch: a roster with a new secret, which is written nowhere but there, wrapped for each
 unit. The functions raise Refused for what cannot be done, and what network_folder.load() raises; nothing has changed
@@ -21,6 +22,7 @@ from firmware.network_folder import ADMIN_KEY, MAX_REVOKED, NETWORK, Member, Net
 from firmware.pictures import MAX_UNIT
 from firmware.roster import (
     KEY_BYTES,
+    MAX_ACTING,
     MAX_EPOCH,
     MAX_ROWS,
     SECRET_BYTES,
@@ -96,11 +98,70 @@ def revoke(folder: Path, unit: int) -> Network:
         admin_private, network = network_folder.load(folder)
         out = network.find(unit)
         if out is None:
-            raise Refused(f"unit {unit} is not in the network", can="`dandelion net show DIR` lists those that are")
+            raise _not_in(unit)
         until = replace(out, until_epoch=network.roster.epoch)
         members = [until if one is out else one for one in network.members]
         acting = [one for one in network.roster.acting if one.by != unit]
         return _save(folder, _next(admin_private, network, members, acting))
+
+
+def _not_in(unit: int) -> Refused:
+    return Refused(f"unit {unit} is not in the network", can="`dandelion net show DIR` lists those that are")
+
+
+def adopt(folder: Path, unit: int, by: int) -> Network:
+    """The next epoch, from which on unit `by` acts for one that is gone for good, whoever did before (HANDOVER R10).
+
+    Where it does so already, the network as it is.
+    """
+    assert 1 <= by <= MAX_UNIT, by
+    if by == unit:
+        raise WrongArgument(f"unit {unit} cannot act for itself", can="name another unit with --by")
+    return _act(folder, Acting(unit, by))
+
+
+def release(folder: Path, unit: int) -> Network:
+    """The next epoch, from which on nobody acts for this unit, which is gone for good: its copies may go.
+
+    Where it is released already, the network as it is.
+    """
+    return _act(folder, Acting(unit, by=0))
+
+
+def _act(folder: Path, acting: Acting) -> Network:
+    with network_folder.alone(folder):
+        admin_private, network = network_folder.load(folder)
+        _require_gone(acting.gone, network)
+        if acting.by and network.find(acting.by) is None:
+            raise _not_in(acting.by)
+        if acting in network.roster.acting:
+            return network
+        others = [one for one in network.roster.acting if one.gone != acting.gone]
+        if len(others) >= MAX_ACTING:
+            raise Refused(
+                f"the roster speaks of {MAX_ACTING} units that are gone for good, and can of no more",
+                did="nothing was changed",
+                can="make a new network, and enrol its units there",
+            )
+        return _save(folder, _next(admin_private, network, network.members, [*others, acting]))
+
+
+def _require_gone(unit: int, network: Network) -> None:
+    """Refused where it may be alive, or never was there: what the roster says of it cannot be taken back."""
+    if there := network.find(unit):
+        raise Refused(
+            f"unit {unit} ({there.name}) is in the network since epoch {there.since_epoch}",
+            did="nothing was changed",
+            can=f"`dandelion net revoke DIR --unit {unit}` first, if it is gone for good",
+        )
+    were = {one.unit for one in network.members} | {one.gone for one in network.roster.acting}
+    if unit not in were:
+        raise Refused(
+            f"the folder knows of no unit {unit} that was in the network",
+            did="nothing was changed",
+            can="`dandelion net show DIR` lists those that were. If there was one, that was revoked too long ago "
+            "or in an earlier network, enrol it and revoke it: then it is known",
+        )
 
 
 def rotate(folder: Path) -> Network:

@@ -304,7 +304,7 @@ def test_a_stolen_board_is_shut_out_by_what_stands_there(tmp_path: Path) -> None
         wait_until(sockets[7], "log", has_logged("does not name unit 7 any more"))
         results = run_session(rest, tmp_path)
     check(results)
-    assert len(results) == 2
+    assert len(results) == 3
 
 
 # --- the fleet -----------------------------------------------------------------------------------------------------

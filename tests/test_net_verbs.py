@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from commands import COMMAND
-from control_server import WAIT_S
+from commands import COMMAND, Recorder
+from control_server import WAIT_S, serving
 
 from firmware import cli, credential, network, network_folder
+from firmware.errors import Refused
 from firmware.net_verbs import NET_VERBS
 from firmware.roster import words_of
 
@@ -90,6 +91,91 @@ def test_revoke_prints_the_unit_and_from_when_it_is_out(net, capsys):
     assert (row["unit"], row["since_epoch"], row["until_epoch"], row["revoked"], row["epoch"]) == (1, 6, 6, True, 7)
 
 
+@pytest.fixture
+def gone(net):
+    """Unit 7, east, was in from epoch 3 to 3; epoch 4."""
+    network.enrol(net, unit=7, name="east", file=net.parent / "7")
+    network.revoke(net, 7)
+    return 7
+
+
+@pytest.mark.usefixtures("gone")
+def test_adopt_prints_who_decides_and_from_when_on(capsys):
+    for _ in range(2):  # given again it is so already, and can be handed on
+        assert cli.main(["net", "adopt", "net", "--unit", "7", "--by", "1"]) == 0
+        told = capsys.readouterr()
+        assert told.out == "    7  gone for good; unit 1 decides about its pictures\n"
+        assert told.err == (
+            "unit 1 decides about the pictures of unit 7 as soon as it has the roster of epoch 5\n"
+            "next: `dandelion net push net --config FILE` hands it to any one unit\n"
+        )
+    assert cli.main(["net", "adopt", "net", "--unit", "7", "--by", "1", "--json"]) == 0
+    assert rows(capsys.readouterr().out) == [{"unit": 7, "by": 1, "epoch": 5}]
+
+
+@pytest.mark.usefixtures("gone")
+def test_release_prints_what_becomes_of_the_copies(capsys):
+    for _ in range(2):
+        assert cli.main(["net", "release", "net", "--unit", "7"]) == 0
+        told = capsys.readouterr()
+        assert told.out == "    7  gone for good; released: nobody decides about its pictures\n"
+        assert told.err == (
+            "hosts that have the roster of epoch 5 keep the copies of unit 7 only until they need the room\n"
+            "read out first what you want to keep\n"
+            "next: `dandelion net push net --config FILE` hands it to any one unit\n"
+        )
+    assert cli.main(["net", "release", "net", "--unit", "7", "--json"]) == 0
+    assert rows(capsys.readouterr().out) == [{"unit": 7, "by": None, "epoch": 5}]
+
+
+def test_revoke_says_for_whom_nobody_acts_any_more(net, gone, capsys):
+    network.adopt(net, gone, 1)
+    assert cli.main(["net", "revoke", "net", "--unit", "1"]) == 0
+    assert (
+        "\nnobody decides about the pictures of unit 7 any more: `dandelion net adopt` names another\n"
+        in capsys.readouterr().err
+    )
+    network.release(net, gone)
+    network.enrol(net, unit=1, name="north", file=net.parent / "new")
+    assert cli.main(["net", "revoke", "net", "--unit", "1"]) == 0
+    assert "nobody decides" not in capsys.readouterr().err
+
+
+ACTS = pytest.mark.parametrize(
+    "arguments", [["adopt", "net", "--unit", "7", "--by", "1"], ["release", "net", "--unit", "7"]]
+)
+
+
+@ACTS
+@pytest.mark.parametrize("again", [False, True])
+def test_who_acts_is_handed_to_the_unit_of_a_config_at_once(net, gone, place, capsys, arguments, again):
+    if again:
+        assert cli.main(["net", *arguments]) == 0
+    recorder = Recorder({"epoch": 5, "units": [2]})
+    with serving(place / "run" / "control.sock", recorder):
+        assert cli.main(["net", *arguments, "--config", "config.toml"]) == 0
+    assert capsys.readouterr().out.endswith("the roster of epoch 5 is handed over; unit 2 has it, too\n")
+    roster = network.show(net).roster
+    assert (roster.epoch, roster.acting[0].gone) == (5, gone)
+    (request,) = recorder.requests
+    assert request["verb"] == "push"
+    assert base64.b64decode(request["roster"]) == roster.encoded
+
+
+@ACTS
+def test_where_it_cannot_be_handed_on_it_is_made_all_the_same(net, gone, place, capsys, arguments):
+    async def refuses(request, reply):  # noqa: ARG001 - every handler's
+        raise Refused("no other unit has taken it yet", can="wait")
+
+    with serving(place / "run" / "control.sock", refuses):
+        assert cli.main(["net", *arguments, "--config", "config.toml"]) == 1
+    assert (
+        "dandelion: no other unit has taken it yet\n  the roster of epoch 5 is made, and was not handed on\n"
+        "  later: dandelion net push net --config config.toml\n"
+    ) in capsys.readouterr().err
+    assert network.show(net).roster.acting[0].gone == gone
+
+
 def test_rotate_prints_the_network(net, capsys):
     assert cli.main(["net", "rotate", "net"]) == 0
     assert capsys.readouterr().out.endswith(", epoch 3\n")
@@ -122,6 +208,23 @@ def test_show_prints_the_network_and_every_unit(net, capsys):
     ]
 
 
+def test_show_prints_who_acts_for_those_that_are_gone(net, gone, capsys):
+    network.enrol(net, unit=8, name="west", file=net.parent / "8")
+    network.revoke(net, 8)
+    network.adopt(net, 8, 1)
+    network.release(net, gone)
+    assert cli.main(["net", "show", "net"]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    assert told.out.splitlines()[4:] == [
+        "    7  gone for good; released: nobody decides about its pictures",
+        "    8  gone for good; unit 1 decides about its pictures",
+    ]
+    assert cli.main(["net", "show", "net", "--json"]) == 0
+    *_, seven, eight = rows(capsys.readouterr().out)
+    assert (seven, eight) == ({"unit": 7, "by": None, "epoch": 8}, {"unit": 8, "by": 1, "epoch": 8})
+
+
 # ---------------------------------------------------------------- usage and exit statuses
 
 ENROL = ["net", "enrol", "net", "--unit", "7", "--name", "east", "-o", "7"]
@@ -149,6 +252,14 @@ ENROL = ["net", "enrol", "net", "--unit", "7", "--name", "east", "-o", "7"]
         ([*ENROL[:-1], "1"], 1, "1 is there already"),
         ([*ENROL[:4], "1", *ENROL[5:]], 1, "net revoke DIR --unit 1"),
         (["net", "revoke", "net", "--unit", "9"], 1, "unit 9 is not in the network"),
+        (["net", "adopt", "net", "--unit", "7"], 2, "--by"),
+        (["net", "adopt", "net", "--unit", "7", "--by", "0"], 2, "'0' is no unit's number; allowed: 1 to 65534"),
+        (["net", "adopt", "net", "--unit", "1", "--by", "1"], 2, "unit 1 cannot act for itself"),
+        (["net", "adopt", "net", "--unit", "1", "--by", "2"], 1, "net revoke DIR --unit 1` first, if it is gone"),
+        (["net", "adopt", "net", "--unit", "9", "--by", "1"], 1, "no unit 9 that was in the network"),
+        (["net", "release", "net", "--unit", "1"], 1, "net revoke DIR --unit 1` first, if it is gone for good"),
+        (["net", "release", "net", "--unit", "9"], 1, "no unit 9 that was in the network"),
+        (["net", "release", "net", "--unit", "9", "--by", "1"], 2, "--by"),
     ],
 )
 def test_what_cannot_be_done_is_said(capsys, arguments, status, says):
@@ -195,10 +306,10 @@ def test_nothing_secret_is_printed(here):
     admin, made = network_folder.load(here / "net")
     told += [run("rotate", "net"), run("revoke", "net", "--unit", "7")]
     (here / "7").rename(here / "7.unfinished")
-    told.append(run(*ENROL[1:]))
+    told += [run(*ENROL[1:]), run("revoke", "net", "--unit", "7"), run("release", "net", "--unit", "7")]
     (here / "net" / "admin.key").write_bytes((here / "net" / "admin.key").read_bytes()[:-30])
     told.append(run("show", "net"))
-    assert [each.returncode for each in told] == [0, 0, 1, 0, 0, 0, 0, 2]
+    assert [each.returncode for each in told] == [0, 0, 1, 0, 0, 0, 0, 0, 0, 2]
     said = "".join(each.stdout + each.stderr for each in told)
     assert "Traceback" not in said
     for secret in (admin, has.private, made.roster.secret_for(7, has.private)):

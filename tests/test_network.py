@@ -24,7 +24,7 @@ from unprivileged import nobody
 from firmware import credential, network, network_folder
 from firmware.errors import BadRoster, ConfigError, Refused, WrongArgument
 from firmware.network_folder import ADMIN_KEY, NETWORK, Member, Network
-from firmware.roster import MAX_EPOCH, MAX_ROWS, Acting, network_of, public_of
+from firmware.roster import MAX_ACTING, MAX_EPOCH, MAX_ROWS, Acting, network_of, public_of
 
 
 @pytest.fixture
@@ -376,14 +376,129 @@ def test_who_is_gone_for_good_does_not_come_back(folder, tmp_path):
         network.enrol(folder, unit=8, name="east", file=tmp_path / "new")
 
 
+# ---------------------------------------------------------------- units that are gone for good
+
+
+@pytest.fixture
+def gone(folder, tmp_path):
+    """Unit 7, east, was in the network of folder from epoch 4 to 4; epoch 5."""
+    network.enrol(folder, unit=7, name="east", file=tmp_path / "7")
+    network.revoke(folder, 7)
+    return 7
+
+
+def test_who_is_adopted_has_one_that_acts_for_it_from_the_next_epoch_on(folder, gone, tmp_path):
+    before = network.show(folder)
+    made = network.adopt(folder, gone, 2)
+    assert made == network.show(folder)
+    assert made.roster.acting == (Acting(7, 2),)
+    assert made.roster.epoch == before.roster.epoch + 1
+    assert made.members == before.members
+    assert secret_of(made, tmp_path / "1") == secret_of(made, tmp_path / "2") != secret_of(before, tmp_path / "2")
+
+
+def test_for_who_is_released_nobody_acts_from_the_next_epoch_on(folder, gone):
+    made = network.release(folder, gone)
+    assert made == network.show(folder)
+    assert (made.roster.acting, made.roster.epoch) == ((Acting(7, 0),), 6)
+
+
+def test_the_last_word_about_a_unit_counts_and_others_stay(folder, gone):
+    with_acting(folder, Acting(6, 1), Acting(8, 0))
+    changes = [
+        (lambda: network.adopt(folder, gone, 2), 2),
+        (lambda: network.adopt(folder, gone, 1), 1),
+        (lambda: network.release(folder, gone), 0),
+        (lambda: network.adopt(folder, gone, 2), 2),
+    ]
+    for epoch, (change, by) in enumerate(changes, 6):
+        made = change()
+        assert (made.roster.epoch, made.roster.acting) == (epoch, (Acting(6, 1), Acting(7, by), Acting(8, 0)))
+
+
+@pytest.mark.parametrize("acting", [Acting(7, 2), Acting(7, 0)])
+def test_what_is_so_already_costs_no_epoch(folder, gone, acting):
+    with_acting(folder, acting)
+    before, made = state(folder), network.show(folder)
+    again = network.adopt(folder, gone, acting.by) if acting.by else network.release(folder, gone)
+    assert again == made
+    assert state(folder) == before
+
+
+@pytest.mark.parametrize(
+    "change", [lambda folder: network.adopt(folder, 1, 2), lambda folder: network.release(folder, 1)]
+)
+def test_who_is_in_must_be_revoked_before_it_is_said_to_be_gone(folder, change):
+    before = state(folder)
+    with pytest.raises(
+        Refused, match=r"unit 1 \(north\) is in the network since epoch 2; nothing was changed"
+    ) as caught:
+        change(folder)
+    assert caught.value.can == "`dandelion net revoke DIR --unit 1` first, if it is gone for good"
+    assert state(folder) == before
+    network.revoke(folder, 1)
+    assert change(folder).roster.acting[0].gone == 1
+
+
+def test_who_acts_must_be_in_and_another_one(folder, gone, tmp_path):
+    network.enrol(folder, unit=3, name="west", file=tmp_path / "3")
+    network.revoke(folder, 3)
+    before = state(folder)
+    for by in (3, 4):
+        with pytest.raises(Refused, match=f"unit {by} is not in the network.*net show DIR` lists those that are"):
+            network.adopt(folder, gone, by)
+    for unit in (gone, 1):
+        with pytest.raises(WrongArgument, match=f"unit {unit} cannot act for itself.*--by"):
+            network.adopt(folder, unit, unit)
+    assert state(folder) == before
+
+
+@pytest.mark.parametrize(
+    "change", [lambda folder: network.adopt(folder, 9, 2), lambda folder: network.release(folder, 9)]
+)
+def test_who_never_was_in_is_not_gone(folder, tmp_path, change):
+    before = state(folder)
+    with pytest.raises(
+        Refused, match=r"no unit 9 that was in the network; nothing was changed.*enrol it and revoke it"
+    ):
+        change(folder)
+    assert state(folder) == before
+    network.enrol(folder, unit=9, name="east", file=tmp_path / "9")
+    network.revoke(folder, 9)
+    assert change(folder).roster.acting[0].gone == 9
+
+
+def test_who_is_gone_and_was_forgotten_can_be_spoken_of_again(folder):
+    with_acting(folder, Acting(9, 1))
+    assert network.adopt(folder, 9, 2).roster.acting == (Acting(9, 2),)
+    assert network.release(folder, 9).roster.acting == (Acting(9, 0),)
+
+
+def test_a_full_roster_speaks_of_no_more_that_are_gone(folder, gone):
+    with_acting(folder, *(Acting(unit, 1) for unit in range(100, 100 + MAX_ACTING)))
+    before = state(folder)
+    for change in (lambda: network.adopt(folder, gone, 1), lambda: network.release(folder, gone)):
+        with pytest.raises(Refused, match=r"speaks of 256 units that are gone .*; nothing was changed; make a new"):
+            change()
+    assert state(folder) == before
+    made = network.adopt(folder, 100, 2)
+    assert (len(made.roster.acting), made.roster.acting[0]) == (MAX_ACTING, Acting(100, 2))
+
+
+# ---------------------------------------------------------------- limits
+
+
 def test_after_the_last_epoch_there_is_none(folder, tmp_path):
     admin, made = network_folder.load(folder)
     save(folder, replace(made, roster=network._roster(admin, MAX_EPOCH - 1, made.present, ())))
     assert network.rotate(folder).roster.epoch == MAX_EPOCH
+    with_acting(folder, Acting(9, 1))
     before = state(folder)
     for change in (
         lambda: network.rotate(folder),
         lambda: network.revoke(folder, 1),
+        lambda: network.adopt(folder, 9, 2),
+        lambda: network.release(folder, 9),
         lambda: network.enrol(folder, unit=3, name="east", file=tmp_path / "new"),
     ):
         with pytest.raises(Refused, match="all its 65535 epochs; make a new one"):
@@ -411,6 +526,8 @@ CHANGES = {
     "show": network.show,
     "rotate": network.rotate,
     "revoke": lambda folder: network.revoke(folder, 1),
+    "adopt": lambda folder: network.adopt(folder, 9, 1),
+    "release": lambda folder: network.release(folder, 9),
     "enrol": lambda folder: network.enrol(folder, unit=3, name="east", file=folder.parent / "new"),
 }
 every_command = pytest.mark.parametrize("command", CHANGES.values(), ids=CHANGES)
@@ -436,6 +553,7 @@ def test_what_is_open_to_others_is_not_used(folder, command, name, others):
 
 @every_command
 def test_only_one_command_at_a_time_changes_a_network(folder, command):
+    with_acting(folder, Acting(9, 2))
     before = state(folder)
     descriptor = os.open(folder, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -447,6 +565,7 @@ def test_only_one_command_at_a_time_changes_a_network(folder, command):
     assert state(folder) == before
     os.close(descriptor)
     command(folder)
+    assert (state(folder) == before) == (command is CHANGES["show"])
 
 
 @every_command

@@ -17,13 +17,14 @@ from firmware import credential, network
 from firmware.credential import Credential
 from firmware.errors import ConfigError, Refused, WrongArgument
 from firmware.network_folder import Network
-from firmware.roster import public_of
+from firmware.roster import Acting, public_of
 from sim import power
 from sim.forgetful import Image, followed
 from sim.fuse import Faults
 
 WHY_NOT = power.why_not()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=f"no card of our own can be mounted: {WHY_NOT}")
+EPOCH = 4  # of the network before a change
 SEEDS = 8  # of what stays by chance, for each cut
 FILE, PART = "7", "7.unfinished"
 
@@ -40,15 +41,28 @@ def revoke(top: Path) -> Network:
     return network.revoke(top / "net", 1)
 
 
+def adopt(top: Path) -> Network:
+    return network.adopt(top / "net", 5, by=1)
+
+
+def release(top: Path) -> Network:
+    return network.release(top / "net", 5)
+
+
 def create(top: Path) -> Network:
     return network.create(top / "net")
 
 
+ACTING = {adopt: (Acting(5, by=1),), release: (Acting(5, by=0),)}
+
+
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """A network with unit 1, as an image; its credential is beside it."""
+    """A network with unit 1, and without unit 5 any more, as an image; the credential of the former is beside it."""
     top = tmp_path_factory.mktemp("before")
     network.create(top / "net")
+    network.enrol(top / "net", unit=5, name="west", file=top / "5")
+    network.revoke(top / "net", 5)
     network.enrol(top / "net", unit=1, name="north", file=top / "1")
     files = {f"net/{path.name}": path.read_bytes() for path in (top / "net").iterdir()}
     return {"1": (top / "1").read_bytes(), "net": None, **files}
@@ -94,10 +108,10 @@ def check_enrolment(top: Path) -> None:
     found = network.show(top / "net")
     member = found.find(7)
     if member is None:
-        assert found.roster.epoch == 2
+        assert found.roster.epoch == EPOCH
         assert read(top / FILE) is None
     else:
-        assert found.roster.epoch == 3
+        assert found.roster.epoch == EPOCH + 1
         has = read(top / FILE) or read(top / PART)
         assert has is not None, "the unit is in, and its key is nowhere"
         assert public_of(has.private) == member.public
@@ -107,7 +121,7 @@ def check_enrolment(top: Path) -> None:
     else:
         enrol(top)
     again = network.show(top / "net")
-    assert again.roster.epoch == 3
+    assert again.roster.epoch == EPOCH + 1
     has = credential.read(top / FILE)
     assert again.find(7) == found.find(7) or member is None
     assert again.roster.secret_for(7, has.private) == again.roster.secret_for(1, credential.read(top / "1").private)
@@ -139,7 +153,7 @@ def test_any_call_of_an_enrolment_fails(before: Image, number: int) -> None:
                 check_enrolment(top)
 
 
-@pytest.mark.parametrize("change", [rotate, revoke])
+@pytest.mark.parametrize("change", [rotate, revoke, adopt, release])
 def test_a_change_of_the_epoch_is_cut_anywhere(before: Image, change: Callable[[Path], Network]) -> None:
     told = tell(change, before)
     assert not told.error, told.error
@@ -147,11 +161,13 @@ def test_a_change_of_the_epoch_is_cut_anywhere(before: Image, change: Callable[[
     for top in left(told):
         found = network.show(top / "net")
         epochs.append(found.roster.epoch)
-        assert (found.find(1) is None) == (change is revoke and found.roster.epoch == 3)
+        done = found.roster.epoch == EPOCH + 1
+        assert (found.find(1) is None) == (done and change is revoke)
+        assert found.roster.acting == (ACTING.get(change, ()) if done else ())
         assert network.rotate(top / "net").roster.epoch == found.roster.epoch + 1
-    assert set(epochs) == {2, 3}
+    assert set(epochs) == {EPOCH, EPOCH + 1}
     with private(followed(told.log).cut()) as top:
-        assert network.show(top / "net").roster.epoch == 3, "it was said to be done"
+        assert network.show(top / "net").roster.epoch == EPOCH + 1, "it was said to be done"
 
 
 def test_a_new_network_is_cut_anywhere() -> None:
