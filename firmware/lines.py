@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from firmware.wording import so_many
+from firmware.wording import so_many, units
 
 Fields = Mapping[str, Any]
 
@@ -162,7 +162,8 @@ def _network(row: Fields) -> str:
     told = row["network"]
     words = words_of(row["unit"], bytes.fromhex(told["key"]))
     members = so_many(told.get("members"), "member")
-    return f"{_text(told.get('name'))}, epoch {_text(told.get('epoch'))}, {members}; this unit: {words}"
+    acts = f", decides for {units(told['acts_for'])}" if told.get("acts_for") else ""
+    return f"{_text(told.get('name'))}, epoch {_text(told.get('epoch'))}, {members}{acts}; this unit: {words}"
 
 
 def _exposure(told: Fields) -> str:

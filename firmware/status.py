@@ -92,12 +92,15 @@ def _problems(service: Service, counted: Counted, *, full: bool, why: str | None
 
 
 def _network(service: Service) -> dict[str, object] | None:
-    """Of which network it is a member; None without a credential. key: its public one."""
+    """Of which network it is a member; None without a credential. key: its public one; acts_for: units gone for good
+    about whose pictures it decides."""
     credential, roster = service.credential, service.unit.rosters.roster
     if credential is None or roster is None:
         return None
     key = public_of(credential.private).hex()
-    return {"name": credential.network, "epoch": roster.epoch, "members": len(roster.rows), "key": key}
+    acts_for = sorted(service.unit.core.acts_for)
+    told = {"name": credential.network, "epoch": roster.epoch, "members": len(roster.rows)}
+    return {**told, "key": key, "acts_for": acts_for}
 
 
 def _radio(service: Service) -> dict[str, object]:
