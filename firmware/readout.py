@@ -211,13 +211,12 @@ class ReadOuts:
             mine = core.is_ours(read_out.id) and entry.file is File.GONE
             if mine and not read_out.preview and not isinstance(read_out.sink, ToOwnCard):
                 read_out.away = entry
-        if not core.is_ours(read_out.id):
+        if read_out.id.unit != core.unit:
             read_out.others_may_know = True
             if read_out.preview and core.hears(owner):
                 read_out.holders[owner] = False
         elif entry is None:
-            known = (read_out.id.unit, read_out.id.card) == (core.unit, core.card)
-            read_out.others_may_know = not known  # this catalogue knows all there is to know of its own card
+            read_out.others_may_know = read_out.id.card != core.card  # else this catalogue knows all there is to know
 
     # ------------------------------------------------------------ LOOK_UP: elsewhere, COLLECT
 

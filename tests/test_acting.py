@@ -72,6 +72,7 @@ def test_who_acts_for_a_unit_learns_what_others_hold_of_it_and_keeps_it():
     scene.take_away()
     two, three = scene.left
     scene.adopt(3)
+    assert isinstance(get(three, pictures[2]), c.Done)  # before it knows who has it
     scene.rig.run_until(verified_at(three, pictures, [2]), 600)
     check_always(scene.rig, *scene.left)
     assert three.starts == 2  # it has begun anew, by itself

@@ -512,6 +512,12 @@ def test_a_damaged_file_loses_its_row_is_put_aside_and_the_owner_is_told():
     assert host(None, h.FileLost(ORIGIN)) == ()
 
 
+def test_r10_what_nobody_decides_about_goes_row_first_and_nobody_is_told():
+    assert host(a_row(4), h.Released()) == (Commit(None), Unlink())
+    assert host(a_row(4, version=3, named=(OTHER,)), h.Released()) == (Commit(known()), Unlink())
+    assert host(known(), h.Released()) == host(None, h.Released()) == ()
+
+
 # ---------------------------------------------------------------- R6: records
 
 
