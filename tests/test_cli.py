@@ -334,3 +334,14 @@ def test_a_short_command_loads_no_more_than_it_needs(place):
         "hashlib",
         "sim",
     }
+
+
+def test_a_unit_does_without_the_openssl_of_the_system(place):
+    (place / "run" / "lock").mkdir()  # so that it ends, with all that a unit needs loaded
+    code = "from firmware.cli import main; main(['run']); import sys; print(*(n for n, m in sys.modules.items() if m))"
+    command = [sys.executable, "-c", f"{code}; print(open('/proc/self/maps').read())"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=True)
+    loaded, mapped = done.stdout.split("\n", 1)
+    assert {"firmware.service", "hashlib", "asyncio", "cryptography"} <= set(loaded.split())
+    assert not set(loaded.split()) & {"ssl", "_hashlib"}
+    assert "libcrypto" not in mapped
