@@ -35,8 +35,9 @@ def run(_options: Options, config: Config, _output: Output) -> int:
     for unneeded in UNNEEDED:
         sys.modules.setdefault(unneeded, None)  # type: ignore[arg-type]  # an import of it fails
     from firmware import running
-    from hal.memory import use_one_heap
+    from hal.memory import keep_to_itself, use_one_heap
 
+    keep_to_itself()
     use_one_heap()
     return running.run(config)
 
@@ -199,7 +200,9 @@ def with_unit(config: Config, output: Output, command: Callable[[Client], int]) 
             if client.runs():
                 return command(client)
             from firmware import running
+            from hal.memory import keep_to_itself
 
+            keep_to_itself()
             with running.temporary(config):
                 if not told:
                     output.note("no unit runs here: one is up for the time of this command")
