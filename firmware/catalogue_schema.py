@@ -219,6 +219,7 @@ def connect(path: str) -> sqlite3.Connection:
     """
     if not _formats_of(path) <= _FORMATS:
         raise CatalogueDamaged(f"{path} is no database of a format that SQLite writes")
+    _make_private(path)
     with InWords(path):
         try:
             return _connected(path, "NORMAL")
@@ -226,6 +227,14 @@ def connect(path: str) -> sqlite3.Connection:
             if _code(error) not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
                 raise
         return _connected(path, "EXCLUSIVE")
+
+
+def _make_private(path: str) -> None:
+    """An empty one where there is none, for its owner alone: SQLite goes by the umask, and on a card that was mounted
+    nothing else keeps others out. SQLite gives -wal and -shm the mode of the file."""
+    if path != ":memory:":
+        with contextlib.suppress(OSError):  # SQLite meets it, too, and it is told there
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _formats_of(path: str) -> frozenset[int]:

@@ -87,7 +87,9 @@ def _do_net(options: argparse.Namespace) -> int:
     from firmware import lines
     from firmware.net_verbs import NET_VERBS
     from firmware.output import Output
+    from hal.memory import keep_to_itself
 
+    keep_to_itself()
     with Output(as_json=options.json, human=lines.net) as output:
         return NET_VERBS[options.net_verb](options, output)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import grp
 import os
+import pwd
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -32,8 +34,11 @@ MAX_CLIENTS = 32  # guess: a person, a page and some scripts; each costs a task 
 MAX_CONNECTIONS = 2 * MAX_CLIENTS  # as many that are told that there are too many; more are closed without a word
 MAX_BACKLOG = 16  # connections that may wait for accept
 REQUEST_TIMEOUT_S = 10.0  # guess: a client that connects and says nothing would hold a place for ever
-SOCKET_MODE = 0o660  # owner and group may give commands (HANDOVER §5)
+GROUP = "dandelion"  # may give commands, beside the user that runs the unit (HANDOVER §5)
+SOCKET_MODE = 0o660
+RUNTIME_DIR_MODE = 0o750  # the group comes to the socket; nobody else does, or puts another one in its place
 LOCK_NAME = "lock"
+LOCK_MODE = 0o600  # whoever can open it can hold it, and then no unit starts
 
 
 class Reply:
@@ -102,7 +107,7 @@ class Server:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             fresh.unlink(missing_ok=True)
             listener.bind(self._open.enter_context(address(fresh)))
-            fresh.chmod(SOCKET_MODE)
+            _share(fresh, SOCKET_MODE)
             listener.listen(MAX_BACKLOG)
             self._server = await asyncio.start_unix_server(
                 self._accept, sock=listener, limit=MAX_REQUEST_BYTES, backlog=MAX_BACKLOG
@@ -209,20 +214,59 @@ async def serve(path: Path, handler: Handler) -> Server:
 
 @contextmanager
 def hold(runtime_dir: Path) -> Iterator[None]:
-    """Be the only unit of this runtime_dir (made if missing) while the context lasts; UnitRuns or Refused if that
-    cannot be.
+    """Be the only unit of this runtime_dir (made if missing, as it was left if not) while the context lasts; UnitRuns
+    or Refused if that cannot be.
 
     flock: the kernel gives it back however the holder ends.
     """
     path = runtime_dir / LOCK_NAME
     try:
-        runtime_dir.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, SOCKET_MODE)
+        _make_runtime_dir(runtime_dir)
+        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, LOCK_MODE)
     except OSError as error:
         why = f"{path} cannot be opened: {error.strerror}"
         raise Refused(why, can="make that directory writable, or set unit.runtime_dir") from error
     with _locked(lock, UnitRuns(f"a unit runs here already: it holds {path}", can="stop that one first")):
         yield
+
+
+def _make_runtime_dir(path: Path) -> None:
+    """With its missing parents. Never wider than it is in the end, whatever the umask."""
+    for missing in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+        with suppress(FileExistsError):  # another start was quicker, or it is no directory, which open() tells
+            missing.mkdir(mode=0o700)
+            _share(missing, RUNTIME_DIR_MODE)
+
+
+def _share(path: Path, mode: int) -> None:
+    """Give what this process has made to GROUP, and then the mode. Where there is no such group, or this user is not
+    in it, it stays with the user's own."""
+    with suppress(KeyError, PermissionError):
+        os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+    path.chmod(mode)
+
+
+def require_own(*places: Path) -> None:
+    """Refused where root is about to leave files among another user's: a unit of that user could not open them."""
+    if os.geteuid() != 0:
+        return  # what others may not do the system says
+    for place in places:
+        try:
+            owner = place.stat().st_uid
+        except OSError:
+            continue  # it is still to be made, or broken: whoever uses it says so
+        if owner != 0:
+            what = f"{place} belongs to user {_user(owner)}, whose unit could not open what root leaves there"
+            can = f"give the command as that user: sudo -u {_user(owner)} dandelion …"
+            raise Refused(what, did="nothing was done", can=can)
+
+
+def _user(number: int) -> str:
+    """As sudo takes it."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"#{number}"
 
 
 @contextmanager

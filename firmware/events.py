@@ -109,7 +109,7 @@ class DigestFile:
     """
 
     picture: Picture
-    nonces: tuple[bytes, ...] = ()
+    nonces: tuple[bytes, ...] = field(default=(), repr=False)
     durable: bool = False
 
     @classmethod
@@ -123,7 +123,7 @@ class Digests:
     """Result of DigestFile."""
 
     whole: bool
-    proofs: tuple[bytes, ...]
+    proofs: tuple[bytes, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,8 +355,8 @@ class Pair:
     picture: PictureId
     unit: int
     due_s: int
-    nonce: bytes = b""
-    digest: bytes = b""
+    nonce: bytes = field(default=b"", repr=False)  # a holder that knew them could do without the picture
+    digest: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

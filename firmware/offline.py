@@ -53,7 +53,7 @@ def explain_rows(config: Config, picture: PictureId) -> list[dict[str, object]]:
 
 def fsck_findings(config: Config, *, repair: bool) -> Iterator[Finding]:
     """What is not as it should be on the card. repair: nobody else may use the card, so Refused if a unit runs."""
-    from firmware.control import hold, hold_card  # these three take twice as long to load as `list` takes in all
+    from firmware.control import hold, hold_card, require_own  # these take twice as long to load as `list` takes in all
     from firmware.fsck import check
     from hal.directory_card import DirectoryCard
 
@@ -62,6 +62,7 @@ def fsck_findings(config: Config, *, repair: bool) -> Iterator[Finding]:
     card = DirectoryCard(str(config.card.path))
     with ExitStack() as held:
         if repair:
+            require_own(config.unit.runtime_dir, config.card.path)
             held.enter_context(hold(config.unit.runtime_dir))
             held.enter_context(hold_card(config.card.path))
         catalogue = held.enter_context(closing(Catalogue(path, unit) if repair else Catalogue.read_only(path, unit)))

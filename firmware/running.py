@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 
 from firmware.client import Client
 from firmware.config import Config
-from firmware.control import hold, hold_card
+from firmware.control import hold, hold_card, require_own
 from firmware.errors import NobodyRuns, UnitRuns
 from firmware.log_printer import LogPrinter
 from firmware.service import END_TIMEOUT_S, Service
@@ -61,6 +61,7 @@ async def _run(config: Config, printer: LogPrinter, card: Card | None) -> None:
 @contextmanager
 def _sole(config: Config) -> Iterator[None]:
     """Be the only unit of the runtime_dir; a temporary one is asked to end, and waited for."""
+    require_own(config.unit.runtime_dir, config.card.path)
     with ExitStack() as held:
         try:
             held.enter_context(hold(config.unit.runtime_dir))
@@ -108,6 +109,7 @@ def temporary(config: Config) -> Iterator[None]:
 
     Other commands that have come meanwhile are answered before it ends.
     """
+    require_own(config.unit.runtime_dir, config.card.path)
     with hold(config.unit.runtime_dir), _sole_card(config):
         thread = _Temporary(config)
         thread.start()

@@ -1,6 +1,6 @@
-"""The process's own memory, kept small: one heap for all threads, and what a start needed is given back.
+"""The process's own memory, kept small: one heap for all threads, and what a start needed is given back. And to itself.
 
-Where the C library is not glibc nothing is done.
+What the C library has not is not done: it is glibc's, and Linux's.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import ctypes
 import gc
 
 _M_ARENA_MAX = -8  # mallopt(3); by default each thread gets a heap of its own, some 0.1 MB each that stay
+_PR_SET_DUMPABLE = 4  # prctl(2)
 
 _libc = ctypes.CDLL(None)
 
@@ -24,3 +25,12 @@ def give_back() -> None:
     gc.collect()
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)
+
+
+def keep_to_itself() -> None:
+    """Before keys are read: no core dump of this process, and its memory is closed to others of its user.
+
+    A dump on a card would outlast the keys of sessions, and with them what was recorded of the air could be read.
+    """
+    if hasattr(_libc, "prctl"):
+        _libc.prctl(_PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))

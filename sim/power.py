@@ -24,6 +24,7 @@ from sim.fuse import MARK, Faults, Kernel, PowerGone
 
 SIZE_BYTES = 64_000_000  # of the card; the floor of HANDOVER §1 leaves 47 MB of it
 _NEW_NAMESPACE, _NEW_USER = 0x0002_0000, 0x1000_0000  # CLONE_NEWNS, CLONE_NEWUSER of <linux/sched.h>
+_DUMPABLE = 4  # PR_SET_DUMPABLE of <linux/prctl.h>
 _PRIVATE = 0x4000 | 0x4_0000  # MS_REC | MS_PRIVATE of <linux/mount.h>
 _CAREFUL = 2 | 4  # MS_NOSUID | MS_NODEV
 Program = Callable[[Path], None]
@@ -142,6 +143,7 @@ def _mount(top: Path) -> int:
     user, group = os.getuid(), os.getgid()
     if _libc.unshare(_NEW_NAMESPACE):
         _check(_libc.unshare(_NEW_USER | _NEW_NAMESPACE), "unshare")
+        _libc.prctl(_DUMPABLE, 1)  # else these files are root's: a test before may have run a command that keeps keys
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
             with contextlib.suppress(FileNotFoundError):
                 Path(f"/proc/self/{name}").write_text(text)

@@ -9,6 +9,7 @@ from firmware import commands as c
 from firmware import messages as m
 from firmware.events import Held
 from firmware.pictures import File
+from firmware.record_rows import page_of, rows_of
 from sim.credentials import AdminFolder
 from sim.machine import Machine, Options
 from sim.rig import Rig
@@ -122,26 +123,38 @@ def test_an_order_to_delete_given_elsewhere_goes_to_who_acts():
     scene.rig.run_until(lambda: not on_card(two, picture) and three.entry(picture.id).deleted, 120)
 
 
-@pytest.mark.parametrize("by", [2, 0])
-def test_requests_and_drops_of_others_are_refused(by):
+@pytest.mark.parametrize("by", [3, 0])
+def test_nobody_else_is_obeyed(by):
     scene = Scene((1, 2, 3, 4))
+    scene.rig.loses = lambda said: isinstance(said.message, m.Keep) and said.source != 4
     (picture,) = scene.take(1)
     scene.take_away()
     two, _, four = scene.left
-    scene.adopt(3 if by else 0)
+    scene.adopt(by)
     scene.rig.run_for(60)
-    before = two.entry(picture.id)
+    before, asked_at = two.entry(picture.id), scene.rig.now
+    assert not before.kept
     for message in (
-        m.Request(picture, 10**6),
-        m.Drop(picture.id, 10**6, picture.digest4),
-        m.Keep(picture.id, 1, picture.digest4),
+        m.Request(picture, before.attempt + 1),
+        m.Drop(picture.id, before.attempt, picture.digest4),
+        m.Keep(picture.id, before.attempt, picture.digest4),
+        m.Prove(picture.id, before.attempt, bytes(16)),
+        m.InventoryAsk(1, None),
+        m.RecordsAsk(1, 1, None),
+        page_of(0, [m.Record(picture, 10**6, (4,), 0)]),
     ):
         four.on.core.say(2, message)
     scene.rig.run_for(30)
-    assert two.entry(picture.id) == before
+    assert replace(two.entry(picture.id), version=0) == replace(before, version=0)
+    assert 4 not in two.entry(picture.id).named
     assert on_card(two, picture)
     refused = [said.message for said in two.said(m.Refuse) if said.destination == 4]
     assert {message.why for message in refused} == {m.RefuseWhy.NOT_YOURS}
+    since = [
+        said.message for said in scene.rig.said if (said.source, said.destination) == (2, 4) and said.at > asked_at
+    ]
+    assert not [message for message in since if isinstance(message, m.Proof | m.Lost | m.Inventory)]
+    assert not [message for message in since if isinstance(message, m.Records) and rows_of(message)]
 
 
 def test_what_was_deleted_before_stays_deleted_and_leaves_its_holder():

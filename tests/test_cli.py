@@ -334,3 +334,26 @@ def test_a_short_command_loads_no_more_than_it_needs(place):
         "hashlib",
         "sim",
     }
+
+
+def test_a_unit_does_without_the_openssl_of_the_system(place):
+    (place / "run" / "lock").mkdir()  # so that it ends, with all that a unit needs loaded
+    code = "from firmware.cli import main; main(['run']); import sys; print(*(n for n, m in sys.modules.items() if m))"
+    command = [sys.executable, "-c", f"{code}; print(open('/proc/self/maps').read())"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=True)
+    loaded, mapped = done.stdout.split("\n", 1)
+    assert {"firmware.service", "hashlib", "asyncio", "cryptography"} <= set(loaded.split())
+    assert not set(loaded.split()) & {"ssl", "_hashlib"}
+    assert "libcrypto" not in mapped
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["drop", ID], ["net", "show", "net"]], ids=lambda words: words[0])
+def test_whoever_has_keys_keeps_its_memory_to_itself(place, arguments):
+    """The unit, a temporary one, the admin's commands."""
+    if arguments[0] == "run":
+        (place / "run" / "lock").mkdir()  # so that it ends
+    code = f"from firmware.cli import main; main({arguments}); import ctypes; print(ctypes.CDLL(None).prctl(3))"
+    command = [sys.executable, "-c", code]  # PR_GET_DUMPABLE
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=True)
+    assert done.stderr.startswith("dandelion:" if arguments[0] != "drop" else "no unit runs here: one is up")
+    assert done.stdout.splitlines()[-1] == "0"

@@ -1,11 +1,13 @@
 """The control socket: both sides against each other, and each against a side that breaks the rules."""
 
 import asyncio
+import grp
 import io
 import json
 import os
 import select
 import socket
+import stat
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ import pytest
 from control_server import WAIT_S, serving
 from hypothesis import given
 from hypothesis import strategies as st
+from unprivileged import nobody
 
 from firmware import control
 from firmware.answers import Answers
@@ -440,3 +443,31 @@ def test_a_runtime_directory_that_cannot_be_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(Refused, match="file/run"), control.hold(tmp_path / "file" / "run"):
         pass
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077], ids=oct)
+def test_a_runtime_directory_is_made_for_owner_and_group_with_all_above_it(tmp_path, umask):
+    directory = tmp_path / "a" / "run"
+    before = os.umask(umask)
+    try:
+        with control.hold(directory):
+            assert stat.S_IMODE((directory / "lock").stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(made.stat().st_mode) for made in (directory, directory.parent)] == [0o750, 0o750]
+
+
+def test_a_runtime_directory_that_is_there_is_left_as_it_is(tmp_path):
+    directory = tmp_path / "run"
+    directory.mkdir()
+    directory.chmod(0o711)
+    with control.hold(directory):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o711
+
+
+def test_without_the_group_or_without_being_in_it_the_socket_is_the_users_own(public, monkeypatch):
+    for name in ("no-such-group", grp.getgrgid(max(each.gr_gid for each in grp.getgrall())).gr_name):
+        monkeypatch.setattr(control, "GROUP", name)
+        with nobody(), serving(public / "control.sock", _quiet) as running:
+            found = running.path.stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o660, os.getegid())

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from unprivileged import NOBODY
 
-from firmware import config
+from firmware import config, offline
 from firmware.catalogue import Catalogue
 from firmware.client import Client
 from firmware.control import hold
 from firmware.errors import NobodyRuns, Refused, UnitRuns
-from firmware.running import temporary
+from firmware.running import run, temporary
 from firmware.service import Service
+from hal.errors import CardError
 from hal.interfaces import CardEntry
 from sim.card import CardOptions, SimCard
 
@@ -146,3 +149,31 @@ def test_a_lock_that_somebody_holds_is_no_unit_that_cannot_be_opened(loaded: con
     with pytest.raises(Refused, match="cannot be opened") as refused, temporary(loaded):
         pass
     assert not isinstance(refused.value, UnitRuns)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it is about what root leaves behind")
+@pytest.mark.parametrize("place", ["card", "run"])
+def test_root_leaves_nothing_among_the_files_of_another_user(loaded: config.Config, place: str) -> None:
+    """A unit of that user could open neither the lock nor the pictures."""
+    Catalogue(str(loaded.card.catalogue_path), 1).close()
+    theirs = {"card": loaded.card.path, "run": loaded.unit.runtime_dir}[place]
+    theirs.mkdir(exist_ok=True)
+    os.chown(theirs, NOBODY, -1)
+    before = os.listdir(loaded.card.path)
+    with pytest.raises(Refused, match="belongs to user nobody"):
+        run(loaded)
+    with pytest.raises(Refused, match="sudo -u nobody dandelion"), temporary(loaded):
+        pass
+    with pytest.raises(Refused, match="nothing was done"):
+        list(offline.fsck_findings(loaded, repair=True))
+    assert os.listdir(loaded.card.path) == before
+    assert not loaded.unit.runtime_dir.exists() or not os.listdir(loaded.unit.runtime_dir)
+    assert list(offline.fsck_findings(loaded, repair=False))  # what only reads is done
+
+
+def test_whose_a_card_is_that_cannot_be_looked_at_is_no_matter(loaded: config.Config) -> None:
+    """What is wrong with it is told by who reads it."""
+    loaded.card.path.rmdir()
+    loaded.card.path.symlink_to("card")
+    with pytest.raises(CardError, match="leads nowhere"), temporary(loaded):
+        pass
