@@ -175,8 +175,8 @@ class Audits:
         else:
             yield from self._renew(entry, pair.unit)
 
-    def prove_suspect(self, entry: Entry, unit: int, done: Callable[[bool | None], None]) -> None:
-        """A suspect copy, the own file gone: a proof with the next pair. done: right? None: no pair, or no answer."""
+    def prove_with_pair(self, entry: Entry, unit: int, done: Callable[[bool | None], None]) -> None:
+        """A copy, the own file gone: a proof with the next pair. done: right? None: no pair, or no answer."""
 
         def failed(error: DandelionError) -> None:
             self._failed(error)

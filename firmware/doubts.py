@@ -102,7 +102,7 @@ class Doubts:
                     "suspect", f"the copy of picture {pid} at unit {unit} could not be checked: {why}", pid, unit
                 )
 
-        self._audits.prove_suspect(entry, unit, proved)
+        self._audits.prove_with_pair(entry, unit, proved)
 
     def _go_on_checking(self, entry: Entry) -> None:
         """The next one, if one had to wait for this."""

@@ -132,7 +132,7 @@ class Unit:
         self.released = Released(core, self.hostings, self._in_use)
         self.scrub = Scrub(core, self.held, lambda: bool(self.shutter.waiting) or self._transfers())
         self.holding = Holding(core, self.held)
-        self.verifying = Verifying(core, self.proofs, self.held)
+        self.verifying = Verifying(core, self.proofs, self.audits, self.held)
         self.findings = Findings(core)
         self.deletions = Deletions(core, self.dispersals, self.findings)
         self.records = Records(core, dict(memory.keepers), link.most_records)

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
+from firmware.audits import Audits
 from firmware.commands import Verified, Verify
 from firmware.core import Core
 from firmware.errors import Refused
 from firmware.events import DigestFile, Digests, Request
 from firmware.held import HeldCopies
-from firmware.pictures import Entry
+from firmware.pictures import Entry, File
 from firmware.proofs import Proofs
 from firmware.steps import Step
 from hal.errors import CardError, DandelionError
 
 
 class Verifying:
-    """At the origin all listed holders are asked; a holder reads its own copy back."""
+    """At the origin all listed holders are asked, each with one of its pairs where the own file is gone; a holder reads
+    its own copy back."""
 
-    def __init__(self, core: Core, proofs: Proofs, held: HeldCopies) -> None:
+    def __init__(self, core: Core, proofs: Proofs, audits: Audits, held: HeldCopies) -> None:
         self.core = core
         self._proofs = proofs
+        self._audits = audits
         self._held = held
 
     def verify(self, command: Verify) -> None:
@@ -44,6 +48,8 @@ class Verifying:
         elif not self.core.is_ours(command.picture):  # known by a record, that is by its origin's word
             text = f"only unit {command.picture.unit}, which took picture {command.picture}, can have it proved"
             self.core.failed(ticket, Refused(text, can="ask there"))
+        elif entry.file is File.GONE:
+            self._ask_with_pairs(ticket, entry)
         else:
             self._ask_holders(ticket, entry)
 
@@ -65,3 +71,27 @@ class Verifying:
             self.core.done(ticket, Verified(asked, tuple(sorted(proved))))
 
         self._proofs.ask_all(entry, asked, done)
+
+    def _ask_with_pairs(self, ticket: int, entry: Entry) -> None:
+        """One that is not heard is not asked: a pair is used once."""
+        core, asked, proved = self.core, tuple(sorted(copy.unit for copy in entry.listed)), set[int]()
+        waiting = set(asked)
+
+        def answered(unit: int, right: bool | None) -> None:
+            waiting.discard(unit)
+            if right:
+                proved.add(unit)
+            if not waiting:  # behind what the list makes of the answers
+                core.run(self._tell(ticket, Verified(asked, tuple(sorted(proved)))), entry.picture.id)
+
+        for unit in asked:
+            if core.hears(unit):
+                self._audits.prove_with_pair(entry, unit, partial(answered, unit))
+            else:
+                answered(unit, None)
+        if not asked:
+            core.done(ticket, Verified((), ()))
+
+    def _tell(self, ticket: int, verified: Verified) -> Step:
+        yield from ()
+        self.core.done(ticket, verified)

@@ -394,3 +394,33 @@ def test_two_holders_that_disagree_are_both_suspect_and_read_out():
 def all_suspect(machine, picture):
     entry = machine.entry(picture.id)
     return entry is not None and bool(entry.listed) and not entry.verified
+
+
+# ------------------------------------------------------------ a person asks now
+
+
+def verify(origin, picture):
+    return carry_out(origin, lambda ticket: c.Verify(ticket, picture.id))
+
+
+def test_a_picture_that_is_only_elsewhere_is_proved_on_demand_with_a_pair():
+    rig, origin, host, (picture,) = with_copies(1, dropped=1)
+    before = pairs(origin)
+    rig.run_for(100)
+    asked_at = origin.on.core.wall_s()
+    assert verify(origin, picture) == c.Done(c.Verified((2,), (2,)))
+    assert origin.entry(picture.id).copy_at(2).verified_at >= asked_at
+    assert len(pairs(origin)) == len(before) - 1
+    lose_all_files(host)
+    assert verify(origin, picture) == c.Done(c.Verified((2,), ()))
+    assert suspects(origin) == {picture.id}
+
+
+def test_a_silent_holder_costs_no_pair_when_a_person_asks():
+    rig, origin, host, (picture,) = with_copies(1, dropped=1)
+    before = pairs(origin)
+    host.power_cut()
+    rig.run_until(lambda: not origin.on.core.hears(2), 600)
+    assert verify(origin, picture) == c.Done(c.Verified((2,), ()))
+    assert pairs(origin) == before
+    assert not suspects(origin)
