@@ -18,13 +18,13 @@ SIZE = 20_000
 
 
 class Scene:
-    """Units 1, 2 and 3 of a network; what unit 1 takes is copied to unit 2, as unit 3 keeps records only."""
+    """Units of a network; what they take is copied to unit 2, as the others keep records only."""
 
     def __init__(self, units=(1, 2, 3), **fields):
         self.rig, self.admin = Rig(), AdminFolder(units)
-        shares = {3: 0.001}
         self.machines = [
-            Machine(self.rig, unit, self.options(unit, hosting_share=shares.get(unit, 0.5), **fields)) for unit in units
+            Machine(self.rig, unit, self.options(unit, hosting_share=0.5 if unit == 2 else 0.001, **fields))
+            for unit in units
         ]
         self.rig.run_until(lambda: all(self._hears_all(one) for one in self.machines), 60)
 
@@ -70,10 +70,12 @@ def get(machine, picture):
 def test_who_acts_for_a_unit_learns_what_others_hold_of_it_and_keeps_it():
     scene = Scene()
     pictures = scene.take()
+    three = scene.machines[-1]
+    scene.rig.run_until(lambda: three.entry(pictures[0].id), 120)  # it keeps that record
     scene.take_away()
     two, three = scene.left
     scene.adopt(3)
-    assert isinstance(get(three, pictures[2]), c.Done)  # before it knows who has it
+    assert isinstance(get(three, pictures[0]), c.Done)  # before it knows who has it
     scene.rig.run_until(verified_at(three, pictures, [2]), 600)
     check_always(scene.rig, *scene.left)
     assert three.starts == 2  # it has begun anew, by itself
@@ -120,7 +122,7 @@ def test_an_order_to_delete_given_elsewhere_goes_to_who_acts():
     scene.adopt(3)
     scene.rig.run_until(verified_at(three, [picture], [2]), 600)
     assert carry_out(two, lambda ticket: c.DeletePicture(ticket, picture.id)) == c.Done("pending")
-    scene.rig.run_until(lambda: not on_card(two, picture) and three.entry(picture.id).deleted, 120)
+    scene.rig.run_until(lambda: not on_card(two, picture) and three.entry(picture.id).deleted, 10)
 
 
 @pytest.mark.parametrize("by", [3, 0])
@@ -174,6 +176,22 @@ def test_what_was_deleted_before_stays_deleted_and_leaves_its_holder():
     scene.rig.run_until(verified_at(three, [kept], [2]), 600)
     assert three.entry(deleted.id).deleted
     assert deleted.id not in {row.picture.id for machine in (two, three) for row in rows(machine)}
+
+
+def test_what_was_deleted_before_leaves_the_card_of_a_holder_that_acts():
+    scene = Scene()
+    kept, deleted = scene.take(2)
+    one, two, _ = scene.machines
+    scene.rig.loses = lambda said: isinstance(said.message, m.Drop)
+    carry_out(one, lambda ticket: c.DeletePicture(ticket, deleted.id))
+    scene.rig.run_until(lambda: two.entry(deleted.id).deleted, 120)
+    assert on_card(two, deleted)
+    scene.take_away()
+    scene.adopt(2)
+    scene.rig.run_until(lambda: two.running and two.on.core.acts_for == {1}, 60)
+    assert not on_card(two, deleted)
+    assert [row.picture.id for row in own(two)] == [kept.id]
+    assert two.on.core.room.used_bytes == SIZE
 
 
 @pytest.mark.parametrize("lost", ["process", "catalogue", "card"])
@@ -235,9 +253,9 @@ def test_another_one_may_act_later_and_the_first_one_holds_what_it_has():
 # ------------------------------------------------------------ released
 
 
-def released_scene():
+def released_scene(units=(1, 2, 3)):
     """Four pictures of unit 1 at unit 2, about which nobody decides any more, and as much room again for others'."""
-    scene = Scene(capacity_bytes=16 * SIZE)
+    scene = Scene(units, capacity_bytes=16 * SIZE)
     pictures = scene.take(4)
     scene.take_away()
     scene.adopt(0)
@@ -287,6 +305,15 @@ def test_released_pictures_make_room_for_copies_of_others():
     scene.rig.run_until(settled(three), 1200)
     assert all(copies(three, picture) == [2] for picture in taken)
     assert len(released(scene)) < 4
+
+
+def test_released_pictures_take_nothing_from_the_shares_of_others():
+    scene, _ = released_scene((1, 2, 3, 4))
+    _, three, four = scene.left
+    taken = [(machine, shoot(machine)) for _ in range(4) for machine in (three, four)]
+    scene.rig.run_until(settled(three, four), 3600)
+    assert all(copies(machine, picture) == [2] for machine, picture in taken)
+    assert not released(scene)
 
 
 def test_a_released_picture_is_deleted_by_nobody():
