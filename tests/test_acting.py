@@ -7,8 +7,8 @@ from rig_scene import carry_out, check, check_always, copies, held, on_card, own
 
 from firmware import commands as c
 from firmware import messages as m
-from firmware.events import Held
-from firmware.pictures import File
+from firmware.events import Held, Save
+from firmware.pictures import Copy, File
 from firmware.record_rows import page_of, rows_of
 from sim.credentials import AdminFolder
 from sim.machine import Machine, Options
@@ -112,6 +112,22 @@ def test_who_acts_decides_about_copies_as_the_origin_did():
     scene.rig.run_until(settled(two, three), 600)
     assert {row.picture.id for row in own(two)} == {first.id, third.id}
     assert {row.picture.id for row in held(three)} == {first.id, third.id}
+
+
+def test_a_file_whose_drop_was_cut_is_taken_back_as_cache_where_the_unit_acts():
+    scene = Scene()
+    (picture,) = scene.take(1)
+    scene.take_away()
+    two, _ = scene.left
+    scene.adopt(2)
+    scene.rig.run_until(lambda: two.running and two.on.core.acts_for == {1}, 60)
+    two.kill()
+    row = replace(two.entry(picture.id), file=File.GONE, copies=(Copy(3, listed=9),))
+    two.catalogue.save(Save(entries=(row,)))
+    two.restart()
+    assert two.entry(picture.id).file is not File.GONE
+    assert two.on.core.room.own_bytes == SIZE
+    assert on_card(two, picture)
 
 
 def test_an_order_to_delete_given_elsewhere_goes_to_who_acts():
