@@ -120,11 +120,11 @@ def month(options: WorldOptions) -> Report:
 
 
 def days(kinds: Sequence[WorldOptions], seconds: float) -> None:
-    """World after world, of one kind after the other, each with the next seed, until the time is up."""
+    """World after world, of one kind after the other, each with the next seed, until the time is up; one at least."""
     watch, faults = Stopwatch(), Counter[str]()
     unit_hours, pictures, copies, worlds = 0.0, 0, 0, 0
     excused = Counter[Loss]()
-    while watch.wall_s < seconds:
+    while not worlds or watch.wall_s < seconds:
         options = dataclasses.replace(kinds[worlds % len(kinds)], seed=kinds[0].seed + worlds)
         report = World(options).run()
         worlds += 1

@@ -148,10 +148,12 @@ def test_nobody_else_is_obeyed(by):
     (picture,) = scene.take(1)
     scene.take_away()
     two, _, four = scene.left
+    gone_at = scene.rig.now
     scene.adopt(by)
     scene.rig.run_for(60)
     before, asked_at = two.entry(picture.id), scene.rig.now
     assert not before.kept
+    assert {said.destination for said in two.said(m.Hold) if said.at > gone_at} == ({by} if by else set())
     for message in (
         m.Request(picture, before.attempt + 1),
         m.Drop(picture.id, before.attempt, picture.digest4),
@@ -192,6 +194,31 @@ def test_what_was_deleted_before_stays_deleted_and_leaves_its_holder():
     scene.rig.run_until(verified_at(three, [kept], [2]), 600)
     assert three.entry(deleted.id).deleted
     assert deleted.id not in {row.picture.id for machine in (two, three) for row in rows(machine)}
+
+
+def test_what_was_deleted_before_stays_deleted_where_who_acts_loses_its_card():
+    """Others keep the tombstone, with a tag that the one who acts knows for its own."""
+    scene = Scene()
+    _, deleted = scene.take(2)
+    one, two, three = scene.machines
+    two.power_cut()
+    carry_out(one, lambda ticket: c.DeletePicture(ticket, deleted.id))
+    scene.rig.run_until(lambda: three.entry(deleted.id) is not None, 120)
+    two.restart()
+    scene.rig.run_until(lambda: two.entry(deleted.id).deleted, 600)
+    scene.take_away()
+    scene.adopt(3)
+    scene.rig.run_until(
+        lambda: not len(three.on.records._pages) and two.entry(deleted.id).tag == three_tag(three, deleted), 600
+    )
+    three.power_cut()
+    three.lose_card()
+    three.restart()
+    scene.rig.run_until(lambda: three.running and three.entry(deleted.id) and three.entry(deleted.id).deleted, 600)
+
+
+def three_tag(machine, picture):
+    return machine.on.core.tag(picture.id.encode() + picture.sha256) if machine.running else None
 
 
 def test_what_was_deleted_before_leaves_the_card_of_a_holder_that_acts():

@@ -372,7 +372,7 @@ def test_r1_nobody_has_a_host_forward_what_it_holds():
     rig.run_for(5)
     outcome = place(host, picture, 3)
     assert isinstance(outcome, c.Failed)
-    assert "decides about its own pictures" in str(outcome.error)
+    assert "unit 1 decides about" in str(outcome.error)
     origin.power_cut()
     rig.run_for(3 * 24 * 3600)  # long enough for the origin's copies to be in doubt, if it were the origin
     assert not host.said(m.Request)
