@@ -19,7 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from firmware.catalogue_acting import Acting
+from firmware.catalogue_acting import ActsFor
 from firmware.catalogue_database import Database
 from firmware.catalogue_notes import Notes
 from firmware.catalogue_pairs import Pairs
@@ -70,7 +70,7 @@ from firmware.events import (
 )
 
 
-class Catalogue(Records, Upkeep, Acting, Notes, Pairs):
+class Catalogue(Records, Upkeep, ActsFor, Notes, Pairs):
     """The open catalogue of one unit."""
 
     def __init__(self, path: str, unit: int, *, wall: Callable[[], float] = time.time, read_only: bool = False) -> None:

@@ -9,9 +9,10 @@ from firmware.catalogue_pictures import Pictures
 from firmware.pictures import MAX_SEQUENCE, UNKNOWN_ATTEMPT, Copy, Entry, File, PictureId
 
 PAGE = 200  # rows in memory at once
+LEAST_ATTEMPT = 1  # every copy has this number or a higher one, whoever gave it (I2)
 
 
-class Acting(Pictures):
+class ActsFor(Pictures):
     """What changes when the roster says so; at a start, while nothing else uses the catalogue."""
 
     def act_for(self, origins: frozenset[int]) -> None:
@@ -49,10 +50,11 @@ class Acting(Pictures):
 
 
 def as_own(entry: Entry, unit: int) -> Entry:
-    """Of a picture that was another unit's. What is held here is the own file; copies elsewhere are asked about before
-    they count (R4). A tombstone that is kept here came from whoever decided then, and stays one."""
-    owed = tuple(Copy(holder, owed=True) for holder in sorted({*entry.named} - {unit}))
-    copies = owed if entry.deleted else ()
+    """Of a picture that was another unit's. What is held here is the own file; copies that the record names are in
+    doubt until their holders say more (R4). A tombstone that is kept here came from whoever decided, and stays."""
+    holders = sorted({*entry.named} - {unit})
+    doubted = tuple(Copy(holder, listed=LEAST_ATTEMPT, suspect=True, doubted=True) for holder in holders)
+    copies = tuple(Copy(holder, owed=True) for holder in holders) if entry.deleted else doubted
     return Entry(entry.picture, entry.file, version=entry.version + 1, deleted=entry.deleted, copies=copies)
 
 

@@ -48,7 +48,9 @@ class Copies:
         core, picture, unit = self.core, command.picture, command.unit
         entry = yield from core.look_up(picture)
         if not core.is_ours(picture):
-            core.failed(command.ticket, _not_ours(picture, core.owner_of(picture.unit)))
+            owner = core.owner_of(picture.unit)
+            told = Refused(f"unit {owner} decides about picture {picture}", can=f"ask for the copy at unit {owner}")
+            core.failed(command.ticket, told if owner else core.released(picture))
         elif entry is None or entry.deleted:
             core.failed(command.ticket, Refused(f"picture {picture} is not known here"))
         elif unit == core.unit:
@@ -148,10 +150,3 @@ class Copies:
 def _listen_s(command: PlaceCopy) -> float:
     """How long a unit that is not heard is waited for."""
     return min(command.timeout_s, FIRST_NEIGHBOUR_S)
-
-
-def _not_ours(picture: PictureId, owner: int) -> Refused:
-    if not owner:
-        what = f"unit {picture.unit}, which took picture {picture}, is gone for good, and nobody acts for it"
-        return Refused(what, can="see `dandelion net adopt`")
-    return Refused(f"unit {owner} decides about picture {picture}", can=f"ask for the copy at unit {owner}")

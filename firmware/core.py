@@ -190,8 +190,22 @@ class Core:
         return picture.unit == self.unit or picture.unit in self.acts_for
 
     def owner_of(self, origin: int) -> int:
-        """Who decides about the pictures that this unit took: itself, or who acts for it; 0: nobody (R10)."""
-        return self.acting.get(origin, origin)
+        """Who decides about the pictures that this unit took: itself, or who acts for it (R10). 0: nobody; nor do we
+        before the start at which our catalogue says so."""
+        owner = self.acting.get(origin, origin)
+        return 0 if owner == self.unit and origin not in (self.unit, *self.acts_for) else owner
+
+    def is_released(self, origin: int) -> bool:
+        """Whether nobody will decide any more about the pictures that this unit took."""
+        return self.acting.get(origin) == 0
+
+    def released(self, picture: PictureId) -> Refused:
+        """Why nothing is done with it."""
+        return Refused(
+            f"unit {picture.unit}, which took picture {picture}, is gone for good, and nobody decides about it",
+            did="nothing was changed",
+            can="leave it: whoever holds it gives it up for room; or see `dandelion net adopt`",
+        )
 
     def counts_elsewhere(self, picture: PictureId) -> bool:
         """Whether the attempts of this own picture are counted on a card that has failed: no number of this life's may

@@ -71,8 +71,8 @@ class Deletions:
         if not core.is_ours(picture):
             if entry is not None and entry.deleted:
                 core.done(ticket, "deleted")
-            elif not core.owner_of(picture.unit):
-                core.failed(ticket, _nobody_decides(picture))
+            elif core.is_released(picture.unit):
+                core.failed(ticket, core.released(picture))
             elif entry is not None:
                 yield from self._forward(ticket, entry.picture)
             else:
@@ -168,9 +168,10 @@ class Deletions:
                     self._say_drop(Owner(entry, next_attempt), copy.unit)
         orders = yield Orders(self._after_order, PAGE)
         for picture, sha256 in orders:
-            owner = core.owner_of(picture.unit)
-            if core.neighbours.find(owner) is not None:
-                core.say(owner, m.Delete(picture, sha256))
+            if core.is_ours(picture) or core.is_released(picture.unit):
+                core.run(self._settle(picture, sha256), picture)
+            elif core.neighbours.find(core.owner_of(picture.unit)) is not None:
+                core.say(core.owner_of(picture.unit), m.Delete(picture, sha256))
         if len(owed) == PAGE or len(orders) == PAGE:
             self._after = owed[-1].picture.id if owed else self._after
             self._after_order = orders[-1][0] if orders else self._after_order
@@ -181,6 +182,18 @@ class Deletions:
         self._after = self._after_order = None
         self._again_at = core.now + self._every_s
         self._every_s = min(2 * self._every_s, AGAIN_LONGEST_S)
+
+    def _settle(self, picture: PictureId, sha256: bytes) -> Step:
+        """An order for a unit that is gone for good: this one decides in its stead by now, or nobody does (R10)."""
+        core = self.core
+        entry = yield from core.look_up(picture)
+        if core.is_ours(picture) and entry is not None and entry.picture.sha256 == sha256:
+            yield from self.bury(entry, handover.Delete())
+        elif not core.is_ours(picture):
+            core.log("deleted", f"{core.released(picture).what}; the order to delete it is forgotten", picture)
+        else:
+            return  # not known yet: a unit that holds it may say so
+        yield SaveOrder(picture, sha256, done=True)
 
     def _say_drop(self, state: Owner, unit: int) -> None:
         """O7 on the row that was read: it may not be deleted, and its other copies less than when it was let go."""
@@ -215,12 +228,3 @@ class Deletions:
             return self._again_at
         times = [unsure.until for unsure in self._unsure]
         return min(times if self._again_at is None else [*times, self._again_at], default=None)
-
-
-def _nobody_decides(picture: PictureId) -> Refused:
-    """R10: it was released."""
-    return Refused(
-        f"unit {picture.unit}, which took picture {picture}, is gone for good, and nobody acts for it",
-        did="nothing was deleted",
-        can="leave it: whoever holds it gives it up for room; or see `dandelion net adopt`",
-    )

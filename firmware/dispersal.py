@@ -330,7 +330,7 @@ class Dispersals:
         dispersal = self._find(source, refuse.id, refuse.attempt)
         if dispersal is None or dispersal.state not in (State.AWAIT_ACCEPT, State.SEND):
             return
-        if refuse.why is m.RefuseWhy.CONFLICT:
+        if refuse.why in (m.RefuseWhy.CONFLICT, m.RefuseWhy.DELETED):
             self.deciding.conflict(refuse.id, source)
         words = refuse.why.name.lower().replace("_", " ")
         if refuse.why is m.RefuseWhy.STALE:

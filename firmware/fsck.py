@@ -223,7 +223,7 @@ class _Check:
             return
         if found is None:
             yield self._aside(Kind.DAMAGED, picture, path, flaw)
-        elif not directory.own:
+        elif directory.low.unit != self._store.unit:
             text = "was never said to be stored; the next start takes care of it"
             yield Finding(Kind.LEFTOVER, picture, path, text)
         else:

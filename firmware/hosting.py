@@ -155,6 +155,7 @@ class Hostings:
             return
         if entry is not None and effects == (handover.TellTombstone(source),):
             self.core.say(source, page_of(0, [row_of(entry)]))
+            self._refuse(source, picture.id, hosting.attempt, m.RefuseWhy.DELETED, 0)
             effects = ()
         said = yield from self.core.carry_out(picture, entry, effects)
         if said:

@@ -51,10 +51,9 @@ class Keeping:
         its origin, or who acts for it.
         """
         core = self.core
-        others = sorted({core.owner_of(id_of(row).unit) for row in rows_of(page)} - {source})
-        if others:
-            who = units([unit for unit in others if unit]) or "nobody"
-            core.log("alarm", f"unit {source} tells what only {who} may", unit=source)
+        others = {id_of(row).unit for row in rows_of(page) if core.owner_of(id_of(row).unit) != source}
+        if wronged := sorted(others - core.acting.keys()):  # of those that are gone the two may have other rosters
+            core.log("alarm", f"unit {source} tells what only {units(wronged)} may", unit=source)
         if self.core.settings.without_card or others:
             if page.page:
                 self.core.say(source, m.RecordsKept(page.page, 0, self.core.card))

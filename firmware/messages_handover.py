@@ -31,6 +31,7 @@ class RefuseWhy(enum.IntEnum):
     FAILED = 6  # the host's own card failed
     NOT_YOURS = 7  # the asker does not act for this picture
     SHARE = 8  # room there is, but others ask for their share of it (DESIGN §5)
+    DELETED = 9  # the host knows that it was deleted; it says the tombstone, too (R6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,8 +187,8 @@ class Reconciliation:
         return True
 
     def _without_row(self, directory: Directory, path: str, picture: PictureId, digits: str) -> bool:
-        if not directory.own and self._complete:
-            return self._hands.unlink(path)  # STORED is only said after the row
+        if directory.low.unit != self._store.unit and self._complete:
+            return self._hands.unlink(path)  # STORED is only said after the row; or a DROP was cut
         try:
             found = self._measured_twice(path, digits)
         except CardError as error:

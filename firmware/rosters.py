@@ -62,7 +62,8 @@ class Membership:
     @property
     def acts_for(self) -> frozenset[int]:
         """Units gone for good whose pictures are this one's now, as the newest roster says (R10)."""
-        return frozenset(one.gone for one in self.roster.acting if one.by == self.unit)
+        named = self.is_named_in(self.roster)
+        return frozenset(one.gone for one in self.roster.acting if named and one.by == self.unit)
 
     def is_named_in(self, roster: Roster) -> bool:
         """Whether the unit is in it, under the key that it has: its number may have been enrolled anew."""
@@ -185,7 +186,8 @@ class SpreadingRosters:
         self.roster: Roster = membership.roster
         self._expelled = False
         self._look_for_ourselves()
-        self._look_who_acts()
+        if self._look_who_acts():
+            core.log("alarm", "the card had no room to note whose pictures this unit decides about: start it again")
         self.changed: Callable[[list[int]], None] = lambda _: None
         self._sources: dict[int, _Source] = {}
         self._pull: _Pull | None = None
@@ -312,7 +314,9 @@ class SpreadingRosters:
         self._have_it.clear()
         self._seal.use(self._membership.keys(roster))
         core.log("network", f"the roster of epoch {roster.epoch} names {len(roster.rows)} units")
-        self._look_who_acts()
+        if self._look_who_acts():
+            core.start_anew = f"the roster of epoch {roster.epoch} changes whose pictures this unit decides about"
+            core.log("network", f"{core.start_anew}: it starts anew")
         for unit in gone:
             core.log("network", f"unit {unit} is spoken to no more: it is no member, or has another key", unit=unit)
         self.changed(gone)
@@ -331,8 +335,8 @@ class SpreadingRosters:
             core.log("alarm", f"{core.mute}; nothing is sent any more, pictures stay here")
         self._expelled = not named
 
-    def _look_who_acts(self) -> None:
-        """Of pictures that become ours, or are ours no more, the catalogue must say so before anything is said of them:
+    def _look_who_acts(self) -> bool:
+        """Whether pictures become ours, or are ours no more. The catalogue must say so before anything is said of them:
         that is done at a start."""
         core, before = self._core, self._core.acting
         core.acting = {one.gone: one.by for one in self.roster.acting}
@@ -340,9 +344,7 @@ class SpreadingRosters:
             if before.get(gone) != by:
                 who = f"unit {by} acts for it" if by else "its pictures are kept only while there is room"
                 core.log("network", f"unit {gone} is gone for good: {who}", unit=gone)
-        if replace(self._membership, roster=self.roster).acts_for != core.acts_for:
-            core.start_anew = f"the roster of epoch {self.roster.epoch} changes whose pictures this unit decides about"
-            core.log("network", f"{core.start_anew}: it starts anew")
+        return replace(self._membership, roster=self.roster).acts_for != core.acts_for
 
     def _failed(self, error: DandelionError) -> None:
         self._core.log("card", f"a newer roster could not be kept: {error}")

@@ -91,7 +91,7 @@ def unit_row(
 def _copies(entry: Entry, unit: int) -> list[dict[str, object]]:
     """Every holder but the origin, by number: at the origin as the list has it, anywhere else by the origin's word
     when its record was heard last, which tells no times. Of its own copy a unit knows best."""
-    if entry.picture.id.unit == unit:
+    if entry.copies:
         return [
             {"unit": copy.unit, "state": _state(copy), "verified_at": rfc3339(copy.verified_at)}
             for copy in entry.copies

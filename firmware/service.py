@@ -73,6 +73,8 @@ class Service:
         self.stop = asyncio.Event()
         self.ending = False  # as soon as no command needs this unit
         self.starts_anew = False  # it ends to be started again
+        self._may_start_anew = False  # whoever asked for something before has been answered
+        self._ended = False
         self.news = asyncio.Condition()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -115,9 +117,13 @@ class Service:
         self.stop.set()
 
     async def _end_to_start_anew(self) -> None:
+        """Once those that have asked for something are answered, and no shot is under way."""
+        self.ending = True
+        await self._wake_followers()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.end_when_idle(), ANEW_PATIENCE_S)
-        self.stop.set()
+            await asyncio.wait_for(self._server.idle(), ANEW_PATIENCE_S)
+        self._may_start_anew = True
+        self.turn()
 
     def _read_card(self) -> tuple[Started, str]:
         """Start-up: reads every file where the catalogue was lost, which takes minutes on a large card. And why the
@@ -144,9 +150,9 @@ class Service:
             acts_for=self._acts_for,
         )
 
-    def _acts_for(self, kept: bytes) -> frozenset[int]:
+    def _acts_for(self, kept: bytes) -> frozenset[int] | None:
         membership = self._membership(kept)
-        return frozenset() if membership is None else membership.acts_for
+        return None if membership is None else membership.acts_for
 
     def _start_up_without_card(self, why: str) -> Started:
         """In a directory of its own in runtime_dir, which is in memory; what an earlier life left there is taken up."""
@@ -265,6 +271,7 @@ class Service:
 
     async def _end(self, server: Server) -> None:
         await server.close()
+        self._ended = True  # the process may go on with another one: nothing is done here any more
         for timer in (self._timer, self._pause):
             if timer is not None:
                 timer.cancel()
@@ -298,7 +305,7 @@ class Service:
 
     def turn(self) -> None:
         """Let the unit act on what has happened: requests out, people told, packets sent, timer set."""
-        if self._in_turn:
+        if self._in_turn or self._ended:
             return
         self._in_turn = True
         try:
@@ -307,9 +314,8 @@ class Service:
             if self.unit.core.card_failed and self.unit.shutter.may_be_left:
                 self._leave_card()
                 self._act()
-            if self.unit.core.start_anew and not (self.temporary or self.starts_anew or self.unit.shutter.waiting):
-                self.starts_anew = True
-                self._ending = self._loop.create_task(self._end_to_start_anew())
+            if self.unit.core.start_anew and not self.temporary:
+                self._start_anew()
             if self._pause is None:
                 self._watch(self.radio.fileno())
             self._arm()
@@ -319,6 +325,13 @@ class Service:
             self._break(error)
         finally:
             self._in_turn = False
+
+    def _start_anew(self) -> None:
+        if not self.starts_anew:
+            self.starts_anew = True
+            self._ending = self._loop.create_task(self._end_to_start_anew())
+        elif self._may_start_anew and self.unit.shutter.is_idle:
+            self.stop.set()
 
     def _act(self) -> None:
         """What has become possible, and what that leads to; a tick does nothing where nothing has happened."""
@@ -439,6 +452,8 @@ class Service:
         return None
 
     def _read_clock(self) -> None:
+        if self._ended:
+            return
         unix_s, quality = self.clock.wall()
         core, now = self.unit.core, self.clock.monotonic()
         told = core.wall_quality is TimeQuality.PEER and quality is TimeQuality.UNSET
@@ -447,6 +462,8 @@ class Service:
         self._loop.call_later(CLOCK_EVERY_S, self._read_clock)
 
     def _interval(self) -> None:
+        if self._ended:
+            return
         interval_s = self.config.shutter.interval_s
         assert interval_s is not None
         self._loop.call_later(interval_s, self._interval)

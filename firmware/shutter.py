@@ -66,6 +66,11 @@ class Shutter:
         return len(self._held) + len(self._unannounced)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no picture is being taken, kept, or waited for."""
+        return not (self.waiting or self._presses or self._capturing or self._keeping)
+
+    @property
     def wanted_bytes(self) -> int:
         """Room that the oldest held picture needs; 0 if none waits."""
         shot = self._held[0].shot if self._held else None

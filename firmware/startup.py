@@ -50,14 +50,14 @@ def start_up(
     *,
     copies: int,
     priority_copies: int,
-    acts_for: Callable[[bytes], frozenset[int]] = lambda _: frozenset(),
+    acts_for: Callable[[bytes], frozenset[int] | None] = lambda _: None,
     wall: Callable[[], float] = time.time,
 ) -> Started:
     """Everything that must be true before the unit says its first word; the boot number is committed on return.
 
     Takes 2 s per 10,000 pictures, but where the catalogue has to be rebuilt: then every file is read. acts_for: given
-    the roster that the catalogue keeps, units gone for good that this one acts for (R10). wall: Unix seconds, for the
-    age of kept parts. Raises CardError where the card cannot be used at all.
+    the roster that the catalogue keeps, units gone for good that this one acts for (R10); None: as before. wall: Unix
+    seconds, for the age of kept parts. Raises CardError where the card cannot be used at all.
     """
     notices = Notices()
     store = Store(card, unit)
@@ -154,7 +154,7 @@ def _fit(
     identity: Identity | None,
     rng: random.Random,
     notices: Notices,
-    acts_for: Callable[[bytes], frozenset[int]],
+    acts_for: Callable[[bytes], frozenset[int] | None],
 ) -> tuple[Entry, ...]:
     """Catalogue, files and identity made to fit one another; the held entries that are lost."""
     owner = catalogue.counter("unit", store.unit)
@@ -163,7 +163,9 @@ def _fit(
     if not catalogue.counter("card", 0):
         card, boot = _new_card_number(store, identity, rng), rng.randrange(1, FIRST_BOOTS)
         catalogue.set_counters(unit=store.unit, card=card, boot=boot, next_attempt=1, complete=0, fresh=1)
-    catalogue.act_for(acts_for(catalogue.roster()))
+    if (origins := acts_for(catalogue.roster())) is not None:
+        with suppress(CardFull):  # the unit tells; a later start does it
+            catalogue.act_for(origins)
     lost = Reconciliation(store, catalogue, notices).run()
     named = Identity(catalogue.counter("card", 0), store.unit)
     if identity != named:

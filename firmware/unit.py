@@ -30,6 +30,7 @@ from firmware.events import Answer, Memory, Request, WallClock
 from firmware.evictions import Evictions
 from firmware.file_system import FileSystem
 from firmware.finding import Findings
+from firmware.giving_up import GivingUp
 from firmware.handles import CopyHandles
 from firmware.handshakes import Handshakes, SessionHandshakes, WithoutHandshakes
 from firmware.held import HeldCopies
@@ -51,7 +52,6 @@ from firmware.recollecting import Recollections
 from firmware.record_rows import id_of, rows_of
 from firmware.records import Records
 from firmware.relays import Relays
-from firmware.released import Released
 from firmware.relief import Relief
 from firmware.repair import Repairs
 from firmware.rosters import Membership, Rosters, SpreadingRosters, WithoutRosters
@@ -129,7 +129,7 @@ class Unit:
         self.letting_go = LettingGo(core, self.proofs, self.dispersals, self.repairs)
         self.proofs.disproved = self.letting_go.disproved
         self.relief = Relief(core, self.drops, self.hostings)
-        self.released = Released(core, self.hostings, self._in_use)
+        self.giving_up = GivingUp(core, self.hostings, self._in_use)
         self.scrub = Scrub(core, self.held, lambda: bool(self.shutter.waiting) or self._transfers())
         self.holding = Holding(core, self.held)
         self.verifying = Verifying(core, self.proofs, self.audits, self.held)
@@ -191,7 +191,7 @@ class Unit:
             self.repairs,
             self.letting_go,
             self.relief,
-            self.released,
+            self.giving_up,
             self.scrub,
         )
 

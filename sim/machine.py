@@ -242,9 +242,9 @@ class Machine:
             wall=lambda: self.wall()[0],
         )
 
-    def _acts_for(self, kept: bytes) -> frozenset[int]:
+    def _acts_for(self, kept: bytes) -> frozenset[int] | None:
         credential = self.options.credential
-        return frozenset() if credential is None else credential.knowing(kept).acts_for
+        return None if credential is None else credential.knowing(kept).acts_for
 
     def power_cut(self, chance: random.Random | None = None) -> None:
         """Off at once: memory and what the card has not synced are gone (with chance: any part of the latter)."""
@@ -441,7 +441,7 @@ class Machine:
         if self.running.core.card_failed and self.running.shutter.may_be_left:
             self._leave_card()
             return
-        if self.running.core.start_anew and not (self.options.temporary or self.running.shutter.waiting):
+        if self.running.core.start_anew and not self.options.temporary and self.running.shutter.is_idle:
             self.kill()
             self.restart()
             return

@@ -7,7 +7,8 @@ from rig_scene import carry_out, check, check_always, copies, held, on_card, own
 
 from firmware import commands as c
 from firmware import messages as m
-from firmware.events import Held, Save
+from firmware import rows as told
+from firmware.events import Counts, Held, Save, SaveRoster
 from firmware.pictures import Copy, File
 from firmware.record_rows import page_of, rows_of
 from sim.credentials import AdminFolder
@@ -293,6 +294,164 @@ def test_another_one_may_act_later_and_the_first_one_holds_what_it_has():
     check(two, three)
 
 
+def test_an_order_to_delete_that_waited_for_the_gone_unit_is_carried_out_where_the_unit_that_took_it_acts():
+    scene = Scene()
+    (picture,) = scene.take(1)
+    three = scene.machines[-1]
+    scene.rig.run_until(lambda: three.entry(picture.id), 120)
+    scene.take_away()
+    assert carry_out(three, lambda ticket: c.DeletePicture(ticket, picture.id)) == c.Done("pending")
+    scene.adopt(3)
+    scene.rig.run_until(lambda: three.running and three.entry(picture.id).deleted, 600)
+    scene.rig.run_for(60)
+    assert not three.catalogue.counts(Counts(1, 1)).deletes_pending
+
+
+def test_a_delete_before_a_unit_that_shall_act_has_begun_anew_harms_nothing():
+    scene = Scene()
+    (picture,) = scene.take(1)
+    scene.take_away()
+    two, _ = scene.left
+    two.kill()
+    two.options = replace(two.options, temporary=True)  # does not begin anew
+    two.restart()
+    scene.rig.run_for(60)
+    scene.adopt(2)
+    scene.rig.run_for(10)
+    outcome = carry_out(two, lambda ticket: c.DeletePicture(ticket, picture.id))
+    scene.rig.run_for(60)
+    two.kill()
+    two.options = replace(two.options, temporary=False)
+    two.restart()
+    scene.rig.run_for(2 * 24 * 3600)
+    assert outcome != c.Done("pending") or two.entry(picture.id).deleted
+
+
+def test_who_acts_tells_who_holds_the_pictures():
+    scene = Scene()
+    (picture,) = scene.take(1)
+    scene.take_away()
+    _, three = scene.left
+    scene.adopt(3)
+    scene.rig.run_until(verified_at(three, [picture], [2]), 600)
+    row = told.whereis_row(three.entry(picture.id), 3)
+    assert [copy["unit"] for copy in row["copies"]] == [2]
+
+
+def test_a_start_without_credential_or_radio_keeps_the_lists_of_who_acts():
+    scene = Scene()
+    (picture,) = scene.take(1)
+    scene.take_away()
+    _, three = scene.left
+    scene.adopt(3)
+    scene.rig.run_until(verified_at(three, [picture], [2]), 600)
+    three.kill()
+    mine, three.options = three.options, replace(three.options, credential=None)
+    three.restart()
+    three.kill()
+    three.options = mine
+    three.restart()
+    assert copies(three, picture) == [2]
+
+
+def test_who_acts_does_not_ask_for_ever_for_room_for_a_picture_that_others_know_to_be_deleted():
+    scene = Scene((1, 2, 3, 4))
+    _, deleted = scene.take(2)
+    one, two, three, four = scene.machines
+    two.power_cut()
+    three.power_cut()
+    carry_out(one, lambda ticket: c.DeletePicture(ticket, deleted.id))
+    scene.rig.run_until(lambda: four.entry(deleted.id) is not None and four.entry(deleted.id).deleted, 120)
+    scene.take_away()
+    two.restart()
+    three.restart()
+    four.kill()
+    four.options = scene.options(4)
+    four.restart()
+    scene.rig.run_for(60)
+    scene.adopt(2)
+    scene.rig.run_for(6 * 3600)
+    asked = [s for s in two.said(m.Request) if s.message.picture.id == deleted.id and s.destination == 4]
+    assert 0 < len(asked) < 20
+
+
+def test_a_copy_that_was_dropped_and_whose_unlink_was_cut_does_not_come_back_as_an_own_picture():
+    """DROP of a deleted picture: the row goes, the power goes before the unlink, and the next start is the one that
+    acts. By the table of HANDOVER §1 a held file without row is unlinked."""
+    scene = Scene((1, 2, 3))
+    _, deleted = scene.take(2)
+    one, two, three = scene.machines
+    scene.rig.loses = lambda said: said.destination == 2 and isinstance(said.message, m.Records | m.Drop)
+    carry_out(one, lambda ticket: c.DeletePicture(ticket, deleted.id))
+    scene.rig.run_until(lambda: three.entry(deleted.id).deleted, 60)
+    two.kill()
+    assert on_card(two, deleted)
+    assert not two.entry(deleted.id).deleted
+    two.catalogue.save(Save(removed=(deleted.id,)))  # as between the commit of H7 and its unlink
+    scene.take_away()
+    roster = scene.admin.adopt(1, 2)
+    two.catalogue.save_roster(SaveRoster(roster.epoch, roster.encoded))  # it came just before the power went
+    two.restart()
+    assert two.on.core.acts_for == {1}
+    scene.rig.run_for(60)
+    entry = two.entry(deleted.id)
+    assert entry is None or entry.deleted or entry.file is File.GONE
+
+
+def test_who_is_in_the_roster_under_another_key_acts_for_nobody():
+    """The stolen board's number was enrolled anew, for the board that acts: the old board is not that one."""
+    admin = AdminFolder((2, 3))
+    stolen = admin.credential(3)
+    admin._private.pop(3)
+    admin._private[3] = bytes(range(32))  # enrolled anew
+    roster = admin.adopt(1, 3)
+    assert not stolen.knowing(roster.encoded).acts_for
+
+
+def names_holder(machine, picture):
+    entry = machine.entry(picture.id)
+    return entry is not None and entry.named == (2,)
+
+
+def test_a_record_of_who_acts_does_not_take_out_the_holders_that_it_has_not_heard_yet():
+    scene = Scene((1, 2, 3, 4))
+    (picture,) = scene.take(1)
+    _, two, three, four = scene.machines
+    keeper = three if scene.rig.run(lambda: names_holder(three, picture), 300) else four
+    assert names_holder(keeper, picture)
+    scene.take_away()
+    two.kill()
+    scene.left = [three, four]
+    scene.rig.run_for(30)
+    roster = scene.admin.adopt(1, keeper.unit)
+    carry_out(four, lambda ticket: c.PushRoster(ticket, roster.encoded))
+    scene.rig.run_for(3600)
+    assert [copy.unit for copy in keeper.entry(picture.id).listed] or keeper.entry(picture.id).named
+
+
+def test_a_unit_that_has_not_the_newest_roster_yet_is_no_liar():
+    scene = Scene((1, 2, 3, 4))
+    first, second = scene.take(2)
+    scene.take_away()
+    two, three, four = scene.left
+    scene.adopt(3)
+    scene.rig.run_until(verified_at(three, [first, second], [2]), 600)
+    scene.rig.run_for(300)
+    scene.rig.loses = lambda said: isinstance(said.message, m.RosterPart) and said.destination == 3
+    roster = scene.admin.adopt(1, 4)
+    before = [one.on.core.journal.count for one in (two, four)]
+    carry_out(four, lambda ticket: c.PushRoster(ticket, roster.encoded))
+    three.command(lambda ticket: c.DeletePicture(ticket, second.id))
+    scene.rig.run_for(300)
+    alarms = [
+        line.text
+        for one, count in zip((two, four), before, strict=True)
+        for line in one.on.core.journal.after(0)
+        if line.event == "alarm"
+    ]
+    assert not alarms
+
+
 # ------------------------------------------------------------ released
 
 
@@ -370,3 +529,47 @@ def test_a_released_picture_is_deleted_by_nobody():
         assert isinstance(outcome, c.Failed)
         assert "gone for good" in str(outcome.error)
     assert on_card(two, picture)
+
+
+def test_an_order_to_delete_a_released_picture_is_not_pending_for_ever():
+    scene = Scene()
+    (picture,) = scene.take(1)
+    three = scene.machines[-1]
+    scene.rig.run_until(lambda: three.entry(picture.id), 120)
+    scene.take_away()
+    assert carry_out(three, lambda ticket: c.DeletePicture(ticket, picture.id)) == c.Done("pending")
+    scene.adopt(0)
+    scene.rig.run_for(3 * 24 * 3600)
+    assert not three.catalogue.counts(Counts(1, 1)).deletes_pending
+
+
+def test_a_temporary_unit_gives_up_no_released_picture():
+    scene = Scene()
+    pictures = scene.take()
+    shoot(scene.machines[1])
+    scene.take_away()
+    two, _ = scene.left
+    scene.adopt(0)
+    scene.rig.run_for(3600)
+    assert len(held(two)) == 3
+    two.kill()
+    two.options = replace(two.options, temporary=True, hosting_share=0.0)  # as service.py `_settings` makes them
+    two.restart()
+    scene.rig.run_for(60)
+    assert {row.picture.id for row in held(two)} == {picture.id for picture in pictures}
+
+
+def test_a_host_whose_share_is_below_what_it_holds_gives_up_no_released_picture_while_there_is_room():
+    scene = Scene()
+    pictures = scene.take()
+    two = scene.machines[1]
+    shoot(two)
+    scene.take_away()
+    scene.adopt(0)
+    scene.rig.run_for(600)
+    two.kill()
+    two.options = replace(two.options, hosting_share=0.001)
+    two.restart()
+    scene.rig.run_for(600)
+    assert two.on.core.room.free_bytes > 9_000_000
+    assert len(held(two)) == len(pictures)

@@ -19,7 +19,7 @@ AGAIN_S = 600.0
 """Where none could go, as they are being read out or the card has failed, it is tried again after this long. Guess."""
 
 
-class Released:
+class GivingUp:
     """Ahead of need, so that no shot and no unit that asks for room waits for it; the oldest of an origin first."""
 
     def __init__(self, core: Core, hostings: Hostings, in_use: Callable[[PictureId], bool]) -> None:
@@ -31,14 +31,15 @@ class Released:
         self._rests_until = core.now
 
     def _is_wanted(self) -> bool:
-        """Whether room that should be there for shots, or for other units, could be made."""
-        room = self._core.room
-        ahead_bytes = PROOFS_AHEAD * max(room.recent_bytes, self._hostings.refused_bytes)
-        return min(room.free_bytes, room.hosting_left_bytes) < ahead_bytes and bool(self._origins())
+        """Whether room that shots, or units that were refused lately, want could be made."""
+        room, refused_bytes = self._core.room, self._hostings.refused_bytes
+        for_shots = room.free_bytes < PROOFS_AHEAD * room.recent_bytes
+        for_others = min(room.free_bytes, room.hosting_left_bytes) < PROOFS_AHEAD * refused_bytes
+        return (for_shots or for_others) and bool(self._origins())
 
     def _origins(self) -> list[int]:
         core = self._core
-        return sorted(origin for origin, by in core.acting.items() if not by and core.hosted_bytes[origin] > 0)
+        return sorted(origin for origin in core.acting if core.is_released(origin) and core.hosted_bytes[origin] > 0)
 
     def tick(self) -> None:
         """One after the other goes while room is wanted."""
@@ -58,7 +59,7 @@ class Released:
     def _give_up(self, picture: PictureId) -> Step:
         core = self._core
         row = yield from core.look_up(picture)
-        if core.owner_of(picture.unit) == 0 and not self._in_use(picture):
+        if core.is_released(picture.unit) and not self._in_use(picture):
             effects = handover.host(row, handover.Released())
             if row is not None and effects:
                 yield from core.carry_out(row.picture, row, effects)

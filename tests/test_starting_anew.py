@@ -1,0 +1,112 @@
+"""A service that ends to be started again in its process, as its unit wants it: nothing of the former life goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from firmware import commands as c
+from firmware import config, running
+from firmware.log_printer import LogPrinter
+from firmware.service import Service
+
+TOML = """
+[unit]
+id = 1
+runtime_dir = "{place}/run"
+[card]
+path = "{place}/card"
+[camera]
+driver = "pattern"
+size = [320, 240]
+[shutter]
+interval = "1 h"
+[radio]
+driver = "none"
+[security]
+insecure = true
+"""
+WITHIN_S = 60.0
+
+
+class Lives(LogPrinter):
+    """The services that a process has had, and what it has printed."""
+
+    def __init__(self) -> None:
+        self.services: list[Service] = []
+        self._ready = 0
+        self._news = asyncio.Event()
+
+    def print(self, line: str) -> None:
+        """Nobody reads it."""
+        self._ready += line.startswith("ready")
+        self._news.set()
+
+    async def begin(self, number: int) -> Service:
+        """Wait until so many have been ready; the last one."""
+        async with asyncio.timeout(WITHIN_S):
+            while self._ready < number:
+                self._news.clear()
+                await self._news.wait()
+        return self.services[-1]
+
+
+@pytest.fixture
+def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Lives], Awaitable[None]]], None]:
+    """Have a unit run while this goes on."""
+    file = tmp_path / "unit.toml"
+    file.write_text(TOML.format(place=tmp_path))
+    for folder in ("card", "run"):
+        (tmp_path / folder).mkdir()
+
+    async def run(story: Callable[[Lives], Awaitable[None]]) -> None:
+        lives = Lives()
+
+        class Noted(Service):
+            def __init__(self, *args: object, **fields: object) -> None:
+                super().__init__(*args, **fields)  # type: ignore[arg-type]
+                lives.services.append(self)
+
+        monkeypatch.setattr(running, "Service", Noted)
+        unit = asyncio.create_task(running._run(config.load(file), lives, None))
+        await story(lives)
+        last = lives.services[-1]
+        last.starts_anew = False
+        last.stop.set()
+        await unit
+
+    return lambda story: asyncio.run(run(story))
+
+
+def start_anew(service: Service) -> None:
+    service.unit.core.start_anew = "the roster says so"
+    service.turn()
+
+
+def test_a_life_that_has_ended_does_nothing_any_more(live: Callable[..., None]) -> None:
+    async def story(lives: Lives) -> None:
+        former = await lives.begin(1)
+        start_anew(former)
+        assert await lives.begin(2) is not former
+        told = former.unit.core.journal.count
+        for still_to_come in (former._interval, former._read_clock, former.turn):
+            still_to_come()
+        assert former.unit.core.journal.count == told
+        assert former._timer is not None
+        assert former._timer.cancelled()
+
+    live(story)
+
+
+def test_a_shot_that_is_under_way_is_taken_before(live: Callable[..., None]) -> None:
+    async def story(lives: Lives) -> None:
+        former = await lives.begin(1)
+        former.command(c.Shoot(None))
+        before = former.unit.core.sequence
+        start_anew(former)
+        assert (await lives.begin(2)).unit.core.sequence == before + 1
+
+    live(story)
