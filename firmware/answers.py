@@ -216,8 +216,8 @@ class Answers:
             raise Refused(
                 f"no proof of picture {picture} came from unit {', '.join(map(str, silent))}",
                 did="a copy whose proof was wrong is suspect now; one of a unit that is silent stays listed",
-                can="ask again when that unit is heard; where the own file is gone and no question with a known answer is "
-                "left, `get` makes new ones; or make another copy with `copy`",
+                can="ask again when that unit is heard; where the own file is gone and no question with a known answer "
+                "is left, `get` makes new ones; or make another copy with `copy`",
             )
 
     async def _whereis_row(self, picture: PictureId) -> dict[str, object]:

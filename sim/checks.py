@@ -40,7 +40,7 @@ class Checks:
         self.truths: dict[PictureId, Truth] = {}
         self.hurts = Hurts(machines, self.truths, excused)
         self.looked = 0  # pictures checked, for the report
-        self._transfers: dict[tuple[int, int, int], tuple[PictureId, int]] = {}  # unit, catalogue, attempt -> for what
+        self._transfers: dict[tuple[int, int], tuple[PictureId, int]] = {}  # catalogue, attempt -> for what
         self._machines = machines
         self._copies_min = copies_min
 
@@ -104,7 +104,7 @@ class Checks:
         """O1: (origin, attempt) names one transfer, for as long as its catalogue lives."""
         for copy in entry.copies:
             what = entry.picture.id, copy.unit
-            key = machine.unit, storage.catalogue.counter("card", 0), copy.open
+            key = storage.catalogue.number, copy.open  # not its card number: of 65,535 two may be the same
             if copy.open and self._transfers.setdefault(key, what) != what:
                 raise Violation(f"O1: attempt {copy.open} of unit {machine.unit} is used twice, for {what} too")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -49,7 +50,12 @@ class _WatchedDatabase(Database):
 
 
 class WatchedCatalogue(Catalogue):
-    """Remembers which pictures' rows were changed since somebody looked. close() leaves it open: it has no file."""
+    """Remembers which pictures' rows were changed since somebody looked. close() leaves it open: it has no file.
+
+    number: of no other one that was ever made.
+    """
+
+    _numbers = itertools.count()
 
     def __init__(
         self, unit: int, wall: Callable[[], float], changed: dict[PictureId, None], before: BeforeCommit
@@ -59,6 +65,7 @@ class WatchedCatalogue(Catalogue):
         self._looked_up: dict[PictureId, Entry | None] = {}
         self._looked_up_at = -1
         self.database.before = before
+        self.number = next(self._numbers)
 
     def open_database(self, path: str, *, read_only: bool) -> Database:
         """Once, when it is made."""
