@@ -313,7 +313,9 @@ class Answers:
 
     async def _end(self, arguments: Arguments, reply: Reply) -> None:  # noqa: ARG002 - every verb's
         if not self.service.temporary:
-            raise Refused("this unit runs already", did="nothing was changed", can="stop it first")
+            what = f"unit {self.service.config.unit.id} runs with this runtime_dir already"
+            can = "stop it first, or give each unit a unit.runtime_dir of its own"
+            raise Refused(what, did="nothing was changed", can=can)
         await reply.end()
         self.service.stop.set()
 

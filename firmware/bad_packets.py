@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from firmware.core import Core
-from firmware.errors import ClonedUnit, Flooded, NewerEpoch, OlderEpoch, PeerError, Replayed, WrongSeal
+from firmware.errors import ClonedUnit, Flooded, ForeignSession, NewerEpoch, OlderEpoch, PeerError, Replayed, WrongSeal
 
 LOG_S = 60.0
 """A cause is logged at most this often."""
@@ -18,8 +18,11 @@ ALARM_S = 600.0
 
 _NO_MISTAKE = (NewerEpoch, OlderEpoch)  # how units learn of rosters; whatever is in such frames is not looked at
 _ALARMS = {
-    WrongSeal: "many frames with a wrong seal come in: somebody forges them, or another network is in range",
+    WrongSeal: "many frames with a wrong seal come in: somebody forges them or says again what was recorded, or "
+    "another network is in range",
     Replayed: "many frames come in that were said before: somebody records them and says them again",
+    ForeignSession: "many frames come in of sessions that this unit does not have: somebody says again what was "
+    "recorded, or a unit starts again and again",
     Flooded: "a unit of this network asks for more than the line carries answers for",
     ClonedUnit: "another unit sends under the number of this one",
 }
@@ -56,12 +59,12 @@ class BadPackets:
             self._alarm(kind, cause, error)
         elif cause.logged_at is None or now >= cause.logged_at + LOG_S:
             cause.logged_at = now
-            self._core.log("radio", f"a bad packet was thrown away: {error}")
+            self._core.log("radio", f"a bad packet was thrown away: {_why(error)}")
 
     def _alarm(self, kind: type[PeerError], cause: _Cause, error: PeerError) -> None:
         now = self._core.now
         if cause.alarm_at is None or now >= cause.alarm_at + ALARM_S:
-            self._core.log("alarm", f"{_told(kind)}; they are thrown away; the last one: {error}")
+            self._core.log("alarm", f"{_told(kind)}; such packets are thrown away; the last one: {_why(error)}")
         cause.alarm_at = now
 
     def problems(self) -> list[str]:
@@ -76,3 +79,8 @@ class BadPackets:
 
 def _told(kind: type[PeerError]) -> str:
     return _ALARMS.get(kind, f"many bad packets come in ({kind.__name__})")
+
+
+def _why(error: PeerError) -> str:
+    """What it was, and what a person can do; what was done with it is said by whoever tells."""
+    return "; ".join(part for part in (error.what, error.can) if part)

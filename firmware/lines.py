@@ -216,8 +216,9 @@ def net(row: Fields) -> str:
     """A network; a unit of one, with its words and where its credential was written; who acts for one that is gone for
     good; or who has a roster pushed."""
     if "units" in row:
-        have = ", ".join(f"unit {unit}" for unit in row["units"])
-        return f"the roster of epoch {_text(row.get('epoch'))} is handed over{have and f'; {have} has it, too'}"
+        others = tuple(row["units"])
+        have = f"; {units(others)} {'has' if len(others) == 1 else 'have'} it, too" if others else ""
+        return f"the roster of epoch {_text(row.get('epoch'))} is handed over{have}"
     if "by" in row:
         decides = "released: nobody decides" if row["by"] is None else f"unit {row['by']} decides"
         return f"{_text(row.get('unit')):>5}  gone for good; {decides} about its pictures"

@@ -104,7 +104,8 @@ def _push_on(options: Options, changed: Network, output: Output) -> int:
         return _push(options.config, changed, output)
     except Refused as error:
         did = f"the roster of epoch {changed.roster.epoch} is made, and was not handed on; {error.did}".rstrip("; ")
-        can = f"later: dandelion net push {options.folder} --config {options.config}"
+        later = f"later: dandelion net push {options.folder} --config FILE"
+        can = f"{error.can}; {later}" if error.can else later
         raise Refused(error.what, did=did, can=can) from error
 
 

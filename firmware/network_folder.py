@@ -79,12 +79,15 @@ def load(folder: Path) -> tuple[bytes, Network]:
     key_path, path = folder / ADMIN_KEY, folder / NETWORK
     try:
         status = folder.stat()
-        is_network = NETWORK in os.listdir(folder)
+        names = os.listdir(folder)
     except OSError as error:
         raise _no_network(folder, error.strerror) from error
-    if not is_network:
-        raise _no_network(folder, f"there is no {NETWORK} in it")
+    has_key = ADMIN_KEY in names
+    if NETWORK not in names:
+        raise _no_network(folder, f"there is no {NETWORK} in it", has_key=has_key)
     private_files.require_private(folder, status)
+    if not has_key:
+        raise ConfigError(f"{key_path} is not there", did="nothing was changed", can=_RESTORE)
     admin_private = _raw(private_files.read(key_path, MAX_KEY_FILE_BYTES))
     if admin_private is None:
         raise ConfigError(f"{key_path} is not a private Ed25519 key", can=_RESTORE)
@@ -118,8 +121,11 @@ def _lock(descriptor: int, folder: Path) -> None:
             raise Refused(f"another command is at work in {folder}", did="nothing was changed", can=can) from None
 
 
-def _no_network(folder: Path, why: str | None) -> WrongArgument:
-    return WrongArgument(f"{folder} is not the folder of a network: {why}", can="`dandelion net create DIR` makes one")
+def _no_network(folder: Path, why: str | None, *, has_key: bool = False) -> WrongArgument:
+    """has_key: of a network that has lost the rest, or of one whose making was cut."""
+    makes = "`dandelion net create DIR` makes one"
+    can = f"if it was one, restore it from the newest copy; else remove it: {makes}" if has_key else makes
+    return WrongArgument(f"{folder} is not the folder of a network: {why}", can=can)
 
 
 # ---------------------------------------------------------------- admin.key

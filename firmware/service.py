@@ -505,7 +505,8 @@ def _credential_of(config: Config) -> credential.Credential:
     found = credential.read(config.security.credential)
     if found.unit != config.unit.id:
         what = f"{config.security.credential}: the credential of unit {found.unit} ({found.name})"
-        raise ConfigError(f"{what}, and unit.id is {config.unit.id}", can="give each unit its own")
+        can = f"put right unit.id, or copy the credential of unit {config.unit.id} there: each unit has its own"
+        raise ConfigError(f"{what}, and unit.id is {config.unit.id}", can=can)
     return found
 
 

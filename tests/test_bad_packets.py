@@ -64,6 +64,17 @@ def test_all_are_counted_and_one_a_minute_is_logged(kind):
     assert packets.problems() == []
 
 
+def test_frames_of_sessions_that_are_not_are_told_in_words_and_once():
+    """Recorded, and said again after a start of this unit."""
+    core, packets = bad()
+    for _ in range(ALARM_PER_MINUTE):
+        packets.add(ForeignSession("there is no session with unit 100", source=100))
+    (said,), (logged,), (alarm,) = packets.problems(), core.of("radio"), core.of("alarm")
+    assert said.startswith("many frames come in of sessions that this unit does not have: somebody says again")
+    assert logged == "a bad packet was thrown away: there is no session with unit 100"
+    assert alarm == f"{said}; such packets are thrown away; the last one: there is no session with unit 100"
+
+
 def test_each_cause_is_logged_by_itself():
     core, packets = bad()
     for kind in (WrongSeal, Replayed, DamagedPacket):

@@ -171,7 +171,7 @@ def test_where_it_cannot_be_handed_on_it_is_made_all_the_same(net, gone, place, 
         assert cli.main(["net", *arguments, "--config", "config.toml"]) == 1
     assert (
         "dandelion: no other unit has taken it yet\n  the roster of epoch 5 is made, and was not handed on\n"
-        "  later: dandelion net push net --config config.toml\n"
+        "  wait; later: dandelion net push net --config FILE\n"
     ) in capsys.readouterr().err
     assert network.show(net).roster.acting[0].gone == gone
 

@@ -652,5 +652,12 @@ def test_another_networks_admin_key_is_found(folder, tmp_path):
 
 def test_a_lost_admin_key_is_missed(folder):
     (folder / ADMIN_KEY).unlink()
-    with pytest.raises(ConfigError, match=r"admin\.key is not there"):
+    with pytest.raises(ConfigError, match=r"admin\.key is not there; nothing was changed; restore the folder"):
+        network.rotate(folder)
+
+
+def test_a_lost_network_file_is_not_taken_for_a_folder_to_fill(folder):
+    """Its admin's key is there still: a copy of the rest may be, too."""
+    (folder / NETWORK).unlink()
+    with pytest.raises(WrongArgument, match=r"there is no network\.json in it; if it was one, restore it"):
         network.rotate(folder)
