@@ -79,7 +79,7 @@ class Answers:
                     case c.Done(value):
                         return value
                     case c.Failed(error):
-                        raise error
+                        raise self._with_its_reason(error)
                     case c.Found() if reply is not None:
                         await reply.picture(
                             picture=str(what.picture.id),
@@ -147,6 +147,14 @@ class Answers:
                 if d.outgoing is not None and d.host == unit and d.id == picture and d.outgoing.done_bytes != said:
                     said = d.outgoing.done_bytes
                     await reply.progress(picture=str(picture), done_bytes=said, total_bytes=d.outgoing.size_bytes)
+
+    def _with_its_reason(self, error: Refused) -> Refused:
+        """Where nothing is sent any more, that is why."""
+        mute = self.service.mute
+        if not mute:
+            return error
+        can = "use a unit that is in the network, or enrol this one anew"
+        return Refused(f"{error.what}; {mute}", did="nothing is sent any more", can=can)
 
     async def _unit_number(self, text: str) -> int:
         if text.isascii() and text.isdigit():

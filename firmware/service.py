@@ -482,6 +482,11 @@ class Service:
         if self._told.pop(ticket, None) is not None:
             self.command(c.Cancel(ticket))
 
+    @property
+    def mute(self) -> str:
+        """Why the unit sends nothing any more; empty: it does."""
+        return self.unit.core.mute
+
     def command(self, command: c.Command) -> None:
         """Give the unit a command."""
         self.unit.command(command, self.clock.monotonic())

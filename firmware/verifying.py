@@ -46,8 +46,9 @@ class Verifying:
             whole = yield from self._reads_back(entry)
             self.core.done(ticket, Verified(here, here if whole else ()))
         elif not self.core.is_ours(command.picture):  # known by a record, that is by its origin's word
-            text = f"only unit {command.picture.unit}, which took picture {command.picture}, can have it proved"
-            self.core.failed(ticket, Refused(text, can="ask there"))
+            owner = self.core.owner_of(command.picture.unit)
+            told = Refused(f"only unit {owner} can have picture {command.picture} proved", can="ask there")
+            self.core.failed(ticket, told if owner else self.core.released(command.picture))
         elif entry.file is File.GONE:
             self._ask_with_pairs(ticket, entry)
         else:

@@ -108,6 +108,8 @@ class _Refusing:
     """In a service's place: every command that its unit gets, and every question to its catalogue, is refused. So what
     is tried is how a request is read, up to the command that it becomes."""
 
+    mute = ""
+
     def __init__(self) -> None:
         self.commands: list[c.Command] = []
         self._tell: Callable[[c.Told], None] = lambda _: None

@@ -70,6 +70,21 @@ def test_another_unit_under_the_same_number_is_a_problem(
     assert any("another unit sends under the number of this one" in problem for problem in one.status()["problems"])
 
 
+def test_a_unit_that_was_shut_out_tells_whoever_asks_for_something(
+    make_unit: MakeUnit, line: LineProcess, tiny_pictures: Path, tmp_path: Path
+) -> None:
+    one, two = two_units(make_unit, line.ports, tiny_pictures, capacity="50 MB", policy="never")
+    one.wait_event("heard", text="unit 2 is heard")
+    shot = one.shoot()["picture"]
+    folder = tmp_path / "network"
+    assert run_command("net", "revoke", folder, "--unit", "2", "--config", one.config).code == 0
+    two.wait_event("alarm", text="does not name unit 2")
+    got = two.command("get", shot, "-o", tmp_path / "out", "--timeout", "2")
+    assert got.code == 1
+    assert "does not name unit 2 any more" in got.err
+    assert "nothing is sent any more" in got.err
+
+
 # --- configs ---------------------------------------------------------------------------------------------------
 
 GOOD = {
