@@ -63,6 +63,12 @@ class Answers:
         verb = self._verbs.get(str(request.get("verb")))
         if verb is None:
             raise WrongArgument(f"the unit knows no verb {shown(request.get('verb'))}")
+        if "for_unit" in request and request["for_unit"] != self.service.number:
+            raise Refused(
+                f"unit {self.service.number} runs here, and this is meant for unit {shown(request['for_unit'])}",
+                did="nothing was done",
+                can="give each unit a runtime_dir of its own",
+            )
         await verb(request, reply)
 
     # ------------------------------------------------------------ commands to the unit

@@ -21,10 +21,11 @@ Answer = Row | Note | Progress | Coming | Data
 
 
 class Client:
-    """Asks the unit that listens at a socket path."""
+    """Asks the unit that listens at a socket path. unit: its number, if another one is to refuse."""
 
-    def __init__(self, socket_path: Path) -> None:
+    def __init__(self, socket_path: Path, unit: int | None = None) -> None:
         self._path = socket_path
+        self._meant = {} if unit is None else {"for_unit": unit}
 
     def runs(self) -> bool:
         """Whether a unit listens there; a stale socket file counts as none."""
@@ -43,7 +44,7 @@ class Client:
         """
         with self._connect(silence_s) as connection, connection.makefile("rb") as stream:
             try:
-                yield from _answers(_asked(connection, stream, encode_request(verb, arguments)))
+                yield from _answers(_asked(connection, stream, encode_request(verb, arguments | self._meant)))
             except NobodyRuns:
                 raise  # an OSError too
             except TimeoutError as error:

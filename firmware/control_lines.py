@@ -2,7 +2,8 @@
 
 One command per connection. The client sends one request line; the unit answers with reply lines until End, and closes:
 
-    {"verb": "get", "picture": "00001-3fa7-00000042", …}          request: a JSON object with "verb"
+    {"verb": "get", "picture": "00001-3fa7-00000042", …}          request: a JSON object with "verb"; "for_unit", if
+                                                                  there, is the number of the unit that it is meant for
     {"row": {…}}                                                  Row
     {"note": "…"}                                                 Note
     {"progress": {"picture", "done_bytes", "total_bytes"}}        Progress

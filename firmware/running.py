@@ -86,7 +86,7 @@ def _ask_to_end(config: Config) -> None:
     """A temporary unit ends when asked; one that runs for good refuses (Refused). Where nobody listens, somebody is
     about to start or to end, or mends the card."""
     with suppress(NobodyRuns):
-        for _answer in Client(config.unit.socket_path).ask("end", silence_s=GIVE_WAY_S):
+        for _answer in Client(config.unit.socket_path, config.unit.id).ask("end", silence_s=GIVE_WAY_S):
             pass
 
 

@@ -483,6 +483,11 @@ class Service:
             self.command(c.Cancel(ticket))
 
     @property
+    def number(self) -> int:
+        """Of the unit."""
+        return self.config.unit.id
+
+    @property
     def mute(self) -> str:
         """Why the unit sends nothing any more; empty: it does."""
         return self.unit.core.mute

@@ -51,7 +51,7 @@ def shoot(options: Options, config: Config, output: Output) -> int:
 def list_(options: Options, config: Config, output: Output) -> int:
     """Pictures that are own, held here, or known from others."""
     since_s = None if options.since is None else parse_time(options.since, time.time())
-    client = Client(config.unit.socket_path)
+    client = Client(config.unit.socket_path, config.unit.id)
     if client.runs():
         tell(client, output, "list", silence_s=PROMPT_S, unit=options.unit, since_s=since_s)
     else:
@@ -69,7 +69,7 @@ def whereis(options: Options, config: Config, output: Output) -> int:
     arguments = {"picture": str(options.picture), "verify": options.verify}
     if options.verify:
         return with_unit(config, output, lambda client: tell(client, output, "whereis", **arguments))
-    client = Client(config.unit.socket_path)
+    client = Client(config.unit.socket_path, config.unit.id)
     if client.runs():
         return tell(client, output, "whereis", silence_s=PROMPT_S, **arguments)
     from firmware import offline
@@ -128,7 +128,7 @@ def units(_options: Options, config: Config, output: Output) -> int:
 
 def status(options: Options, config: Config, output: Output) -> int:
     """This unit; with --watch until Ctrl-C."""
-    client = Client(config.unit.socket_path)
+    client = Client(config.unit.socket_path, config.unit.id)
     if not options.watch:
         return tell(client, output, "status", silence_s=PROMPT_S)
     try:
@@ -145,7 +145,7 @@ def status(options: Options, config: Config, output: Output) -> int:
 
 def explain(options: Options, config: Config, output: Output) -> int:
     """Why each decision about a picture was made."""
-    client = Client(config.unit.socket_path)
+    client = Client(config.unit.socket_path, config.unit.id)
     if client.runs():
         return tell(client, output, "explain", silence_s=PROMPT_S, picture=str(options.picture))
     from firmware import offline
@@ -157,7 +157,7 @@ def explain(options: Options, config: Config, output: Output) -> int:
 
 def log(options: Options, config: Config, output: Output) -> int:
     """The unit's latest events; with --follow as they come, until Ctrl-C."""
-    client = Client(config.unit.socket_path)
+    client = Client(config.unit.socket_path, config.unit.id)
     silence_s = None if options.follow else PROMPT_S
     try:
         return tell(client, output, "log", silence_s=silence_s, follow=options.follow)
@@ -193,7 +193,7 @@ def with_unit(config: Config, output: Output, command: Callable[[Client], int]) 
     Waits for a unit that is about to start or to end, its own or another command's. What raises NobodyRuns has not
     begun, and is done again.
     """
-    client, told = Client(config.unit.socket_path), False
+    client, told = Client(config.unit.socket_path, config.unit.id), False
     deadline = time.monotonic() + STARTING_S
     while True:
         try:

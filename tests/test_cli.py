@@ -108,7 +108,7 @@ def test_a_verb_asks_the_unit_and_prints_its_rows(place, capsys, arguments, requ
         assert [json.loads(line) for line in told.out.splitlines()] == [row]
         assert told.err == "one moment\n"
         assert cli.main(arguments) == 0
-    assert recorder.requests == [{"verb": arguments[0], **request_}] * 2
+    assert recorder.requests == [{"verb": arguments[0], **request_, "for_unit": 1}] * 2
     told = capsys.readouterr().out
     assert any(word in told for word in (ID, "2", "sentence"))
 

@@ -108,7 +108,7 @@ class _Refusing:
     """In a service's place: every command that its unit gets, and every question to its catalogue, is refused. So what
     is tried is how a request is read, up to the command that it becomes."""
 
-    mute = ""
+    number, mute = 1, ""
 
     def __init__(self) -> None:
         self.commands: list[c.Command] = []

@@ -70,6 +70,19 @@ def test_another_unit_under_the_same_number_is_a_problem(
     assert any("another unit sends under the number of this one" in problem for problem in one.status()["problems"])
 
 
+def test_a_command_with_the_runtime_dir_of_another_unit_is_refused(
+    make_unit: MakeUnit, line: LineProcess, tiny_pictures: Path
+) -> None:
+    one, two = two_units(make_unit, line.ports, tiny_pictures, capacity="50 MB", policy="never")
+    two.configure({"unit": {"runtime_dir": str(one.runtime)}})
+    for verb in (["shoot"], ["status"], ["list"]):
+        result = run_command(*verb, "--config", two.config)
+        assert result.code == 1
+        assert "unit 1 runs here, and this is meant for unit 2" in result.err
+        assert "runtime_dir of its own" in result.err
+    assert not one.rows("list")
+
+
 def test_a_unit_that_was_shut_out_tells_whoever_asks_for_something(
     make_unit: MakeUnit, line: LineProcess, tiny_pictures: Path, tmp_path: Path
 ) -> None:
