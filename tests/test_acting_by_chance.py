@@ -1,4 +1,4 @@
-"""R10 by chance: under loss, power cuts, lost catalogues and changing rosters all is settled, whoever acts in the end."""
+"""R10 by chance: under loss, power cuts, lost catalogues, changing rosters all is settled, whoever acts in the end."""
 
 import random
 
