@@ -37,7 +37,7 @@ def test_get_asks_with_preview_and_timeout_and_names_the_file_so(place, capsys):
     target = place / "out" / f"{ID}.preview.jpg"
 
     async def handler(request, reply):
-        asked = {"verb": "get", "picture": ID, "preview": True, "timeout_s": 7.0, "have_bytes": 0}
+        asked = {"verb": "get", "picture": ID, "preview": True, "timeout_s": 7.0, "have_bytes": 0, "for_unit": 1}
         assert request == {**asked, "have_sha256": SHA256.hex() if target.exists() else None}
         await sends(sha256=None)(request, reply)
 
