@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -142,3 +143,14 @@ def test_what_was_saved_is_there_when_the_process_was_killed(tmp_path: Path) -> 
     with closing(Catalogue(str(tmp_path / "copy"), UNIT)) as copy:
         assert copy.look_up(LookUp(known(1).picture.id)) == known(1)
         assert copy.counter("next_attempt", 0) == BIGGEST
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_new_catalogue_is_its_owners_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with closing(Catalogue(str(tmp_path / "c"), UNIT, wall=wall)):
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"c": 0o600, "c-wal": 0o600, "c-shm": 0o600}
