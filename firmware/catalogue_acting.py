@@ -33,9 +33,8 @@ class ActsFor(Pictures):
                     change(f"DELETE FROM {table}")
                 for origin in sorted(origins):
                     change("INSERT INTO acts_for VALUES (?)", origin)
-        except BaseException:
-            self.acts_for = before
-            raise
+        finally:
+            del self.acts_for  # read anew: what is committed counts
 
     def _entries_of(self, origin: int) -> Iterator[Entry]:
         """With all that is known of their copies; rows may change behind it."""
