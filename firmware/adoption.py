@@ -113,9 +113,8 @@ class Adoptions:
         if not page.last and page.rows:
             self._ask_inventory(source, page.owner, page.rows[-1].picture.id)
             return
-        following = self.core.origins.index(page.owner) + 1
-        if following < len(self.core.origins):
-            self._ask_inventory(source, self.core.origins[following])
+        if (following := self.core.origin_after(page.owner)) is not None:
+            self._ask_inventory(source, following)
         elif source in self._unlisted:
             self._ask_anew(source)
         else:

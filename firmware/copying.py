@@ -50,7 +50,7 @@ class Copies:
         if not core.is_ours(picture):
             owner = core.owner_of(picture.unit)
             told = Refused(f"unit {owner} decides about picture {picture}", can=f"ask for the copy at unit {owner}")
-            core.failed(command.ticket, told if owner else core.released(picture))
+            core.failed(command.ticket, told if owner else core.refuse_released(picture))
         elif entry is None or entry.deleted:
             core.failed(command.ticket, Refused(f"picture {picture} is not known here"))
         elif unit == core.unit:

@@ -185,6 +185,11 @@ class Core:
         """Whose pictures this unit decides about: its own, and of those that it acts for (R10)."""
         return (self.unit, *sorted(self.acts_for))
 
+    def origin_after(self, origin: int) -> int | None:
+        """The next of these, when all is asked about this one."""
+        rest = self.origins[self.origins.index(origin) + 1 :]
+        return rest[0] if rest else None
+
     def is_ours(self, picture: PictureId) -> bool:
         """Whether this unit decides about the copies of this picture."""
         return picture.unit == self.unit or picture.unit in self.acts_for
@@ -199,7 +204,7 @@ class Core:
         """Whether nobody will decide any more about the pictures that this unit took."""
         return self.acting.get(origin) == 0
 
-    def released(self, picture: PictureId) -> Refused:
+    def refuse_released(self, picture: PictureId) -> Refused:
         """Why nothing is done with it."""
         return Refused(
             f"unit {picture.unit}, which took picture {picture}, is gone for good, and nobody decides about it",

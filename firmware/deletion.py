@@ -72,7 +72,7 @@ class Deletions:
             if entry is not None and entry.deleted:
                 core.done(ticket, "deleted")
             elif core.is_released(picture.unit):
-                core.failed(ticket, core.released(picture))
+                core.failed(ticket, core.refuse_released(picture))
             elif entry is not None:
                 yield from self._forward(ticket, entry.picture)
             else:
@@ -190,7 +190,7 @@ class Deletions:
         if core.is_ours(picture) and entry is not None and entry.picture.sha256 == sha256:
             yield from self.bury(entry, handover.Delete())
         elif not core.is_ours(picture):
-            core.log("deleted", f"{core.released(picture).what}; the order to delete it is forgotten", picture)
+            core.log("deleted", f"{core.refuse_released(picture).what}; the order to delete it is forgotten", picture)
         else:
             return  # not known yet: a unit that holds it may say so
         yield SaveOrder(picture, sha256, done=True)

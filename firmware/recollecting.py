@@ -75,11 +75,11 @@ class Recollections:
         ask = self._asks.get(source)
         if ask is None or ask.page != page.page:
             return
-        rows, following = rows_of(page), self.core.origins.index(ask.origin) + 1
+        rows, following = rows_of(page), self.core.origin_after(ask.origin)
         if not page.last and rows:
             self._ask(source, ask.origin, max(map(id_of, rows)))
-        elif following < len(self.core.origins):
-            self._ask(source, self.core.origins[following])
+        elif following is not None:
+            self._ask(source, following)
         else:
             del self._asks[source]
             self._recollected.add(source)

@@ -48,7 +48,7 @@ class Verifying:
         elif not self.core.is_ours(command.picture):  # known by a record, that is by its origin's word
             owner = self.core.owner_of(command.picture.unit)
             told = Refused(f"only unit {owner} can have picture {command.picture} proved", can="ask there")
-            self.core.failed(ticket, told if owner else self.core.released(command.picture))
+            self.core.failed(ticket, told if owner else self.core.refuse_released(command.picture))
         elif entry.file is File.GONE:
             self._ask_with_pairs(ticket, entry)
         else:
