@@ -5,6 +5,7 @@ PeerError (ValueError)          another unit broke the protocol: the packet is c
 ├── UnknownVersion              a protocol version or message kind of the future
 ├── ForeignSession              sealed for another boot or session
 ├── WrongSeal                   of somebody without the right key, or changed on the way
+├── Unproved                    of a start that does not answer: perhaps a recording
 ├── Replayed                    what was heard before, or is from before the sender's last start
 ├── NewerEpoch                  of a roster that this unit has not yet
 ├── OlderEpoch                  of one that has been replaced
@@ -54,6 +55,10 @@ class WrongSeal(PeerError):
     def __init__(self, what: str, *, source: int | None = None) -> None:
         super().__init__(what, did="the frame was thrown away")
         self.source = source
+
+
+class Unproved(PeerError):
+    """A unit was introduced by a beacon and answers no handshake: it does not hear us, or is not there any more."""
 
 
 class Replayed(PeerError):

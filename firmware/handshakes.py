@@ -8,7 +8,7 @@ from typing import Protocol
 
 from firmware import messages as m
 from firmware.core import Core
-from firmware.errors import Flooded
+from firmware.errors import Flooded, PeerError, Unproved
 from firmware.quotas import Buckets
 from firmware.sessions import SessionSeal
 
@@ -128,10 +128,14 @@ class _Wanted:
 class SessionHandshakes:
     """Of a unit with credentials."""
 
-    def __init__(self, core: Core, seal: SessionSeal, ask_for_beacon: Callable[[], None]) -> None:
+    def __init__(
+        self, core: Core, seal: SessionSeal, ask_for_beacon: Callable[[], None], bad: Callable[[PeerError], None]
+    ) -> None:
+        """bad: told of introductions that nothing came of."""
         self._core = core
         self._seal = seal
         self._ask_for_beacon = ask_for_beacon
+        self._bad = bad
         self._wanted: dict[int, _Wanted] = {}  # no more than there are members
         self.cloned = False
         self._warned = False
@@ -146,6 +150,8 @@ class SessionHandshakes:
             return
         wanted = self._wanted.setdefault(unit, _Wanted(self._core.now))
         if message is not None and not isinstance(message, _NOT_PARKED) and message not in wanted.parked:
+            if not wanted.parked:  # until now for the sake of a beacon only
+                wanted.tries, wanted.next_at = 0, min(wanted.next_at, self._core.now + FIRST_TRY_S)
             wanted.parked.append(message)
             del wanted.parked[:-MAX_PARKED]
 
@@ -155,8 +161,7 @@ class SessionHandshakes:
             self.want(unit, message)
 
     def _seems_restarted(self, unit: int) -> bool:
-        introduced = self._seal.introduced(unit)
-        return introduced is not None and self._seal.session(unit) != introduced
+        return self._seal.introduced(unit) is not None and not self._seal.is_there(unit)
 
     def foreign(self, unit: int) -> None:
         self.want(unit)
@@ -205,7 +210,7 @@ class SessionHandshakes:
         self._made(source)
 
     def on_introduced(self, unit: int) -> None:
-        if self._seems_restarted(unit):
+        if unit != self._core.unit and not self._seal.is_there(unit):
             self.want(unit)
         wanted, meant = self._wanted.get(unit), (self._seal.epoch, self._seal.introduced(unit))
         if wanted is not None and wanted.meant != meant:
@@ -240,6 +245,9 @@ class SessionHandshakes:
         if wanted.tries >= MAX_TRIES:
             del self._wanted[unit]
             self._seal.give_up(unit)
+            if self._seems_restarted(unit):
+                why = "it does not hear this unit, or somebody says again what it once said"
+                self._bad(Unproved(f"unit {unit} has introduced itself and answers no handshake: {why}"))
             return
         wanted.next_at = core.now + FIRST_TRY_S * 2**wanted.tries * (0.75 + 0.5 * core.rng.random())
         wanted.tries += 1

@@ -22,8 +22,7 @@ FIRST_INTERVAL_S = 60.0
 
 @dataclass(slots=True)
 class Neighbour:
-    """One unit as it was last heard; times are monotonic seconds. proved_at: when last by what only that start of it
-    can have said; the beacon of a unit without a session may be one that somebody has recorded."""
+    """One unit as it was last heard; times are monotonic seconds."""
 
     unit: int
     estimate: LinkEstimate
@@ -33,7 +32,6 @@ class Neighbour:
     hosting: bool = False
     interval_s: float = FIRST_INTERVAL_S
     last_heard: float = 0.0
-    proved_at: float | None = None
     last_used: float = 0.0
     refused_until: float = 0.0
     refused_why: str = ""
@@ -87,9 +85,9 @@ class Neighbours:
         """A unit that is known to have been heard, or a blank one: its estimate serves until it is heard again."""
         return self._by_unit.get(unit) or Neighbour(unit, LinkEstimate(self.line_bytes_per_s))
 
-    def heard(self, unit: int, now: float, *, new_boot: bool, proved: bool = True) -> Neighbour:
-        """An authentic packet of this unit came (proved: see Neighbour); a new boot ends what it refused before and
-        what it was asked, and so does any packet of one that was out of reach."""
+    def heard(self, unit: int, now: float, *, new_boot: bool) -> Neighbour:
+        """An authentic packet of this unit came; a new boot ends what it refused before and what it was asked, and so
+        does any packet of one that was out of reach."""
         neighbour = self._by_unit.get(unit)
         if neighbour is None:
             if len(self._by_unit) >= MAX_NEIGHBOURS:
@@ -103,8 +101,6 @@ class Neighbours:
             neighbour.refused_until = 0.0
         neighbour.unanswered = 0
         neighbour.last_heard = now
-        if proved:
-            neighbour.proved_at = now
         return neighbour
 
     def ask_anew(self, unit: int) -> None:

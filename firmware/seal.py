@@ -45,6 +45,10 @@ class Seal(Protocol):
     def session(self, unit: int) -> int | None:
         """A number that changes when the peer restarts, or None where it is not known."""
 
+    def is_there(self, unit: int) -> bool:
+        """Whether what the unit has said to everyone last is of the start that it speaks to us in. Else somebody may
+        be saying again what was recorded."""
+
     def seal(self, header: bytes, destination: int, body: bytes) -> bytes:
         """The whole packet, header first. LookupError for a peer that is not known: ask it for a beacon."""
 
@@ -92,6 +96,10 @@ class InsecureSeal:
     def session(self, unit: int) -> int | None:
         peer = self._peers.get(unit)
         return None if peer is None else peer.boot
+
+    def is_there(self, unit: int) -> bool:
+        """Without credentials there is nothing better than a beacon."""
+        return unit in self._peers
 
     def seal(self, header: bytes, destination: int, body: bytes) -> bytes:
         if destination == EVERYONE:

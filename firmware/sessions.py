@@ -144,6 +144,10 @@ class SessionSeal:
         peer = self._peers.get(unit)
         return self.introduced(unit) if peer is None or peer.current is None else peer.current.boot
 
+    def is_there(self, unit: int) -> bool:
+        peer = self._peers.get(unit)
+        return peer is not None and peer.current is not None and peer.current.boot == self.introduced(unit)
+
     # ------------------------------------------------------------ frames
 
     def seal(self, header: bytes, destination: int, body: bytes) -> bytes:
@@ -223,7 +227,10 @@ class SessionSeal:
         start = self._last_start(source)
         if start is None:
             raise ForeignSession(f"unit {source} has not introduced itself yet", source=source)
-        return self._peers[source].starts[start].open(header, rest)
+        body = self._peers[source].starts[start].open(header, rest)
+        if not self.is_there(source):
+            raise ForeignSession(f"there is no session with this start of unit {source} yet", source=source)
+        return body
 
     def _last_start(self, unit: int) -> _Start | None:
         peer = self._peers.get(unit)

@@ -139,6 +139,7 @@ class Unit:
         self.records.sure = self.deletions.sure
         self.keeping = Keeping(core, link.most_records)
         self.recollections = Recollections(core, self.adoptions, self.deletions, recollected=memory.recollected)
+        self.bad_packets = BadPackets(core)
         self.beacons = Beacons(core, self.hostings)
         self.handshakes = self._make_handshakes(link)
         self.rosters = self._make_rosters(link, membership)
@@ -146,7 +147,7 @@ class Unit:
         self._touched = True  # something has happened since the last tick
         self._due, self._due_known = now, False  # when a part wants the next one
         self._radio_problem: str | None = None
-        self.bad_packets = BadPackets(core)
+        self._unproved: dict[int, m.Beacon] = {}  # the last one of members that have not shown yet that they are there
         self._quotas = Quotas(core.line_bytes_per_s)
         parts = self._parts_in_order()
         self._ticks = tuple(part.tick for part in parts)
@@ -239,7 +240,7 @@ class Unit:
 
     def _make_handshakes(self, link: Link) -> Handshakes:
         if isinstance(link.seal, SessionSeal):
-            return SessionHandshakes(self.core, link.seal, self.beacons.ask)
+            return SessionHandshakes(self.core, link.seal, self.beacons.ask, self.bad_packets.add)
         return WithoutHandshakes(self.beacons.ask)
 
     def _in_use(self, picture: PictureId) -> bool:
@@ -333,13 +334,16 @@ class Unit:
                 new_boot = self.link.is_news(source)
             case m.Beacon():
                 self.handshakes.on_introduced(source)
-                if self.link.seal.session(source) not in (None, message.boot):
+                if not self.link.seal.is_there(source):
                     self.rosters.heard(source)
                     self.beacons.answer(message)
-                    return  # of another start than the one that speaks to us: the handshake will tell
+                    self._unproved[source] = message
+                    return  # whether that start is there, and is no recording, its handshake will tell
             case _ if received.destination == self.core.unit:
                 self.handshakes.heard(source)
-        self._handle(received, self._heard(source, new_boot=new_boot))
+        neighbour = self._heard(source, new_boot=new_boot)
+        self._take_unproved(neighbour)
+        self._handle(received, neighbour)
         self.adoptions.heard(source)
         self.recollections.heard(source)
 
@@ -348,8 +352,7 @@ class Unit:
         known = core.neighbours.find(source)
         returned = known is not None and known.silent(core.now)
         core.changed = core.changed or (known is not None and known.out_of_reach)
-        proved = self.link.seal.knows(source)
-        neighbour = core.neighbours.heard(source, core.now, new_boot=new_boot, proved=proved)
+        neighbour = core.neighbours.heard(source, core.now, new_boot=new_boot)
         if new_boot or known is None or returned:
             core.log("heard", f"unit {source} is heard", unit=source)
             core.changed = True
@@ -359,14 +362,24 @@ class Unit:
             self.deletions.new_boot()
         return neighbour
 
+    def _take_unproved(self, neighbour: Neighbour) -> None:
+        """The beacon of a start that has been waited for: it speaks to us now."""
+        beacon = self._unproved.get(neighbour.unit)
+        if beacon is not None and beacon.boot == self.link.seal.session(neighbour.unit):
+            self._on_beacon(neighbour, beacon)
+
+    def _on_beacon(self, neighbour: Neighbour, beacon: m.Beacon) -> None:
+        self._unproved.pop(neighbour.unit, None)
+        self.rosters.heard(neighbour.unit)
+        self.beacons.on_beacon(neighbour, beacon)
+        self.records.on_beacon(neighbour, beacon.card)
+        self.audits.on_beacon(neighbour, beacon.card)
+
     def _handle(self, received: Received, neighbour: Neighbour) -> None:
         core, source = self.core, received.source
         match received.message:
             case m.Beacon():
-                self.rosters.heard(source)
-                self.beacons.on_beacon(neighbour, received.message)
-                self.records.on_beacon(neighbour, received.message.card)
-                self.audits.on_beacon(neighbour, received.message.card)
+                self._on_beacon(neighbour, received.message)
             case m.Name():
                 if received.destination == core.unit:  # to everyone any member can say it under any number
                     self.beacons.on_name(neighbour, received.message)

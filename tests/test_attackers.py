@@ -282,9 +282,32 @@ def test_no_recorded_beacon_makes_a_unit_that_is_gone_count_as_heard():
         one.restart()
         replayer.say(beacon)
         rig.run_for(20 * 3600)
-        assert one.on.core.neighbours.find(2)
+        assert one.on.core.neighbours.find(2) is None
+        assert one.on.bad_packets.counts["Unproved"] == 1
     assert one.entry(picture.id).copy_at(2).suspect
     assert "not heard for 48 h" in one.logged("suspect")[0]
+
+
+def test_a_recorded_life_of_units_that_are_gone_raises_counters_and_nothing_else():
+    rig, machines, replayer, _, _ = a_recorded_life()
+    one = machines[0]
+    for machine in machines:
+        machine.power_cut()
+    one.restart()
+    rig.run_for(60)
+    before, recorded, logged = lasting(one), rig.now, one.on.core.journal.count
+    spoken = len(one.said(object))
+    assert replayer.say_all(until=recorded) > 100
+    rig.run_for(60)
+    assert lasting(one) == before
+    assert not before[2]  # nobody is there
+    assert {line.event for line in one.on.core.journal.after(logged)} <= {"radio", "alarm"}
+    said = {type(said.message) for said in one.said(object)[spoken:]}
+    assert said <= {m.Beacon, m.Hello}
+    counts = one.on.bad_packets.counts
+    assert counts["Replayed"]
+    assert counts["ForeignSession"]
+    assert counts["Unproved"] == 2
 
 
 # ---------------------------------------------------------------- who stands between

@@ -214,6 +214,27 @@ def test_what_waits_for_a_unit_that_was_off_is_said_when_it_is_back_within_the_t
     assert answers(two) == 1
 
 
+def test_the_beacon_of_a_start_counts_as_soon_as_its_handshake_is_made():
+    rig, one, two = two_units()
+    beacons = []
+
+    def only_the_first(said):
+        if isinstance(said.message, m.Beacon) and said.source == 2:
+            beacons.append(said)
+            return len(beacons) > 1
+        return isinstance(said.message, STEPS)
+
+    rig.loses = only_the_first
+    rig.run_until(lambda: beacons, 5)
+    rig.run_for(1)
+    assert one.on.core.neighbours.find(2) is None
+    rig.loses = lambda said: isinstance(said.message, m.Beacon)
+    rig.run_until(know_each_other(one, two), 10)
+    rig.run_for(0.2)
+    neighbour = one.on.core.neighbours.find(2)
+    assert (neighbour.card, neighbour.room_bytes) == (two.on.core.card, two.on.core.room.offered_bytes)
+
+
 @EACH_STEP
 @pytest.mark.parametrize("unit", [1, 2])
 @pytest.mark.parametrize("after_s", [0.0, 0.03])
