@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -56,16 +57,32 @@ def line(request: pytest.FixtureRequest) -> Iterator[LineProcess]:
         yield made
 
 
+@dataclass(frozen=True, slots=True)
+class Pump:
+    """Another emulator (pump.py), with two ports."""
+
+    ports: list[str]
+    process: subprocess.Popen[str]
+
+    def say_again(self) -> int:
+        """What the second port was ever given comes there once more, at once; how many bytes."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("again\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
 @pytest.fixture
-def pumped() -> Iterator[list[str]]:
-    """Two ports on another emulator, at 115200."""
-    pump = str(Path(__file__).with_name("pump.py"))
+def pump() -> Iterator[Pump]:
+    """At 115200."""
+    program = str(Path(__file__).with_name("pump.py"))
     with subprocess.Popen(
-        [sys.executable, pump, "115200", "256"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, program, "115200", "256"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        yield process.stdout.readline().split()
+        yield Pump(process.stdout.readline().split(), process)
         process.stdin.close()
 
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from card_watch import watched
-from conftest import MakeUnit
+from conftest import MakeUnit, Pump
 from harness import UnitProcess, check_read_out, two_units, wait_settled
 
 from sim.line import LineProcess
@@ -46,9 +46,9 @@ def check_line_cut(one: UnitProcess, line: LineProcess, ids: list[str], into: Pa
 
 
 def test_six_shots_over_another_line_emulator(
-    make_unit: MakeUnit, pumped: list[str], tiny_pictures: Path, tmp_path: Path
+    make_unit: MakeUnit, pump: Pump, tiny_pictures: Path, tmp_path: Path
 ) -> None:
-    one, two = two_units(make_unit, pumped, tiny_pictures, capacity="50 kB", baud=115_200)
+    one, two = two_units(make_unit, pump.ports, tiny_pictures, capacity="50 kB", baud=115_200)
     with watched(one.card) as watch:
         shots = [one.shoot() for _ in range(SHOTS)]
         ids = [shot["picture"] for shot in shots]
