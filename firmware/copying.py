@@ -49,10 +49,11 @@ class Copies:
         entry = yield from core.look_up(picture)
         if not core.is_ours(picture):
             owner = core.owner_of(picture.unit)
-            told = Refused(f"unit {owner} decides about picture {picture}", can=f"ask for the copy at unit {owner}")
-            core.failed(command.ticket, told if owner else core.refuse_released(picture))
+            other = Refused(f"unit {owner} decides about picture {picture}", can=f"ask for the copy at unit {owner}")
+            core.failed(command.ticket, other if owner else core.refuse_released(picture))
         elif entry is None or entry.deleted:
-            core.failed(command.ticket, Refused(f"picture {picture} is not known here"))
+            told = Refused(f"picture {picture} is not known here", can="see `dandelion list` for those that there are")
+            core.failed(command.ticket, told)
         elif unit == core.unit:
             core.failed(command.ticket, Refused(f"unit {unit} is this unit", can="name another one"))
         elif any(copy.unit == unit for copy in entry.verified):
@@ -73,7 +74,7 @@ class Copies:
             self.copy(command)
         else:
             text = f"picture {command.picture} could not be collected to be copied: {why}"
-            self.core.failed(command.ticket, Refused(text))
+            self.core.failed(command.ticket, Refused(text, can="`dandelion whereis PICTURE --verify` asks its holders"))
 
     def _failed(self, command: PlaceCopy, error: DandelionError) -> None:
         self.core.failed(command.ticket, Refused(error.what, did=error.did, can=error.can))

@@ -83,7 +83,9 @@ class Deletions:
             unkept = yield Unrecorded(deleted=True, after=before, limit=1)
             self._tell(ticket, picture, sure=not any(one.entry.picture.id == picture for one in unkept))
         else:
-            core.failed(ticket, Refused(f"picture {picture} was never taken here", did="nothing was deleted"))
+            can = "see `dandelion list` for those that there are"
+            never = Refused(f"picture {picture} was never taken here", did="nothing was deleted", can=can)
+            core.failed(ticket, never)
 
     def _found(self, ticket: int, picture: PictureId, found: Picture | None, why: str) -> None:
         if found is None:

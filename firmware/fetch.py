@@ -20,6 +20,7 @@ from firmware.pictures import MAX_PICTURE_BYTES
 from hal.errors import DandelionError
 
 Ask = Callable[..., Generator[Answer, None, None]]
+_REMOVED = "what had come was removed"
 
 
 def fetch(ask: Ask, picture: str, target: Path, output: Output) -> dict[str, object]:
@@ -164,7 +165,7 @@ class PartFile:
             raise Refused(f"the unit announced {coming.size_bytes} bytes", did="nothing was written")
         if coming.offset > self.came_bytes:
             self._is_useless = True
-            raise Refused("the unit left out bytes that are not here", did="what had come was removed")
+            raise Refused("the unit left out bytes that are not here", did=_REMOVED, can="try again")
         if coming.sha256 is not None and self._is_there(coming.sha256):
             self.is_needless = True
             return
@@ -180,7 +181,7 @@ class PartFile:
         if offset != self.came_bytes or offset + len(data) > self.size_bytes:
             self._is_useless = True
             why = "more than it announced" if offset == self.came_bytes else "its bytes out of order"
-            raise Refused(f"the unit sent {why}", did="what had come was removed")
+            raise Refused(f"the unit sent {why}", did=_REMOVED, can="try again")
         with _plainly(self._path):
             while data:
                 written = os.pwrite(self._fd, data, self.came_bytes)
@@ -201,7 +202,7 @@ class PartFile:
             whole = self.came_bytes == self.size_bytes
             raise Refused(
                 f"what came is not {self._target.name}: " + ("its digest is wrong" if whole else "bytes are missing"),
-                did="what had come was removed",
+                did=_REMOVED,
                 can="try again; `dandelion whereis PICTURE --verify` asks the holders for proofs",
             )
 

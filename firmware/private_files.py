@@ -112,4 +112,6 @@ def in_words(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Refused(f"{error.filename or path} cannot be written: {error.strerror}") from error
+        name = error.filename or path
+        can = f"make the folder {path.parent} first" if isinstance(error, FileNotFoundError) else ""
+        raise Refused(f"{name} cannot be written: {error.strerror}", can=can) from error

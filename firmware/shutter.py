@@ -285,7 +285,8 @@ class Shutter:
             if press.ticket is not None and self.core.now >= press.pressed_at + self.core.settings.patience_s:
                 why = self._dispersals.deciding.idle_why or "no other unit has stored the picture yet"
                 did = "the picture is in memory only, and is announced in the log when a unit has stored it"
-                self.core.failed(press.ticket, Refused(f"the card cannot be used, and {why}", did=did))
+                can = "leave the unit on, bring a unit with room near it, and change its card after that"
+                self.core.failed(press.ticket, Refused(f"the card cannot be used, and {why}", did=did, can=can))
                 press.ticket = None
 
     def deadline(self) -> float | None:
