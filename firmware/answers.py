@@ -271,7 +271,7 @@ class Answers:
         if self.service.temporary:
             await self._wait_for_neighbours(lambda: len(core.neighbours) and all(n.name for n in core.neighbours))
         now = self.service.clock.monotonic()
-        for n in sorted(core.neighbours, key=lambda n: n.unit):
+        for n in sorted((n for n in core.neighbours if n.proved), key=lambda n: n.unit):
             await reply.row(
                 rows.unit_row(
                     n.unit,

@@ -11,8 +11,10 @@ from firmware.errors import ClonedUnit, Flooded, ForeignSession, NewerEpoch, Old
 LOG_S = 60.0
 """A cause is logged at most this often."""
 ALARM_PER_MINUTE = 30
-"""So many of one cause within a minute are an alarm. When a unit restarts in the midst of a transfer, what is in flight
-comes under a session that is over: 8 frames at 115200 baud."""
+"""So many of one cause within a minute are an alarm."""
+STARTING_S = 10.0
+"""So long after a start frames of sessions that this unit does not have are no alarm: what is under way for the start
+before, a burst of up to 4 s on a half-duplex channel, 237 of the smallest packets."""
 ALARM_S = 600.0
 """An alarm is a problem in `status` for so long after its last such minute, and is logged again only then."""
 
@@ -49,7 +51,8 @@ class BadPackets:
         """One was thrown away."""
         now, kind = self._core.now, type(error)
         self.counts[kind.__name__] += 1
-        if isinstance(error, _NO_MISTAKE):
+        starting = isinstance(error, ForeignSession) and now < self._core.started + STARTING_S
+        if isinstance(error, _NO_MISTAKE) or starting:
             return
         cause = self._causes.setdefault(kind, _Cause(now))
         if now >= cause.minute_from + 60.0:

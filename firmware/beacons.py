@@ -44,7 +44,7 @@ class Beacons:
         self._every_s = min(2 * self._every_s, core.settings.beacon_s)
         self._at = core.now + self._every_s * (0.9 + 0.2 * core.rng.random())
         core.say(EVERYONE, self._beacon())
-        self._ask = not core.neighbours.that_offer()
+        self._ask = all(neighbour.card is None for neighbour in core.neighbours)  # no beacon has come
 
     def _beacon(self) -> m.Beacon:
         core = self.core

@@ -8,14 +8,15 @@ from typing import Protocol
 
 from firmware import messages as m
 from firmware.core import Core
-from firmware.errors import Flooded, PeerError, Unproved
+from firmware.errors import Flooded
 from firmware.quotas import Buckets
 from firmware.sessions import SessionSeal
 
 FIRST_TRY_S = 1.0
 """HELLO is said again after so long, doubled each time: an answer takes 160 bytes of line time and a turn or two."""
-MAX_TRIES = 4
-"""Then whoever has something to say begins anew, with its own back-off."""
+MAX_TRIES = 5
+"""Then whoever has something to say begins anew, with its own back-off, or the next beacon does. Half a minute: that may
+be a minute away, and where one packet in five is lost a handshake takes several tries."""
 MAX_PARKED = 16
 """Messages to one unit that wait for its session; beyond it the oldest goes, as whatever is lost on the air."""
 LOOK_EVERY_S = 3600.0
@@ -129,17 +130,22 @@ class SessionHandshakes:
     """Of a unit with credentials."""
 
     def __init__(
-        self, core: Core, seal: SessionSeal, ask_for_beacon: Callable[[], None], bad: Callable[[PeerError], None]
+        self,
+        core: Core,
+        seal: SessionSeal,
+        ask_for_beacon: Callable[[], None],
+        unproved: Callable[[int, str], None],
     ) -> None:
-        """bad: told of introductions that nothing came of."""
+        """unproved: told of a unit whose introduction nothing came of, and of the reason in words."""
         self._core = core
         self._seal = seal
         self._ask_for_beacon = ask_for_beacon
-        self._bad = bad
+        self._unproved = unproved
         self._wanted: dict[int, _Wanted] = {}  # no more than there are members
         self.cloned = False
         self._warned = False
         self._answers = Buckets(ANSWERS_AT_ONCE, ANSWERS_PER_S)
+        self._begun = Buckets(ANSWERS_AT_ONCE, ANSWERS_PER_S)  # for another start: somebody may say old ones in turn
         self._look_at = core.now + LOOK_EVERY_S
         self._right_at: dict[
             int, float
@@ -161,7 +167,8 @@ class SessionHandshakes:
             self.want(unit, message)
 
     def _seems_restarted(self, unit: int) -> bool:
-        return self._seal.introduced(unit) is not None and not self._seal.is_there(unit)
+        introduced = self._seal.introduced(unit) is not None and unit != self._core.unit
+        return introduced and not self._seal.is_there(unit)
 
     def foreign(self, unit: int) -> None:
         self.want(unit)
@@ -210,10 +217,10 @@ class SessionHandshakes:
         self._made(source)
 
     def on_introduced(self, unit: int) -> None:
-        if unit != self._core.unit and not self._seal.is_there(unit):
+        if self._seems_restarted(unit):
             self.want(unit)
         wanted, meant = self._wanted.get(unit), (self._seal.epoch, self._seal.introduced(unit))
-        if wanted is not None and wanted.meant != meant:
+        if wanted is not None and wanted.meant != meant and self._begun.take(unit, self._core.now):
             wanted.hello, wanted.meant, wanted.tries, wanted.next_at = None, meant, 0, self._core.now
 
     def new_epoch(self) -> None:
@@ -242,12 +249,15 @@ class SessionHandshakes:
 
     def _try(self, unit: int, wanted: _Wanted) -> None:
         core = self._core
+        if (unit, wanted.hello) in core.outbox:  # many wait for a slow channel: it has not been said yet
+            wanted.next_at = core.now + FIRST_TRY_S
+            return
         if wanted.tries >= MAX_TRIES:
             del self._wanted[unit]
             self._seal.give_up(unit)
             if self._seems_restarted(unit):
                 why = "it does not hear this unit, or somebody says again what it once said"
-                self._bad(Unproved(f"unit {unit} has introduced itself and answers no handshake: {why}"))
+                self._unproved(unit, f"unit {unit} has introduced itself and answers no handshake: {why}")
             return
         wanted.next_at = core.now + FIRST_TRY_S * 2**wanted.tries * (0.75 + 0.5 * core.rng.random())
         wanted.tries += 1

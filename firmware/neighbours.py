@@ -22,7 +22,8 @@ FIRST_INTERVAL_S = 60.0
 
 @dataclass(slots=True)
 class Neighbour:
-    """One unit as it was last heard; times are monotonic seconds."""
+    """One unit as it was last heard; times are monotonic seconds. proved: it has spoken to this start of ours; until
+    then all that is known is a beacon, which somebody may have recorded, and it counts as silent."""
 
     unit: int
     estimate: LinkEstimate
@@ -32,6 +33,7 @@ class Neighbour:
     hosting: bool = False
     interval_s: float = FIRST_INTERVAL_S
     last_heard: float = 0.0
+    proved: bool = False
     last_used: float = 0.0
     refused_until: float = 0.0
     refused_why: str = ""
@@ -48,7 +50,7 @@ class Neighbour:
 
     def silent(self, now: float) -> bool:
         """Whether it is not asked for anything now."""
-        return now - self.last_heard > max(SILENT_AFTER_S, 3 * self.interval_s)
+        return not self.proved or now - self.last_heard > max(SILENT_AFTER_S, 3 * self.interval_s)
 
 
 @dataclass(slots=True)
@@ -65,12 +67,12 @@ class Neighbours:
         return len(self._by_unit)
 
     def forget(self, unit: int) -> None:
-        """It is no member of the network any more."""
+        """It is no member of the network any more, or was never there."""
         self._by_unit.pop(unit, None)
 
     def that_offer(self) -> list[Neighbour]:
-        """Those whose beacon has come, so that it is known what they would take."""
-        return [neighbour for neighbour in self if neighbour.card is not None]
+        """Those that are there and whose beacon has come, so that it is known what they would take."""
+        return [neighbour for neighbour in self if neighbour.proved and neighbour.card is not None]
 
     def find(self, unit: int) -> Neighbour | None:
         """The unit, if it was ever heard."""
@@ -85,9 +87,9 @@ class Neighbours:
         """A unit that is known to have been heard, or a blank one: its estimate serves until it is heard again."""
         return self._by_unit.get(unit) or Neighbour(unit, LinkEstimate(self.line_bytes_per_s))
 
-    def heard(self, unit: int, now: float, *, new_boot: bool) -> Neighbour:
-        """An authentic packet of this unit came; a new boot ends what it refused before and what it was asked, and so
-        does any packet of one that was out of reach."""
+    def heard(self, unit: int, now: float, *, new_boot: bool, proved: bool) -> Neighbour:
+        """An authentic packet of this unit came (proved: see Neighbour); a new boot ends what it refused before and
+        what it was asked, and so does any packet of one that was out of reach."""
         neighbour = self._by_unit.get(unit)
         if neighbour is None:
             if len(self._by_unit) >= MAX_NEIGHBOURS:
@@ -101,6 +103,7 @@ class Neighbours:
             neighbour.refused_until = 0.0
         neighbour.unanswered = 0
         neighbour.last_heard = now
+        neighbour.proved = neighbour.proved or proved
         return neighbour
 
     def ask_anew(self, unit: int) -> None:

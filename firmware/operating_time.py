@@ -32,12 +32,12 @@ class OperatingTime:
     @property
     def units(self) -> list[int]:
         """All that were ever heard, or hold copies; ascending."""
-        return sorted(self._heard.keys() | {n.unit for n in self.core.neighbours})
+        return sorted(self._heard.keys() | {n.unit for n in self.core.neighbours if n.proved})
 
     def heard_at_s(self, unit: int) -> int:
         """Operating time when this unit was heard last; of one never heard: when it was first known of."""
         core, neighbour = self.core, self.core.neighbours.find(unit)
-        if neighbour is not None:
+        if neighbour is not None and neighbour.proved:
             self._heard[unit] = core.age_s - int(core.now - neighbour.last_heard)
         return self._heard.setdefault(unit, core.age_s)
 

@@ -25,7 +25,7 @@ from firmware.dispersal import Dispersals
 from firmware.doubts import Doubts
 from firmware.drop_by_hand import DropByHand
 from firmware.drops import Drops
-from firmware.errors import ClonedUnit, ForeignSession, NewerEpoch, OlderEpoch, PeerError, WrongSeal
+from firmware.errors import ClonedUnit, ForeignSession, NewerEpoch, OlderEpoch, PeerError, Unproved, WrongSeal
 from firmware.events import Answer, Memory, Request, WallClock
 from firmware.evictions import Evictions
 from firmware.file_system import FileSystem
@@ -147,7 +147,6 @@ class Unit:
         self._touched = True  # something has happened since the last tick
         self._due, self._due_known = now, False  # when a part wants the next one
         self._radio_problem: str | None = None
-        self._unproved: dict[int, m.Beacon] = {}  # the last one of members that have not shown yet that they are there
         self._quotas = Quotas(core.line_bytes_per_s)
         parts = self._parts_in_order()
         self._ticks = tuple(part.tick for part in parts)
@@ -240,8 +239,15 @@ class Unit:
 
     def _make_handshakes(self, link: Link) -> Handshakes:
         if isinstance(link.seal, SessionSeal):
-            return SessionHandshakes(self.core, link.seal, self.beacons.ask, self.bad_packets.add)
+            return SessionHandshakes(self.core, link.seal, self.beacons.ask, self._unproved)
         return WithoutHandshakes(self.beacons.ask)
+
+    def _unproved(self, unit: int, why: str) -> None:
+        """Its beacon counts for nothing any more."""
+        neighbour = self.core.neighbours.find(unit)
+        if neighbour is not None and not neighbour.proved:
+            self.core.neighbours.forget(unit)
+        self.bad_packets.add(Unproved(why))
 
     def _in_use(self, picture: PictureId) -> bool:
         return any(part.busy_with(picture) for part in (self.dispersals, self.serving, self.read_outs))
@@ -285,17 +291,18 @@ class Unit:
             if not isinstance(received, Received):
                 return self._speaker.deadline() is not None
             self._received(received)
-            if not self._is_news(received.message):
+            if not self._is_news(received):
                 return self._speaker.deadline() is not None
         except PeerError as error:
             self._peer_error(error)
         self._touched, self._due_known = True, False
         return True
 
-    def _is_news(self, message: m.Message) -> bool:
-        """Not a beacon that says what the one before it said: each unit in range hears one every few seconds."""
-        core = self.core
-        quiet = isinstance(message, m.Beacon) and not message.answer_wanted
+    def _is_news(self, received: Received) -> bool:
+        """Not a beacon that says what the one before it said: each unit in range hears one every few seconds. That of a
+        start that has not shown yet that it is there begins a handshake."""
+        core, message = self.core, received.message
+        quiet = isinstance(message, m.Beacon) and not message.answer_wanted and self.link.seal.is_there(received.source)
         return not quiet or core.changed or bool(core.outbox or core.steps.requests)
 
     def _peer_error(self, error: PeerError) -> None:
@@ -334,26 +341,26 @@ class Unit:
                 new_boot = self.link.is_news(source)
             case m.Beacon():
                 self.handshakes.on_introduced(source)
-                if not self.link.seal.is_there(source):
+                if self.link.seal.session(source) not in (None, message.boot):
                     self.rosters.heard(source)
                     self.beacons.answer(message)
-                    self._unproved[source] = message
-                    return  # whether that start is there, and is no recording, its handshake will tell
+                    return  # of another start than the one that speaks to us: the handshake will tell
             case _ if received.destination == self.core.unit:
                 self.handshakes.heard(source)
         neighbour = self._heard(source, new_boot=new_boot)
-        self._take_unproved(neighbour)
         self._handle(received, neighbour)
-        self.adoptions.heard(source)
-        self.recollections.heard(source)
+        if neighbour.proved:
+            self.adoptions.heard(source)
+            self.recollections.heard(source)
 
     def _heard(self, source: int, *, new_boot: bool) -> Neighbour:
         core = self.core
         known = core.neighbours.find(source)
-        returned = known is not None and known.silent(core.now)
+        was_there = known is not None and not known.silent(core.now)
         core.changed = core.changed or (known is not None and known.out_of_reach)
-        neighbour = core.neighbours.heard(source, core.now, new_boot=new_boot)
-        if new_boot or known is None or returned:
+        proved = self.link.seal.knows(source)
+        neighbour = core.neighbours.heard(source, core.now, new_boot=new_boot, proved=proved)
+        if neighbour.proved and (new_boot or not was_there):
             core.log("heard", f"unit {source} is heard", unit=source)
             core.changed = True
             for part in self._told_of_boots:
@@ -362,24 +369,14 @@ class Unit:
             self.deletions.new_boot()
         return neighbour
 
-    def _take_unproved(self, neighbour: Neighbour) -> None:
-        """The beacon of a start that has been waited for: it speaks to us now."""
-        beacon = self._unproved.get(neighbour.unit)
-        if beacon is not None and beacon.boot == self.link.seal.session(neighbour.unit):
-            self._on_beacon(neighbour, beacon)
-
-    def _on_beacon(self, neighbour: Neighbour, beacon: m.Beacon) -> None:
-        self._unproved.pop(neighbour.unit, None)
-        self.rosters.heard(neighbour.unit)
-        self.beacons.on_beacon(neighbour, beacon)
-        self.records.on_beacon(neighbour, beacon.card)
-        self.audits.on_beacon(neighbour, beacon.card)
-
     def _handle(self, received: Received, neighbour: Neighbour) -> None:
         core, source = self.core, received.source
         match received.message:
             case m.Beacon():
-                self._on_beacon(neighbour, received.message)
+                self.rosters.heard(source)
+                self.beacons.on_beacon(neighbour, received.message)
+                self.records.on_beacon(neighbour, received.message.card)
+                self.audits.on_beacon(neighbour, received.message.card)
             case m.Name():
                 if received.destination == core.unit:  # to everyone any member can say it under any number
                     self.beacons.on_name(neighbour, received.message)

@@ -13,6 +13,7 @@ from session_scene import greet, side
 from firmware import commands as c
 from firmware import messages as m
 from firmware.errors import PeerError, WrongSeal
+from firmware.handshakes import ANSWERS_AT_ONCE, ANSWERS_PER_S, MAX_TRIES
 from firmware.link import Link
 from firmware.pictures import EVERYONE, Picture, PictureId
 from hal.interfaces import Duplex, TimeQuality
@@ -56,7 +57,7 @@ def lasting(machine):
     """Whatever a unit has that lasts and that others can have a say in: every row, every file, whom it knows."""
     database = machine.catalogue.database
     rows = {table: sorted(map(repr, map(tuple, database.all(f"SELECT * FROM {table}")))) for table in TABLES}
-    return rows, files_below(machine.card, ""), sorted((n.unit, n.card) for n in machine.on.core.neighbours)
+    return rows, files_below(machine.card, ""), sorted((n.unit, n.card) for n in machine.on.core.neighbours if n.proved)
 
 
 def files_below(card, path):
@@ -301,6 +302,7 @@ def test_a_recorded_life_of_units_that_are_gone_raises_counters_and_nothing_else
     rig.run_for(60)
     assert lasting(one) == before
     assert not before[2]  # nobody is there
+    assert not list(one.on.core.neighbours)
     assert {line.event for line in one.on.core.journal.after(logged)} <= {"radio", "alarm"}
     said = {type(said.message) for said in one.said(object)[spoken:]}
     assert said <= {m.Beacon, m.Hello}
@@ -308,6 +310,32 @@ def test_a_recorded_life_of_units_that_are_gone_raises_counters_and_nothing_else
     assert counts["Replayed"]
     assert counts["ForeignSession"]
     assert counts["Unproved"] == 2
+
+
+def test_old_beacons_of_several_starts_in_turn_cost_no_more_than_a_handshake_begun_a_second():
+    rig, _, (one, two) = network(1, 2)
+    replayer = Replayer(rig)
+    lives = []
+    for _ in range(5):  # more than are remembered
+        two.kill()
+        two.lose_card()
+        since = rig.now
+        two.restart()
+        rig.run_for(600)
+        lives.append(
+            [h.packet for h in replayer.heard if h.at >= since and h.packet[1:4:2] == bytes([m.Beacon.KIND, 2])]
+        )
+    two.kill()
+    one.power_cut()
+    one.restart()
+    rig.run_for(30)
+    since = rig.now
+    for beacon in [beacon for beacons in zip(*lives, strict=False) for beacon in beacons]:
+        replayer.say(beacon)
+        rig.run_for(0.2)
+    said_s, greeted = rig.now - since, sum(said.at > since for said in one.said(m.Hello))
+    assert said_s > 10
+    assert greeted <= ANSWERS_AT_ONCE + ANSWERS_PER_S * said_s + MAX_TRIES + 1
 
 
 # ---------------------------------------------------------------- who stands between

@@ -11,7 +11,7 @@ from rig_scene import a_pair, settled, shoot
 from firmware import commands as c
 from firmware import errors
 from firmware import messages as m
-from firmware.bad_packets import ALARM_PER_MINUTE, ALARM_S, LOG_S, BadPackets
+from firmware.bad_packets import ALARM_PER_MINUTE, ALARM_S, LOG_S, STARTING_S, BadPackets
 from firmware.errors import (
     ClonedUnit,
     DamagedPacket,
@@ -38,6 +38,7 @@ class Told:
 
     def __init__(self):
         self.now = 1000.0
+        self.started = 0.0
         self.lines = []
 
     def log(self, event, text):
@@ -62,6 +63,19 @@ def test_all_are_counted_and_one_a_minute_is_logged(kind):
     assert len(core.of("radio")) == 180 / 0.3 / LOG_S
     assert not core.of("alarm")
     assert packets.problems() == []
+
+
+def test_what_was_under_way_for_the_start_before_is_counted_and_no_alarm():
+    core, packets = bad()
+    core.started = core.now - STARTING_S + 1
+    for _ in range(10 * ALARM_PER_MINUTE):
+        packets.add(ForeignSession("there is no session with unit 100", source=100))
+    assert packets.counts["ForeignSession"] == 10 * ALARM_PER_MINUTE
+    assert not core.of("alarm")
+    core.now += 1
+    for _ in range(ALARM_PER_MINUTE):
+        packets.add(ForeignSession("there is no session with unit 100", source=100))
+    assert core.of("alarm")
 
 
 def test_frames_of_sessions_that_are_not_are_told_in_words_and_once():

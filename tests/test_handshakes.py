@@ -227,12 +227,31 @@ def test_the_beacon_of_a_start_counts_as_soon_as_its_handshake_is_made():
     rig.loses = only_the_first
     rig.run_until(lambda: beacons, 5)
     rig.run_for(1)
-    assert one.on.core.neighbours.find(2) is None
+    assert not one.on.core.hears(2)
+    assert not one.logged("heard")
     rig.loses = lambda said: isinstance(said.message, m.Beacon)
     rig.run_until(know_each_other(one, two), 10)
     rig.run_for(0.2)
     neighbour = one.on.core.neighbours.find(2)
     assert (neighbour.card, neighbour.room_bytes) == (two.on.core.card, two.on.core.room.offered_bytes)
+
+
+def test_a_beacon_that_wants_no_answer_of_a_unit_that_comes_into_range_begins_a_handshake_at_once():
+    hears = {unit: frozenset({1, 2, 3, 4}) - {unit} for unit in (1, 2, 3, 4)}
+    rig = Rig(medium=lambda clock: Air(clock, random.Random(1), hears))
+    rig.line.part(frozenset({1, 2}))
+    for unit in hears:
+        Machine(rig, unit, Options(beacon_s=600.0))
+    rig.run_for(3600)
+    rig.line.mend_all()
+    since = rig.now
+
+    def said(kind):
+        return [said for said in rig.said if said.at > since and isinstance(said.message, kind)]
+
+    rig.run_until(lambda: said(m.Beacon), 700)
+    assert not said(m.Beacon)[0].message.answer_wanted
+    rig.run_until(lambda: said(m.Hello), 0.1)
 
 
 @EACH_STEP
@@ -375,6 +394,8 @@ def test_a_handshake_that_a_new_roster_overtakes_is_begun_anew_under_it():
 
 MANY_WITHIN_S = {115_200: 12.0, 9600: 120.0}
 """Measured over six seeds: 3.7 to 5.2 s, and 23 to 60 s."""
+MANY_BEACONS = 64
+"""Of eight units: each asks until it hears one, and does not ask again with each answer."""
 
 
 @pytest.mark.parametrize("baud", sorted(MANY_WITHIN_S))
@@ -385,5 +406,6 @@ def test_eight_units_that_start_at_once_on_one_channel_soon_know_one_another(bau
     rig = Rig(seed, medium=lambda clock: Air(clock, chance, hears, baud=baud, options=half))
     machines = [Machine(rig, unit) for unit in hears]
     rig.run_until(know_each_other(*machines), MANY_WITHIN_S[baud])
+    assert sum(isinstance(said.message, m.Beacon) for said in rig.said) < MANY_BEACONS
     assert not any(machine.logged("alarm") for machine in machines)
     assert not any(said.destination == EVERYONE and isinstance(said.message, STEPS) for said in rig.said)

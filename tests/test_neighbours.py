@@ -13,7 +13,7 @@ ROOM = 50_000
 def refused(*, needed_bytes=ROOM + 1):
     """Unit 2 has offered ROOM, and then refused."""
     neighbours = Neighbours(11_520)
-    neighbour = neighbours.heard(2, NOW, new_boot=True)
+    neighbour = neighbours.heard(2, NOW, new_boot=True, proved=True)
     neighbours.beacon(neighbour, beacon(ROOM), NOW)
     neighbour.refused_until = UNTIL
     neighbour.refused_needing_bytes = needed_bytes
@@ -48,8 +48,8 @@ def test_a_beacon_of_one_that_hosts_nothing_ends_no_waiting():
 
 def test_a_new_boot_ends_the_waiting():
     neighbours, _ = refused(needed_bytes=80_000)
-    assert neighbours.heard(2, NOW, new_boot=False).refused_until == UNTIL
-    assert neighbours.heard(2, NOW, new_boot=True).refused_until < NOW
+    assert neighbours.heard(2, NOW, new_boot=False, proved=True).refused_until == UNTIL
+    assert neighbours.heard(2, NOW, new_boot=True, proved=True).refused_until < NOW
 
 
 # ---------------------------------------------------------------- those that did not answer
@@ -60,15 +60,15 @@ def test_whatever_is_heard_of_a_unit_out_of_reach_ends_the_waiting(unanswered, e
     neighbours, neighbour = refused()
     neighbour.unanswered = unanswered
     assert neighbour.out_of_reach is ends
-    assert (neighbours.heard(2, NOW, new_boot=False).refused_until < NOW) is ends
+    assert (neighbours.heard(2, NOW, new_boot=False, proved=True).refused_until < NOW) is ends
 
 
 def test_once_it_was_heard_a_refusal_is_a_refusal():
     neighbours, neighbour = refused()
     neighbour.unanswered = 5
-    neighbours.heard(2, NOW, new_boot=False)
+    neighbours.heard(2, NOW, new_boot=False, proved=True)
     neighbour.refused_until = UNTIL
-    assert neighbours.heard(2, NOW, new_boot=False).refused_until == UNTIL
+    assert neighbours.heard(2, NOW, new_boot=False, proved=True).refused_until == UNTIL
 
 
 def test_a_person_ends_the_waiting_of_one_that_did_not_answer_and_no_refusal():
