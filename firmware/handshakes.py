@@ -15,8 +15,8 @@ from firmware.sessions import SessionSeal
 FIRST_TRY_S = 1.0
 """HELLO is said again after so long, doubled each time: an answer takes 160 bytes of line time and a turn or two."""
 MAX_TRIES = 5
-"""Then whoever has something to say begins anew, with its own back-off, or the next beacon does. Half a minute: that may
-be a minute away, and where one packet in five is lost a handshake takes several tries."""
+"""Then whoever has something to say begins anew, with its own back-off, or the next beacon does. Half a minute: that
+may be a minute away, and where one packet in five is lost a handshake takes several tries."""
 MAX_PARKED = 16
 """Messages to one unit that wait for its session; beyond it the oldest goes, as whatever is lost on the air."""
 LOOK_EVERY_S = 3600.0
