@@ -421,9 +421,9 @@ class ApiReader:
         self._noise = False  # outside frames, and counted
 
     @property
-    def is_between_frames(self) -> bool:
-        """Whether nothing of a frame is waiting for more."""
-        return not self._begun
+    def begun_bytes(self) -> int:
+        """Bytes of a frame that waits for more, before escaping; 0 between frames."""
+        return len(self._begun)
 
     def feed(self, data: bytes, now: float) -> list[Frame]:
         """The frames that end within data, in order. How data is cut into calls makes no difference."""

@@ -65,7 +65,7 @@ def read(mode: ApiMode, data: bytes, cut_bytes: int = 1 << 20) -> tuple[list[Fra
     reader = ApiReader(mode)
     got = [frame for at in range(0, len(data), cut_bytes) for frame in reader.feed(data[at : at + cut_bytes], 1.0)]
     got += reader.expire(1.0 + HALF_FRAME_S)
-    assert reader.is_between_frames
+    assert reader.begun_bytes == 0
     assert reader.deadline is None
     return got, reader.frames_damaged, reader.frames_unknown
 
@@ -185,7 +185,7 @@ def test_half_a_frame_is_given_up_after_silence(mode: ApiMode) -> None:
     assert reader.expire(5.0 + 0.9 * HALF_FRAME_S) == []
     got += reader.expire(5.0 + HALF_FRAME_S)
     assert got == [AFTER[0]]
-    assert (reader.is_between_frames, reader.deadline) == (True, None)
+    assert (reader.begun_bytes, reader.deadline) == (0, None)
     assert reader.feed(pack(AFTER[1], mode), 9.0) == [AFTER[1]]
 
 
