@@ -144,6 +144,11 @@ class Module:
         return data
 
     @property
+    def airtime_s(self) -> float:
+        """Seconds on the air since it was made, acknowledgements and retries among them."""
+        return self._mac.airtime_s
+
+    @property
     def cts(self) -> bool:
         """Whether the host may send; always with D7 other than 1, never while the module sleeps."""
         return self._mac.is_on and (self._cts or self.settings["D7"] != 1)
