@@ -461,19 +461,24 @@ class ApiReader:
 
     def _go_on(self, piece: bytes, frames: list[Frame]) -> None:
         """Mode 2: bytes without a start byte."""
-        while piece:
-            if not self._begun:
-                self._skip()
-                return
-            if self._escape:
-                self._begun.append(piece[0] ^ _FLIP)
-                self._escape = False
-                piece = piece[1:]
-            else:
-                plain, escape, piece = piece.partition(_ESCAPE)
-                self._begun += plain
-                self._escape = bool(escape)
-            self._scan(frames)
+        if not piece:
+            return
+        if not self._begun:
+            self._skip()
+            return
+        start = 0
+        if self._escape:
+            self._begun.append(piece[0] ^ _FLIP)
+            start = 1
+        while (stop := piece.find(_ESCAPE, start, -1)) >= 0:
+            self._begun += piece[start:stop]
+            self._begun.append(piece[stop + 1] ^ _FLIP)
+            start = stop + 2
+        self._escape = piece.endswith(_ESCAPE, start)
+        self._begun += piece[start : len(piece) - self._escape]
+        self._scan(frames)
+        if self._escape and not self._begun:
+            self._skip()  # it stands behind a frame
 
     def _scan(self, frames: list[Frame]) -> None:
         """Take the whole frames off what has begun."""

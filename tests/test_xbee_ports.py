@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,3 +170,11 @@ def test_a_port_without_flow_control_overruns_the_module_and_costs_packets_only(
     assert pair.ports.modules[0].counts.bytes_overrun > 1000
     assert far.counts.frames_damaged > 0
     assert pair.carry(near, far, [b"still there"], PATIENCE_S) == [b"still there"]
+
+
+def test_the_command_in_the_docs_makes_modules(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    words = re.findall(r"^    python -m sim\.xbee (.*)$", text, re.MULTILINE)[0].split()
+    links = [tmp_path / words[at + 1] for at, word in enumerate(words) if word == "--link"]
+    with XBeeProcess(links, *words[2 * len(links) :]) as modules:
+        assert modules.links == [str(link) for link in links]
