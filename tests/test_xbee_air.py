@@ -9,7 +9,8 @@ from xbee_scene import Scene
 
 from hal import xbee_frames as x
 from hal.xbee_frames import BROADCAST, Delivery
-from sim.xbee_products import AIRTIME_S, DIGIMESH, IEEE_802_15_4, PRODUCTS, SX868, XBEE_900HP, ZIGBEE, Product
+from sim.xbee_air import Air
+from sim.xbee_products import AIRTIME_S, DIGIMESH, IEEE_802_15_4, OFF_S, PRODUCTS, SX868, XBEE_900HP, ZIGBEE, Product
 
 every_product = pytest.mark.parametrize("product", PRODUCTS.values(), ids=lambda product: product.protocol)
 FAILED = (Delivery.NO_ACK, Delivery.NETWORK_ACK_FAILURE)
@@ -173,12 +174,64 @@ def test_the_airtime_of_eu_868_ends_and_comes_back_within_the_hour() -> None:
 
 def test_no_channel_of_eu_868_is_used_again_within_100_ms() -> None:
     scene = Scene(2, product=SX868)
-    near, far = scene.hosts
-    near.set(CM=3, BR=1)
+    near, _ = scene.hosts
+    near.set(CM=3, MT=15)  # two channels, a broadcast 16 times
     began = scene.now
-    for _ in range(20):
-        near.transmit(far.module.address, b"x")
-    assert scene.now - began > 9 * 0.1
+    near.transmit(BROADCAST, b"x")
+    assert scene.now - began > 7 * OFF_S
+
+
+# ---------------------------------------------------------------- the medium by itself
+
+
+class Ear:
+    """A station that does nothing by itself."""
+
+    def __init__(self, channel: int = 1) -> None:
+        self.channel = channel
+        self.is_listening = True
+        self.heard: list[str] = []
+
+    def hear(self, frame: str, rssi_dbm: int) -> None:
+        assert rssi_dbm < 0
+        self.heard.append(frame)
+
+
+def ears(*channels: int) -> tuple[Air[str], list[Ear]]:
+    air: Air[str] = Air(random.Random(1))
+    made = [Ear(channel) for channel in channels]
+    for ear in made:
+        air.join(ear)
+    return air, made
+
+
+def test_two_on_the_air_at_once_spoil_each_other_for_all_who_hear_both() -> None:
+    air, (first, second, third) = ears(1, 1, 1)
+    air.at(0.0, lambda: air.send(first, "first", 1.0))
+    air.at(0.9, lambda: air.send(second, "second", 1.0))
+    air.at(2.0, lambda: air.send(first, "alone", 1.0))
+    air.service(1.5)
+    assert air.is_busy(1)
+    air.service(1.95)
+    assert not air.is_busy(1)
+    air.service(10.0)
+    assert (first.heard, second.heard, third.heard) == ([], ["alone"], ["alone"])
+
+
+def test_other_channels_are_neither_heard_nor_disturbed() -> None:
+    air, (first, second, third, fourth) = ears(1, 1, 2, 2)
+    air.send(first, "one", 1.0)
+    air.send(third, "two", 1.0)
+    air.service(10.0)
+    assert (first.heard, second.heard, third.heard, fourth.heard) == ([], ["one"], [], ["two"])
+
+
+def test_who_does_not_listen_hears_nothing() -> None:
+    air, (first, second) = ears(1, 1)
+    second.is_listening = False
+    air.send(first, "one", 1.0)
+    air.service(10.0)
+    assert second.heard == []
 
 
 # ---------------------------------------------------------------- chance

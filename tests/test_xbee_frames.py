@@ -177,6 +177,14 @@ def test_a_length_too_great_by_damage_swallows_nothing(mode: ApiMode) -> None:
 
 
 @modes
+@pytest.mark.parametrize("length", [b"\x00\x00", b"\xff\xff", (LONGEST_BODY_BYTES + 1).to_bytes(2, "big")])
+def test_a_length_that_cannot_be_is_no_reason_to_wait(mode: ApiMode, length: bytes) -> None:
+    reader = ApiReader(mode)
+    assert reader.feed(b"\x7e" + length + pack(AFTER[0], mode), 0.0) == [AFTER[0]]
+    assert reader.frames_damaged == 1
+
+
+@modes
 def test_half_a_frame_is_given_up_after_silence(mode: ApiMode) -> None:
     reader = ApiReader(mode)
     half = bytearray(pack(BEACON, mode)[:-1])

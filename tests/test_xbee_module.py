@@ -212,12 +212,14 @@ def test_signs_without_silence_around_them_are_data() -> None:
     scene = Scene(2, ap=0)
     host, other = scene.hosts
     host.say(b"one+++two")
+    scene.run(0.5)
+    host.say(b"+++")
     scene.run(2)
     host.say(b"++")
     scene.run(2)
     host.say(b"+++more")
     scene.run(2)
-    assert other.text == b"one+++two" + b"++" + b"+++more"
+    assert other.text == b"one+++two" + b"+++" + b"++" + b"+++more"
     assert host.text == b""
 
 
@@ -234,14 +236,16 @@ def test_a_module_without_frames_can_be_given_them_in_command_mode_and_back() ->
 
 
 @every_product
-def test_transparent_mode_carries_a_stream(product: Product) -> None:
-    scene = Scene(2, product=product, ap=0)
+@pytest.mark.parametrize("bd", [7, 3])
+def test_transparent_mode_carries_a_stream_in_full_packets(product: Product, bd: int) -> None:
+    scene = Scene(2, product=product, ap=0, BD=bd)
     near, far = scene.hosts
     near.module.honours_cts = True
     stream = bytes(range(256)) * 12
     near.say(stream)
     scene.run(30)
     assert far.text == stream
+    assert near.module.counts.packets_sent <= len(stream) // product.payload_bytes + 2
 
 
 def test_transparent_mode_sends_to_dh_and_dl() -> None:
@@ -298,11 +302,14 @@ def test_a_module_without_power_is_silent_and_begins_anew() -> None:
 def test_a_brown_out_forgets_what_was_under_way() -> None:
     scene = Scene(2)
     near, far = scene.hosts
-    near.send(x.TransmitRequest(frame_id=1, to=far.module.address, data=b"data"))
-    scene.run(0.005)
-    near.module.power_on(scene.now)
-    scene.run(2)
-    assert near.frames == [x.ModemStatus(status=Modem.HARDWARE_RESET)]
+    asked = x.TransmitRequest(frame_id=1, to=far.module.address, data=b"data")
+    for frame in (asked, x.AtCommand(frame_id=2, command="AP")):
+        near.send(frame)
+        scene.run(0.005)
+        near.module.power_on(scene.now)
+        scene.run(2)
+        assert near.frames == [x.ModemStatus(status=Modem.HARDWARE_RESET)]
+        near.frames.clear()
     assert near.transmit(far.module.address, b"again").status == Delivery.SUCCESS
 
 
