@@ -351,10 +351,10 @@ class Service:
         while self.radio.room > 0:
             if self.radio.duplex is Duplex.HALF:
                 heard |= self._listen()
-            packet = self.unit.next_packet(self.clock.monotonic(), self.radio.heard_at)
-            if packet is None:
+            parcel = self.unit.next_packet(self.clock.monotonic(), self.radio.heard_at)
+            if parcel is None:
                 break
-            self.radio.send(packet, Protection.NONE)
+            self.radio.send(parcel.packet, Protection.NONE, parcel.to)
         return heard or self.unit.has_more
 
     def _dispatch(self, token: int, request: Request) -> None:
@@ -382,10 +382,10 @@ class Service:
 
     def _listen(self) -> bool:
         """Take what has come; True if there were whole packets."""
-        packets, now = self.radio.receive(), self.clock.monotonic()
-        for packet in packets:
-            self.unit.packet(packet, now)
-        return bool(packets)
+        arrivals, now = self.radio.receive(), self.clock.monotonic()
+        for arrival in arrivals:
+            self.unit.packet(arrival, now)
+        return bool(arrivals)
 
     def _readable(self) -> None:
         radio = self.radio

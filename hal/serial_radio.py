@@ -15,7 +15,7 @@ import serial
 
 from hal.errors import PortBusy, RadioError
 from hal.framing import DELIMITER, IDLE_S, FrameReader, frame
-from hal.interfaces import Clock, Duplex, Protection, RadioCounts
+from hal.interfaces import Address, Arrival, Clock, Duplex, Protection, RadioCounts
 from hal.pacing import Pacer
 from hal.ptys import is_pty
 from hal.reopening import Reopening
@@ -85,7 +85,7 @@ class SerialRadio:
         """1 or 0; 0 also while a write is unfinished."""
         return int(not self._unwritten and self._clock.monotonic() >= self._pacer.opens_at)
 
-    def send(self, packet: bytes, protection: Protection) -> None:
+    def send(self, packet: bytes, protection: Protection, to: Address | None = None) -> None:  # noqa: ARG002
         """Frame and write one packet; what the port does not take at once is written in service()."""
         assert protection is Protection.NONE
         if not 1 <= len(packet) <= self.mtu_bytes:
@@ -104,7 +104,7 @@ class SerialRadio:
                 self._progress_at = now
             self._write(self._fd, now)
 
-    def receive(self) -> list[bytes]:
+    def receive(self) -> list[Arrival]:
         """The packets that have arrived."""
         packets: list[bytes] = []
         for _ in range(_READS):
@@ -125,7 +125,7 @@ class SerialRadio:
             packets += self._reader.feed(data)
         self.counts.frames_in += len(packets)
         self.counts.frames_damaged = self._reader.frames_damaged
-        return packets
+        return [Arrival(packet) for packet in packets]
 
     def deadline(self) -> float | None:
         """When service() is wanted; None if there is nothing to wait for."""

@@ -91,7 +91,7 @@ def receive(radio: SerialRadio, size_bytes: int) -> list[bytes]:
     until_bytes = radio.counts.bytes_in + size_bytes
     while radio.counts.bytes_in < until_bytes:
         assert select.select([radio.fileno()], [], [], KERNEL_S)[0]
-        packets += radio.receive()
+        packets += [arrival.packet for arrival in radio.receive()]
     return packets
 
 

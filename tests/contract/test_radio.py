@@ -68,7 +68,7 @@ class SimRig:
             self.clock.advance_to(max(arrives_at, self.clock.monotonic()))
             self.line.service()
             assert select.select([self.far.fileno()], [], [], 0)[0]
-            packets += self.far.receive()
+            packets += [arrival.packet for arrival in self.far.receive()]
         return packets
 
     def drain(self) -> None:
@@ -134,7 +134,7 @@ class PtyRig:
         while self.far.counts.bytes_in < heard_bytes:
             data = data[os.write(self._far_master, data[:2048]) :]
             assert select.select([self.far.fileno()], [], [], KERNEL_S)[0]
-            packets += self.far.receive()
+            packets += [arrival.packet for arrival in self.far.receive()]
         return packets
 
     def unplug(self) -> None:
