@@ -69,7 +69,10 @@ class Radio(Protocol):
     line_bytes_per_s: float
     duplex: Duplex
     counts: RadioCounts
-    problem: str | None
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong, what the unit does and what a person can do; None while all is well."""
 
     @property
     def heard_at(self) -> float:

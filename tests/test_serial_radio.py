@@ -16,7 +16,8 @@ import pytest
 from hal.framing import DELIMITER, FrameReader, frame
 from hal.interfaces import Duplex, Protection
 from hal.ptys import is_pty
-from hal.serial_radio import MTU_BYTES, WRITE_TIMEOUT_S, SerialRadio
+from hal.serial_port import WRITE_TIMEOUT_S
+from hal.serial_radio import MTU_BYTES, SerialRadio
 from sim.clock import SimClock
 
 # Seconds to wait for the kernel to hand bytes from one end of a pty to the other; usually microseconds.
