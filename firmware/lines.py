@@ -244,6 +244,8 @@ def _card(row: Fields) -> str:
 def _radio(radio: Fields) -> str:
     head = f"{_text(radio.get('driver'))} {_text(radio.get('port'))}"
     damaged = f"{so_many(radio.get('frames_damaged'), 'frame')} damaged"
+    if undelivered := radio.get("frames_undelivered"):
+        damaged += f", {undelivered} undelivered"
     return f"{head}, {size(radio.get('bytes_in'))} in, {size(radio.get('bytes_out'))} out, {damaged}"
 
 

@@ -32,6 +32,7 @@ class NoRadio:
     duplex = Duplex.FULL
     heard_at = float("-inf")
     room = 0
+    is_outdated = False
 
     def __init__(self) -> None:
         self.counts = RadioCounts()

@@ -52,6 +52,7 @@ class RadioCounts:
     frames_out: int = 0
     frames_in: int = 0
     frames_damaged: int = 0
+    frames_undelivered: int = 0  # of frames_out, as far as the medium tells: no radio acknowledged them
     bytes_out: int = 0
     bytes_in: int = 0
     reopened: int = 0
@@ -69,6 +70,11 @@ class Radio(Protocol):
     line_bytes_per_s: float
     duplex: Duplex
     counts: RadioCounts
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the device has turned out to be one with another mtu_bytes or line_bytes_per_s: this radio goes on as
+        it can, and whoever makes it anew gets one that is right."""
 
     @property
     def problem(self) -> str | None:

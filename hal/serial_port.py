@@ -52,12 +52,12 @@ class SerialPort:
         self.opened = 0  # times: each begins a new stream of bytes
         self.writes = 0  # done
         self.torn = True  # the last write was cut off, or whoever is there heard other things before
-        self._name = name
-        self._baud = baud
+        self.name = name
+        self.baud = baud
         self._rtscts = rtscts
         self._pty_only = pty_only
         self._clock = clock
-        self._counts = counts
+        self.counts = counts
         self._serial: serial.Serial | None = None
         self._fd: int | None = None  # of _serial
         self._reopening = Reopening()
@@ -104,7 +104,7 @@ class SerialPort:
                 break
             self.heard_at = self._clock.monotonic()
             read += data
-        self._counts.bytes_in += len(read)
+        self.counts.bytes_in += len(read)
         return bytes(read)
 
     def deadline(self) -> float | None:
@@ -131,7 +131,7 @@ class SerialPort:
 
     def _open(self, now: float) -> None:
         try:
-            self._serial = open_port(self._name, self._baud, rtscts=self._rtscts, pty_only=self._pty_only)
+            self._serial = open_port(self.name, self.baud, rtscts=self._rtscts, pty_only=self._pty_only)
         except RadioError as error:
             self.problem = str(error)
             self._reopening.failed(now)
@@ -141,7 +141,7 @@ class SerialPort:
         self._reopening.succeeded()
         self.torn = True
         if self.opened:
-            self._counts.reopened += 1
+            self.counts.reopened += 1
         self.opened += 1
 
     def _lose(self, why: str) -> None:
@@ -149,7 +149,7 @@ class SerialPort:
         self._shut()
         self._reopening.failed(self._clock.monotonic())
         error = RadioError(
-            f"the radio's port {self._name} went away ({why})",
+            f"the radio's port {self.name} went away ({why})",
             did=_AWAY,
             can="check its plug, cable and power",
         )
@@ -170,7 +170,7 @@ class SerialPort:
         except OSError as error:
             self._lose(error.strerror or str(error))
             return
-        self._counts.bytes_out += written
+        self.counts.bytes_out += written
         self._unwritten = self._unwritten[written:]
         self._retry_at = now + WRITE_RETRY_S
         if written:
@@ -187,7 +187,7 @@ class SerialPort:
         self._unwritten = b""
         self.torn = True
         error = RadioError(
-            f"the radio's port {self._name} does not take what we write",
+            f"the radio's port {self.name} does not take what we write",
             did="the unit drops what it could not send and keeps trying",
             can="check the device at its other end, and its flow control",
         )

@@ -17,6 +17,8 @@ class SerialRadio:
     Of the port and pty_only SerialPort tells.
     """
 
+    is_outdated = False
+
     def __init__(
         self, port: str, baud: int, clock: Clock, *, duplex: Duplex, rtscts: bool = False, pty_only: bool = False
     ) -> None:

@@ -177,6 +177,8 @@ class SimRadio:
     muted: what it sends takes its time and reaches nobody.
     """
 
+    is_outdated = False
+
     def __init__(self, line: Medium, *, unit: int = 0, mtu_bytes: int = MTU_BYTES) -> None:
         self.unit = unit
         self.muted = False

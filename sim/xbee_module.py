@@ -456,7 +456,7 @@ class Module:
         if self._command_mode.is_on:
             return  # nothing but answers is said there
         said = packet.data if self.settings["AP"] == 0 else x.pack(self._received(packet, rssi_dbm), self._reader.mode)
-        if self._out_bytes + len(said) > OUT_BYTES:
+        if self._out and self._out_bytes + len(said) > OUT_BYTES:  # one always fits, however long
             self.counts.packets_overrun += 1
         else:
             self._say(said)
