@@ -55,3 +55,14 @@ def test_a_picture_is_dispersed_over_xbee_modules_and_read_out(
         assert radio["line_bytes_per_s"] == pytest.approx(PRODUCTS[protocol].throughput_bps / 8, rel=0.01)
         one.end()
         two.end()
+
+
+def test_a_module_that_comes_later_starts_the_unit_anew_with_its_packets(make_unit: MakeUnit, tmp_path: Path) -> None:
+    one = make_unit(1, str(tmp_path / "xbee1"), {"radio": RADIO}).start()
+    assert "cannot be opened" in one.status()["radio"]["problem"]
+    with modules(tmp_path, "900hp"):
+        one.wait_until(lambda: one.said.count("ready: ") == 2, "a second start")
+        assert one.said.count("the radio works again") == 1
+        radio = one.status()["radio"]
+        assert (radio["problem"], radio["line_bytes_per_s"]) == (None, 11_400)
+        one.end()
