@@ -18,7 +18,9 @@ from hal.serial_port import BITS_PER_BYTE, SerialPort
 from hal.xbee_frames import (
     BROADCAST,
     ApiReader,
+    AtCommand,
     AtResponse,
+    AtStatus,
     Delivery,
     Frame,
     Modem,
@@ -47,10 +49,17 @@ have restarted unheard. Guess: finding a route with all repeats takes 5 s."""
 ASKED_AT_START_S: Final = 1.5
 """So long at most the start waits for the module to tell what it is."""
 
+STRENGTH_EVERY_S: Final = 5.0
+"""How often a module whose frames do not tell it is asked how strong the last packet was (DB). Guess: for whoever turns
+an antenna and looks at `units`."""
+MOST_STRENGTHS: Final = 256
+"""Senders of which it is remembered; five times the largest fleet."""
+
 _FRAME_BYTES: Final = 18
 """On the serial line besides a packet and its CRC: start, length, the longest header, check sum."""
-_IDS: Final = range(FIRST_ID + len(ASKED), 256)
-"""Frame ids of packets; those before are the inquiry's."""
+_STRENGTH_ID: Final = FIRST_ID + len(ASKED)
+_IDS: Final = range(_STRENGTH_ID + 1, 256)
+"""Frame ids of packets; those before are the inquiry's, and that of DB."""
 _NOBODY: Final = frozenset({BROADCAST, (1 << 64) - 1})
 """What stands for the sender where the module does not know it."""
 _RESETS: Final = frozenset({Modem.HARDWARE_RESET, Modem.WATCHDOG_RESET})
@@ -93,6 +102,10 @@ class XBeeRadio:
         self._damaged_packets = 0
         self._ahead: dict[int, float] = {}  # by frame id, until when it is waited for; the oldest first
         self._last_id = _IDS[-1]
+        self._last_sender: Address | None = None
+        self._strengths: dict[Address, int] = {}  # in dBm, the longest known first
+        self._strength_of: Address | None = None  # whose DB is asked for
+        self._strength_at = float("-inf")  # when it may be asked for again
         self._opened = port.opened
         self._module_problem: str | None = None
         if inquiry is None:
@@ -229,6 +242,7 @@ class XBeeRadio:
                 case _:
                     self._take(frame, now)
         self._ask(now)
+        self._ask_strength(now)
         self.counts.frames_in += len(arrivals)
         self.counts.frames_damaged = self._damaged_before + self._reader.frames_damaged + self._damaged_packets
         return arrivals
@@ -239,8 +253,27 @@ class XBeeRadio:
             self._damaged_packets += 1
             return []
         sender = None if isinstance(frame, Rx16) or frame.source in _NOBODY else frame.source
-        rssi_dbm = None if isinstance(frame, ReceivePacket) else frame.rssi_dbm
-        return [Arrival(frame.data[:-CRC_BYTES], sender, rssi_dbm)]
+        if not isinstance(frame, ReceivePacket):
+            return [Arrival(frame.data[:-CRC_BYTES], sender, frame.rssi_dbm)]
+        self._last_sender = sender
+        return [Arrival(frame.data[:-CRC_BYTES], sender, None if sender is None else self._strengths.get(sender))]
+
+    def _ask_strength(self, now: float) -> None:
+        """How strong was what has just come? Its sender's next packets will tell."""
+        if self._last_sender is None or now < self._strength_at or self.inquiry.is_open or self._port.is_writing:
+            return
+        self._strength_of, self._strength_at = self._last_sender, now + STRENGTH_EVERY_S
+        self._port.write(pack(AtCommand(frame_id=_STRENGTH_ID, command="DB"), self.inquiry.mode))
+
+    def _take_strength(self, answer: AtResponse) -> None:
+        """Of the last packet; if that is another's by now nothing is known."""
+        sender = self._strength_of
+        if answer.status != AtStatus.OK or len(answer.value) != 1 or sender is None or sender != self._last_sender:
+            return
+        self._strengths.pop(sender, None)
+        if len(self._strengths) >= MOST_STRENGTHS:
+            del self._strengths[next(iter(self._strengths))]
+        self._strengths[sender] = -answer.value[0]
 
     def _take(self, frame: Frame, now: float) -> None:
         """What the module itself says."""
@@ -248,6 +281,8 @@ class XBeeRadio:
             case TransmitStatus(frame_id=frame_id, status=status) | TxStatus(frame_id=frame_id, status=status):
                 if self._ahead.pop(frame_id, None) is not None and status != Delivery.SUCCESS:
                     self.counts.frames_undelivered += 1
+            case AtResponse(frame_id=frame_id) if frame_id == _STRENGTH_ID:
+                self._take_strength(frame)
             case AtResponse():
                 asked = self.inquiry.module
                 self.inquiry.take(frame, now)

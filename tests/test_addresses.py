@@ -7,7 +7,7 @@ from rig_scene import a_pair
 
 from firmware import messages as m
 from firmware.messages_network import NOISE_BYTES
-from firmware.pictures import EVERYONE
+from firmware.pictures import EVERYONE, PictureId
 from hal.interfaces import Arrival
 
 ITS, ANOTHER = 0x0013A20040000002, 0x0013A20040000003
@@ -61,12 +61,13 @@ def test_a_beacon_from_the_radio_that_is_known_changes_nothing(pair):
     assert radio_for(rig, unit, m.NameAsk()) == ITS
 
 
-def test_a_beacon_which_any_member_can_make_leads_nothing_elsewhere_but_to_all(pair):
+@pytest.mark.parametrize("make", [beacon, lambda _: m.Where(2, 1, PictureId(9, 9, 9), 0)], ids=["beacon", "where"])
+def test_what_any_member_can_make_leads_nothing_elsewhere_but_to_all(pair, make):
     rig, unit, two = pair
-    hear(rig, unit, two, EVERYONE, beacon(two), ANOTHER)
+    hear(rig, unit, two, EVERYONE, make(two), ANOTHER)
     assert radio_for(rig, unit, m.NameAsk()) is None
     hear(rig, unit, two, 1, m.NameAsk(), ITS)
-    hear(rig, unit, two, EVERYONE, beacon(two), ANOTHER)
+    hear(rig, unit, two, EVERYONE, make(two), ANOTHER)
     assert radio_for(rig, unit, m.NameAsk()) is None
 
 

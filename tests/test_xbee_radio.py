@@ -7,13 +7,15 @@ from dataclasses import replace
 import pytest
 from xbee_radio_scene import Scene
 
-from hal.framing import CRC_BYTES
+from hal.framing import CRC_BYTES, crc16
 from hal.interfaces import Arrival, Protection
 from hal.xbee_frames import ApiMode, Delivery, ModemStatus, ReceivePacket, pack
 from hal.xbee_inquiry import ANSWER_S, TRIES
 from hal.xbee_module import Wanted
-from hal.xbee_radio import STATUS_S
+from hal.xbee_radio import STATUS_S, STRENGTH_EVERY_S
 from sim.xbee_products import DIGIMESH, IEEE_802_15_4, PRODUCTS, SX868, XBEE_900HP, ZIGBEE
+
+PACKET = b"packet" + crc16(b"packet").to_bytes(CRC_BYTES, "big")
 
 
 @pytest.fixture
@@ -157,6 +159,34 @@ def test_a_packet_to_all_tells_its_sender_and_one_to_that_comes_back(make_scene,
     assert scene.arrivals(scene.sides[1]) == []
 
 
+@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
+def test_how_strong_a_sender_is_heard_is_told_with_its_next_packets(make_scene, product):
+    scene = make_scene(product, count=3)
+    radios = [scene.open(side) for side in scene.sides]
+    for _ in range(3):
+        for radio in radios[1:]:
+            send_all(scene, radio, [b"x"])
+            scene.run_for(STRENGTH_EVERY_S + 0.1)
+    strengths = {arrival.sender: arrival.rssi_dbm for arrival in scene.arrivals(scene.sides[0])}
+    assert len(strengths) == 2
+    stations = scene.air._stations
+    for side in scene.sides[1:]:
+        strength = scene.air._strength(stations[0], stations[scene.sides.index(side)])
+        assert strengths[side.module.address] == strength
+
+
+def test_a_strength_that_may_be_of_another_sender_is_not_told(make_scene):
+    scene = make_scene(count=3)
+    side = scene.sides[0]
+    radio = scene.open(side)
+    for source in (1, 2):  # the second comes before the answer about the first
+        scene.say(side, pack(ReceivePacket(source=source, options=0, data=PACKET), ApiMode.PLAIN))
+    scene.run_for(1)
+    scene.say(side, pack(ReceivePacket(source=1, options=0, data=PACKET), ApiMode.PLAIN))
+    assert [arrival.rssi_dbm for arrival in scene.arrivals(side)] == [None] * 3
+    assert radio.counts.frames_damaged == 0
+
+
 def test_a_packet_to_a_module_that_is_not_there_counts_as_undelivered(pair):
     scene, near, radio, _, _ = pair
     send_all(scene, radio, [b"x"], near.module.address + 77)
@@ -175,8 +205,8 @@ def test_what_a_stranger_sends_is_damaged(pair, data):
 @pytest.mark.parametrize("source", [0xFFFF, (1 << 64) - 1])
 def test_a_module_that_does_not_know_who_sent_says_nobody(pair, source):
     scene, _, _, far, _ = pair
-    scene.say(far, pack(ReceivePacket(source=source, options=0, data=b"12" + b"\x3d\xba"), ApiMode.PLAIN))
-    assert all(arrival.sender is None for arrival in scene.arrivals(far))
+    scene.say(far, pack(ReceivePacket(source=source, options=0, data=PACKET), ApiMode.PLAIN))
+    assert scene.arrivals(far) == [Arrival(b"packet")]
 
 
 # ---------------------------------------------------------------- pacing
@@ -235,6 +265,25 @@ def test_after_a_brown_out_the_settings_are_read_anew_and_the_radio_goes_on(pair
     send_all(scene, radio, [b"again"], far.module.address)
     scene.run_for(1)
     assert [arrival.packet for arrival in scene.arrivals(far)] == [b"again"]
+
+
+def test_while_it_is_asked_the_module_is_handed_no_packet(pair):
+    scene, near, radio, _, _ = pair
+    scene.say(near, pack(ModemStatus(status=0), ApiMode.PLAIN))
+    assert (radio.is_asking, radio.room) == (True, 0)
+    scene.run_until(lambda: radio.room)
+    assert not radio.is_asking
+
+
+def test_a_port_that_comes_back_may_lead_to_another_module(pair):
+    scene, near, radio, _, _ = pair
+    near.unplug()
+    radio.receive()
+    assert "went away" in radio.problem
+    near.module.settings.told["NP"] = (100).to_bytes(2, "big")
+    near.plug()
+    scene.run_until(lambda: radio.is_outdated)
+    assert (radio.problem, radio.counts.reopened) == (None, 1)
 
 
 def test_other_words_of_the_module_change_nothing(pair):

@@ -49,7 +49,7 @@ def test_a_picture_is_dispersed_over_xbee_modules_and_read_out(
         assert got["from_unit"] == 2
         assert hashlib.sha256(Path(got["path"]).read_bytes()).hexdigest() == shot["sha256"]
         (row,) = one.rows("units")
-        assert (row["rssi_dbm"] is not None) is (protocol == "802.15.4")
+        assert -100 < row["rssi_dbm"] < 0
         radio = one.status()["radio"]
         assert (radio["problem"], radio["frames_undelivered"]) == (None, 0)
         assert radio["line_bytes_per_s"] == pytest.approx(PRODUCTS[protocol].throughput_bps / 8, rel=0.01)
