@@ -128,7 +128,7 @@ class Pair:
             self.ports.step(patience_s=max(0.0, min(due) - now), watch=(fd,))
             for radio in self.radios:
                 radio.service()
-            got += receiver.receive()
+            got += [arrival.packet for arrival in receiver.receive()]
         return got
 
     def close(self) -> None:

@@ -30,9 +30,11 @@ def modules(directory: Path, protocol: str) -> Iterator[list[str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["protocol"] == protocol
-        yield ports
-        process.send_signal(signal.SIGTERM)
-        process.wait(END_S)
+        try:
+            yield ports
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(END_S)
 
 
 @pytest.mark.parametrize("protocol", ["digimesh", "802.15.4"])
@@ -44,7 +46,7 @@ def test_a_picture_is_dispersed_over_xbee_modules_and_read_out(
         two = make_unit(2, ports[1], {"radio": RADIO}).start()
         shot = one.shoot()
         one.wait_until(lambda: all(is_safe(row) and row["copies"] for row in one.rows("list")), "a verified copy")
-        one.rows("drop", shot["picture"])
+        one.wait_until(lambda: one.command("drop", shot["picture"]).code == 0, "its end")
         (got,) = one.rows("get", shot["picture"], "-o", tmp_path / "out")
         assert got["from_unit"] == 2
         assert hashlib.sha256(Path(got["path"]).read_bytes()).hexdigest() == shot["sha256"]
