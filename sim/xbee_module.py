@@ -47,7 +47,7 @@ SUPPLY_MV: Final = 3300  # what %V tells
 _ASLEEP_BY_PIN: Final = (1, 5)  # SM
 _ASLEEP_BY_TIME: Final = (4, 5)
 _TELLS_SLEEP: Final = 0x04  # in SO
-_DELIVERY: Final = 0xC0  # in TO and in what comes: by DigiMesh, from one module to another …
+_DELIVERY: Final = 0xC0  # in TO, and in the options of what comes: how it travelled (0xC0: DigiMesh)
 
 
 @dataclass(slots=True)
@@ -106,7 +106,6 @@ class Module:
         self._in = _Wire()
         self._out: deque[bytes] = deque()
         self._out_bytes = 0
-        self._out_at = -math.inf  # the line to the host is free from then on
         self._is_saying = False
         self._arrived = bytearray()
         self._command_mode = CommandMode(
@@ -456,7 +455,7 @@ class Module:
         if self._command_mode.is_on:
             return  # nothing but answers is said there
         said = packet.data if self.settings["AP"] == 0 else x.pack(self._received(packet, rssi_dbm), self._reader.mode)
-        if self._out_bytes + len(said) > OUT_BYTES:
+        if self._out and self._out_bytes + len(said) > OUT_BYTES:  # one always fits, however long
             self.counts.packets_overrun += 1
         else:
             self._say(said)
