@@ -85,7 +85,7 @@ class XBeePorts:
         """Wait until there is something to do, at most patience_s, and do it; returns which of `watch` can be read."""
         pairs = list(zip(self.modules, self._ptys, strict=True))
         talking = [pty.fd for module, pty in pairs if module.room_bytes >= _REFILL_BYTES]
-        deadline = self.deadline()
+        deadline = self._air.deadline()
         if deadline is not None:
             patience_s = min(patience_s, max(0.0, deadline - self._clock()))
         ready, _, _ = select.select([*talking, *watch], [], [], patience_s)
@@ -100,10 +100,6 @@ class XBeePorts:
             if said:
                 pty.write(said[: max(0, UNREAD_BYTES - pty.unread_bytes())])
         return [fd for fd in watch if fd in ready]
-
-    def deadline(self) -> float | None:
-        """When something happens by itself; None while nothing does."""
-        return self._air.deadline()
 
     def close(self) -> None:
         """Give the ptys and their links back."""

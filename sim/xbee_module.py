@@ -15,7 +15,6 @@ BD only sets the pace); what a module's own processor takes, but for one constan
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from sim.xbee_command_mode import CommandMode
 from sim.xbee_mac import NO_64, Ack, Identity, Mac, Outcome, Packet
 from sim.xbee_products import FLOW_RESERVE_BYTES, FLOW_RESUME_BYTES, Product
 from sim.xbee_settings import Settings
+from sim.xbee_wire import Wire
 
 MAKER: Final = 0x0013A200
 """SH of every module: Digi's number."""
@@ -37,8 +37,6 @@ ANSWER_S: Final = 0.010
 """From an AT command to its answer. Guess; digi-xbee loses a first answer that comes within 5 ms."""
 RESET_S: Final = 0.2
 """From a reset to the first word. Guess: real ones take 0.1 to 1 s."""
-GRAIN_BYTES: Final = 16
-"""The serial line is looked at in steps of so many bytes: less than CTS has in reserve."""
 WIRE_BYTES: Final = 4096
 """What the host's driver takes ahead of the line: the kernel's transmit buffer (one page)."""
 OUT_BYTES: Final = 2048
@@ -47,7 +45,7 @@ SUPPLY_MV: Final = 3300  # what %V tells
 _ASLEEP_BY_PIN: Final = (1, 5)  # SM
 _ASLEEP_BY_TIME: Final = (4, 5)
 _TELLS_SLEEP: Final = 0x04  # in SO
-_DELIVERY: Final = 0xC0  # in TO and in what comes: by DigiMesh, from one module to another …
+_DELIVERY: Final = 0xC0  # in TO, and in the options of what comes: how it travelled (0xC0: DigiMesh)
 
 
 @dataclass(slots=True)
@@ -103,10 +101,9 @@ class Module:
         self._active_at = air.now
         self._is_dozing = False
         self._reader = ApiReader(ApiMode.PLAIN)
-        self._in = _Wire()
+        self._in = Wire()
         self._out: deque[bytes] = deque()
         self._out_bytes = 0
-        self._out_at = -math.inf  # the line to the host is free from then on
         self._is_saying = False
         self._arrived = bytearray()
         self._command_mode = CommandMode(
@@ -200,7 +197,7 @@ class Module:
         self._queue.clear()
         self._queued_bytes = 0
         self._raw.clear()
-        self._in = _Wire()
+        self._in = Wire()
         self._out.clear()
         self._out_bytes = 0
         self._reader = ApiReader(self._reader.mode)
@@ -252,7 +249,7 @@ class Module:
         wire.is_watched = True
         self._air.at(wire.due_at(rate, self._air.now), lambda: self._hear_host(wire))
 
-    def _hear_host(self, wire: _Wire) -> None:
+    def _hear_host(self, wire: Wire) -> None:
         if wire is not self._in:
             return
         wire.is_watched = False
@@ -501,38 +498,3 @@ class Module:
         """Do this then, unless the module was reset meanwhile."""
         life = self._life
         self._air.at(self._air.now + seconds, lambda: step() if life == self._life else None)
-
-
-class _Wire:
-    """The serial line from the host: bytes that it has said, one after the other, and those that have not come yet."""
-
-    def __init__(self) -> None:
-        self.is_watched = False  # somebody waits for the next grain
-        self._waiting = bytearray()
-        self._from = -math.inf  # the first of those that wait is on the line since then
-
-    @property
-    def waiting_bytes(self) -> int:
-        return len(self._waiting)
-
-    def add(self, data: bytes, now: float) -> None:
-        if not self._waiting:
-            self._from = max(now, self._from)
-        self._waiting += data
-
-    def hold(self) -> None:
-        """The host waits: what is left begins anew later."""
-        self._from = -math.inf
-
-    def due_at(self, bytes_per_s: float, now: float) -> float:
-        """When the next grain has come."""
-        if self._from == -math.inf:
-            self._from = now
-        self._from += min(len(self._waiting), GRAIN_BYTES) / bytes_per_s
-        return self._from
-
-    def take(self) -> bytes:
-        """The next grain; it has come."""
-        data = bytes(self._waiting[:GRAIN_BYTES])
-        del self._waiting[: len(data)]
-        return data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from xbee_scene import Scene
+from xbee_hosts import Scene
 
 from hal import xbee_frames as x
 from hal.xbee_frames import BROADCAST, Delivery

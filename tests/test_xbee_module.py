@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from xbee_scene import Host, Scene
+from xbee_hosts import Host, Scene
 
 from hal import xbee_frames as x
 from hal.xbee_frames import AtStatus, Delivery, Modem
