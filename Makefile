@@ -7,6 +7,7 @@
 # soak: simulated worlds with every fault and at their worst for half an hour; with SOAK="--days 30", fifty units for a month.
 # fuzz: hostile input for every decoder, led by coverage, for ten minutes; with FUZZ="--for 3600" as long as wanted: runs add up.
 # audit: what bandit says of the code, and pip-audit of what is installed, for which it asks PyPI.
+# xbee: Digi's own library on each simulated XBee module, ten times; two minutes.
 # detection: how soon a host that lies is found out, over many seeds.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -15,7 +16,7 @@ FUZZ ?= --for 600
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check audit coverage cuts detection fuzz model power mutants soak clean
+.PHONY: setup run test check audit coverage cuts detection fuzz model power mutants soak xbee clean
 
 setup: $(STAMP)
 
@@ -61,6 +62,9 @@ soak: setup
 
 cuts: setup
 	$(BIN)/python -m sim.cuts $(CUTS)
+
+xbee: setup
+	$(BIN)/python -m pytest -q -n auto tests/test_xbee_ports.py --digi-runs 10
 
 fuzz: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,fuzz]'

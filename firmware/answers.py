@@ -280,6 +280,7 @@ class Answers:
                     last_heard_s=now - n.last_heard,
                     loss=None if n.estimate.rate_bps is None else n.estimate.loss,  # nothing was sent: not known
                     rate_bps=n.estimate.rate_bps,
+                    rssi_dbm=n.rssi_dbm,
                 )
             )
 

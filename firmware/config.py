@@ -29,6 +29,8 @@ SOCKET_NAME = "control.sock"
 MIN_QUALITY, MAX_QUALITY = 1, 95  # JPEG quality; above 95 files grow and nothing is gained (Pillow)
 MIN_SIDE_PX, MAX_SIDE_PX = 16, 16_384  # guess: four times the longest side of the cameras that a Pi takes
 MAX_COPIES = 16  # guess: more copies of one picture than a network of 50 units has a use for
+MAX_XBEE_NETWORK = 2**63 - 1  # ID; 64 bits with Zigbee, of which TOML can say 63
+MAX_XBEE_CHANNEL = 26  # CH of 802.15.4, 11 to 26; HP of those that hop is 0 to 7
 MAX_BAUD = 4_000_000  # fastest rate of the PL011 and of USB serial adapters
 
 
@@ -81,13 +83,15 @@ class Shutter:
 
 @dataclass(frozen=True, slots=True)
 class Radio:
-    """[radio]."""
+    """[radio]. network, channel: of an XBee module; None: whatever is set in it."""
 
     driver: str = "serial"
     port: str = "/dev/serial0"
     baud: int = 115_200
     duplex: Duplex = Duplex.FULL
     rtscts: bool = False
+    network: int | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ def _not_yet(what: str, allowed: str) -> Read:
 
 _CAMERAS_NOW = ("folder", "pattern", "none")
 _CAMERAS = partial(values.choice, _CAMERAS_NOW, later=("picamera2",))
-_RADIOS = partial(values.choice, ("serial", "none"), later=("xbee",))
+_RADIOS = partial(values.choice, ("serial", "xbee", "none"))
 _PIN = _not_yet("buttons and LEDs on GPIO pins are", "nothing; leave this key out")
 _COPIES = partial(values.whole, 1, MAX_COPIES)
 
@@ -175,6 +179,8 @@ _KEYS: Mapping[str, Mapping[str, tuple[str, Read]]] = {
         "baud": ("baud", partial(values.whole, 1, MAX_BAUD)),
         "duplex": ("duplex", values.duplex),
         "rtscts": ("rtscts", values.yes_no),
+        "network": ("network", partial(values.whole, 0, MAX_XBEE_NETWORK)),
+        "channel": ("channel", partial(values.whole, 0, MAX_XBEE_CHANNEL)),
     },
     "dispersal": {
         "policy": ("policy", partial(values.choice, ("always", "when-full", "never"))),
@@ -236,6 +242,8 @@ def _build(path: Path, tables: Mapping[str, object]) -> Config:
     if "id" not in found["unit"]:
         raise ConfigError("unit.id is missing", can=f"allowed: 1 to {MAX_UNIT}, another one for each unit")
     found["unit"].setdefault("name", f"unit-{found['unit']['id']}")
+    if found["radio"].get("driver") == "xbee":
+        found["radio"].setdefault("rtscts", True)
     if found["camera"].get("driver") == "none":
         found["dispersal"].setdefault("hosting", HOSTING_WITHOUT_CAMERA)
     if found["security"].get("insecure") and "credential" in found["security"]:
@@ -305,6 +313,8 @@ def _check_together(config: Config) -> None:
         raise _wrong("camera.driver", camera.driver, "not in this version", ", ".join(_CAMERAS_NOW))
     if camera.driver == "folder" and camera.folder is None:
         raise ConfigError("camera.folder is missing", can="allowed: a directory with *.jpg files")
+    if config.radio.driver == "xbee" and config.radio.duplex is Duplex.HALF:
+        raise _wrong("radio.duplex", "half", "an XBee module takes turns with others by itself", "full")
     if dispersal.copies_min > dispersal.copies:
         allowed = f"1 to {dispersal.copies} (dispersal.copies)"
         raise _wrong("dispersal.copies_min", dispersal.copies_min, "more than dispersal.copies", allowed)
@@ -315,7 +325,7 @@ def check_port(config: Config) -> None:
 
     A port that is not there yet is no error: the unit waits for it and looks again when it opens it.
     """
-    if config.radio.driver != "serial" or not config.security.insecure:
+    if config.radio.driver == "none" or not config.security.insecure:
         return
     try:
         status = os.stat(config.radio.port)

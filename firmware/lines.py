@@ -83,12 +83,13 @@ def got(row: Fields) -> str:
 
 def neighbour(row: Fields) -> str:
     """A unit as heard."""
-    loss, rate_bps, heard_s = row.get("loss"), row.get("rate_bps"), row.get("last_heard_s")
+    loss, rate_bps, heard_s, rssi_dbm = (row.get(key) for key in ("loss", "rate_bps", "last_heard_s", "rssi_dbm"))
     return (
         f"{_text(row.get('unit')):>5}  {_text(row.get('name')):<12}  room {size(row.get('room_bytes')):>8}"
         f"  heard {'-' if heard_s is None else f'{heard_s:.0f} s ago':>9}"
         f"  loss {'-' if loss is None else f'{loss:.1%}':>6}"
         f"  {'-' if rate_bps is None else f'{rate_bps / 1000:.1f} kbit/s':>12}"
+        f"{'' if rssi_dbm is None else f'  {rssi_dbm} dBm'}"
     )
 
 
@@ -243,6 +244,8 @@ def _card(row: Fields) -> str:
 def _radio(radio: Fields) -> str:
     head = f"{_text(radio.get('driver'))} {_text(radio.get('port'))}"
     damaged = f"{so_many(radio.get('frames_damaged'), 'frame')} damaged"
+    if undelivered := radio.get("frames_undelivered"):
+        damaged += f", {undelivered} undelivered"
     return f"{head}, {size(radio.get('bytes_in'))} in, {size(radio.get('bytes_out'))} out, {damaged}"
 
 

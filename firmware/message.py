@@ -78,6 +78,11 @@ class Message:
     CLEAR_BYTES: ClassVar[int] = 0
     SEALED: ClassVar[bool] = True
 
+    @classmethod
+    def is_between_two(cls) -> bool:
+        """Whether it is said in a session, where it is for one unit: nobody but that one's peer can have made it."""
+        return cls.SEALED and not cls.CLEAR_BYTES
+
     def encode(self) -> bytes:
         """The body; raises ValueError for a value that its field cannot hold."""
         out = bytearray()

@@ -9,6 +9,7 @@ from firmware.determine import NeighbourView
 from firmware.estimate import LinkEstimate
 from firmware.messages import Beacon
 from firmware.pictures import PictureId
+from hal.interfaces import Address
 
 MAX_NEIGHBOURS = 256
 """Units remembered; five times the largest fleet this is for (DESIGN, "for whom")."""
@@ -41,12 +42,23 @@ class Neighbour:
     unanswered: int = 0  # REQUESTs, each said for a while, since it was heard last
     sent_in_vain: int = 0  # transfers in a row that it accepted and did not store
     cut_at: tuple[PictureId, int] | None = None  # of the last one that stood still: its picture, and the bytes it had
+    address: Address | None = None  # of its radio; None: not known, or the medium has none
+    rssi_dbm: int | None = None  # of what was heard last, where the radio tells
 
     @property
     def out_of_reach(self) -> bool:
         """Whether nothing was heard of it while it was asked more than once: whatever is heard of it ends the waiting.
         Once may be an answer that was lost, and then the wait is short."""
         return self.unanswered > 1
+
+    def arrived(self, sender: Address | None, rssi_dbm: int | None, *, in_session: bool) -> None:
+        """A packet of this unit came from that radio. in_session: of that with us, so that nobody else can have
+        made it. What any member can say does not lead what is for this unit elsewhere: it goes to all for a while."""
+        self.rssi_dbm = rssi_dbm
+        if in_session:
+            self.address = sender
+        elif sender != self.address:
+            self.address = None
 
     def silent(self, now: float) -> bool:
         """Whether it is not asked for anything now."""
@@ -82,6 +94,11 @@ class Neighbours:
         """Whether it may be asked for something now."""
         neighbour = self.find(unit)
         return neighbour is not None and not neighbour.silent(now)
+
+    def address_of(self, unit: int) -> Address | None:
+        """Of its radio, None where it is not known."""
+        neighbour = self.find(unit)
+        return None if neighbour is None else neighbour.address
 
     def heard_before(self, unit: int) -> Neighbour:
         """A unit that is known to have been heard, or a blank one: its estimate serves until it is heard again."""

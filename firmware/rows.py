@@ -76,8 +76,10 @@ def unit_row(
     last_heard_s: float | None,
     loss: float | None,
     rate_bps: float | None,
+    rssi_dbm: int | None,
 ) -> dict[str, object]:
-    """A neighbour as heard. last_heard_s: seconds ago. loss: share of 0..1. None where not known."""
+    """A neighbour as heard. last_heard_s: seconds ago. loss: share of 0..1. rssi_dbm: of what came last. None where not
+    known."""
     return {
         "unit": unit,
         "name": name,
@@ -85,6 +87,7 @@ def unit_row(
         "last_heard_s": None if last_heard_s is None else round(last_heard_s, 1),
         "loss": None if loss is None else round(loss, 4),
         "rate_bps": None if rate_bps is None else round(rate_bps),
+        "rssi_dbm": rssi_dbm,
     }
 
 

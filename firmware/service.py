@@ -170,6 +170,8 @@ class Service:
             baud=config.radio.baud,
             duplex=config.radio.duplex,
             rtscts=config.radio.rtscts,
+            network=config.radio.network,
+            channel=config.radio.channel,
             pty_only=config.security.insecure,
         )
         self.camera = make_camera(
@@ -314,7 +316,7 @@ class Service:
             if self.unit.core.card_failed and self.unit.shutter.may_be_left:
                 self._leave_card()
                 self._act()
-            if self.unit.core.start_anew and not self.temporary:
+            if (self.unit.core.start_anew or self.radio.is_outdated) and not self.temporary:
                 self._start_anew()
             if self._pause is None:
                 self._watch(self.radio.fileno())
@@ -351,10 +353,10 @@ class Service:
         while self.radio.room > 0:
             if self.radio.duplex is Duplex.HALF:
                 heard |= self._listen()
-            packet = self.unit.next_packet(self.clock.monotonic(), self.radio.heard_at)
-            if packet is None:
+            parcel = self.unit.next_packet(self.clock.monotonic(), self.radio.heard_at)
+            if parcel is None:
                 break
-            self.radio.send(packet, Protection.NONE)
+            self.radio.send(parcel.packet, Protection.NONE, parcel.to)
         return heard or self.unit.has_more
 
     def _dispatch(self, token: int, request: Request) -> None:
@@ -382,17 +384,18 @@ class Service:
 
     def _listen(self) -> bool:
         """Take what has come; True if there were whole packets."""
-        packets, now = self.radio.receive(), self.clock.monotonic()
-        for packet in packets:
-            self.unit.packet(packet, now)
-        return bool(packets)
+        arrivals, now = self.radio.receive(), self.clock.monotonic()
+        for arrival in arrivals:
+            self.unit.packet(arrival, now)
+        return bool(arrivals)
 
     def _readable(self) -> None:
         radio = self.radio
         self._pause = None
-        before_bytes = radio.counts.bytes_in
+        before_bytes, had_room = radio.counts.bytes_in, radio.room > 0
         packets = self._listen()
-        if packets or radio.counts.bytes_in == before_bytes or radio.fileno() is None:
+        has_room = not had_room and radio.room > 0  # a module has told that it takes more
+        if packets or has_room or radio.counts.bytes_in == before_bytes or radio.fileno() is None:
             self._reads = 0
             self.turn()
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from firmware import messages as m
 from firmware.channel import Channel, Said, Turn, Wish
@@ -17,6 +17,7 @@ from firmware.link import Link, Overheard, Received
 from firmware.onward import Onward
 from firmware.outgoing import Outgoing
 from firmware.pictures import EVERYONE
+from hal.interfaces import Address
 
 _SAID = {m.Accept.KIND: Said.ANSWER, m.Report.KIND: Said.ANSWER, m.Part.KIND: Said.PART}
 """What the kinds of messages are to the channel."""
@@ -29,6 +30,13 @@ _QUESTIONS = (
 OnItsWay = Outgoing | Onward
 """A picture on its way out, from the own card or passed on."""
 Outgoings = Callable[[], list[OnItsWay]]
+
+
+class Parcel(NamedTuple):
+    """A packet for the radio to send. to: the radio that it is for, None: all in range."""
+
+    packet: bytes
+    to: Address | None
 
 
 class Sessions(Protocol):
@@ -83,7 +91,7 @@ def is_read_out(outgoing: OnItsWay) -> bool:
 class Speaker(Protocol):
     """Gives the packets of one unit."""
 
-    def next_packet(self, heard_at: float) -> bytes | None:
+    def next_packet(self, heard_at: float) -> Parcel | None:
         """What to send now that the radio has room; None: nothing, or not now. heard_at: when bytes came last."""
 
     def heard(self, packet: Received | Overheard, wire_bytes: int) -> float | None:
@@ -102,24 +110,24 @@ class FullDuplex:
         self._link = link
         self._outgoings = outgoings
         self._sessions = sessions
-        self._packets: deque[bytes] = deque()
+        self._packets: deque[Parcel] = deque()
         self._precedence = Precedence()
         self._short = 0  # messages since the last part
 
-    def next_packet(self, heard_at: float) -> bytes | None:  # noqa: ARG002 - both may send at once
+    def next_packet(self, heard_at: float) -> Parcel | None:  # noqa: ARG002 - both may send at once
         if self._packets:
             return self._packets.popleft()
         if self._short < SHORT_BEFORE_PART or not self._core.outbox:
             return self._next_short() or self._next_part()
         return self._next_part() or self._next_short()
 
-    def _next_short(self) -> bytes | None:
+    def _next_short(self) -> Parcel | None:
         while not self._packets and self._core.outbox:
             self._encode(*self._core.outbox.popleft())
             self._short += 1
         return self._packets.popleft() if self._packets else None
 
-    def _next_part(self) -> bytes | None:
+    def _next_part(self) -> Parcel | None:
         self._short = 0
         sending = self._outgoings()
         for outgoing in self._precedence.ordered(sending) if len(sending) > 1 else sending:
@@ -132,11 +140,13 @@ class FullDuplex:
 
     def _encode(self, unit: int, message: m.Message) -> None:
         try:
-            self._packets.extend(self._link.encode(unit, message))
+            packets = self._link.encode(unit, message)
         except LookupError:
             self._sessions.want(unit, message)
         else:
             self._sessions.said(unit, message)
+            to = _radio_of(self._core, unit, message)
+            self._packets += [Parcel(packet, to) for packet in packets]
 
     def heard(self, packet: Received | Overheard, wire_bytes: int) -> float | None:  # noqa: ARG002 - no need to wait
         return None
@@ -150,7 +160,7 @@ class _Ready:
     """A packet of the turn. airtime_s: announced in it. ends_turn: the channel is another's after it."""
 
     unit: int
-    packet: bytes
+    parcel: Parcel
     airtime_s: float
     ends_turn: bool
 
@@ -170,7 +180,7 @@ class HalfDuplex:
         self._asked: OnItsWay | None = None  # whose the last burst or question was: the answer grants it the channel
         self._precedence = Precedence()
 
-    def next_packet(self, heard_at: float) -> bytes | None:
+    def next_packet(self, heard_at: float) -> Parcel | None:
         while not self._packets:
             if not self._prepare(heard_at):
                 was_bursting = self._bursting is not None
@@ -178,10 +188,10 @@ class HalfDuplex:
                 if not was_bursting:  # else whatever else is to be said draws its back-off
                     return None
         ready = self._packets.popleft()
-        self._channel.sent(ready.unit, self._link.wire_bytes(ready.packet), ready.airtime_s, self._core.now)
+        self._channel.sent(ready.unit, self._link.wire_bytes(ready.parcel.packet), ready.airtime_s, self._core.now)
         if ready.ends_turn:
             self._end_turn()
-        return ready.packet
+        return ready.parcel
 
     def heard(self, packet: Received | Overheard, wire_bytes: int) -> float | None:
         airtime_s = 0.0 if packet.airtime_ms is None else packet.airtime_ms / 1000
@@ -293,9 +303,15 @@ class HalfDuplex:
             self._sessions.want(unit, message)
             return
         self._sessions.said(unit, message)
+        to = _radio_of(self._core, unit, message)
         for packet in packets:
             last = packet is packets[-1]
-            self._packets.append(_Ready(unit, packet, airtime_s if last else 0.0, ends_turn and last))
+            self._packets.append(_Ready(unit, Parcel(packet, to), airtime_s if last else 0.0, ends_turn and last))
+
+
+def _radio_of(core: Core, unit: int, message: m.Message) -> Address | None:
+    """Where the message is sent to. What makes sessions goes to all: its unit may have another radio since the last."""
+    return core.neighbours.address_of(unit) if message.is_between_two() else None
 
 
 def _ms(seconds: float) -> int | None:

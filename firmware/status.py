@@ -116,6 +116,7 @@ def _radio(service: Service) -> dict[str, object]:
         "frames_in": counts.frames_in,
         "frames_out": counts.frames_out,
         "frames_damaged": counts.frames_damaged,
+        "frames_undelivered": counts.frames_undelivered,
         "reopened": counts.reopened,
     }
 

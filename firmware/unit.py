@@ -60,10 +60,10 @@ from firmware.serving import Serving
 from firmware.sessions import SessionSeal
 from firmware.shutter import Shutter
 from firmware.silence import Silence
-from firmware.speaking import FullDuplex, HalfDuplex, OnItsWay, Speaker
+from firmware.speaking import FullDuplex, HalfDuplex, OnItsWay, Parcel, Speaker
 from firmware.states import State
 from firmware.verifying import Verifying
-from hal.interfaces import Duplex
+from hal.interfaces import Arrival, Duplex
 
 
 class Part(Protocol):
@@ -278,19 +278,19 @@ class Unit:
             self.core.now, self._radio_problem = now, problem
             self.core.log("radio", "the radio works again" if problem is None else problem)
 
-    def packet(self, packet: bytes, now: float) -> bool:
+    def packet(self, arrival: Arrival, now: float) -> bool:
         """A whole packet from the radio. False: it brought nothing for this unit, so that no tick is wanted."""
         self.core.now = now
         if self.core.mute:
             return False
         try:
-            received = self.link.decode(packet, now)
+            received = self.link.decode(arrival.packet, now)
             if received is None:
                 return False
-            self.core.answer_at = self._speaker.heard(received, self.link.wire_bytes(packet))
+            self.core.answer_at = self._speaker.heard(received, self.link.wire_bytes(arrival.packet))
             if not isinstance(received, Received):
                 return self._speaker.deadline() is not None
-            self._received(received)
+            self._received(received, arrival)
             if not self._is_news(received):
                 return self._speaker.deadline() is not None
         except PeerError as error:
@@ -319,7 +319,7 @@ class Unit:
             case NewerEpoch(source=source, epoch=epoch):
                 self.rosters.newer(source, epoch)
 
-    def _received(self, received: Received) -> None:
+    def _received(self, received: Received, arrival: Arrival) -> None:
         """What another unit says: what makes sessions first, then whatever they carry."""
         source, message, new_boot = received.source, received.message, received.new_boot
         match message:
@@ -348,6 +348,8 @@ class Unit:
             case _ if received.destination == self.core.unit:
                 self.handshakes.heard(source)
         neighbour = self._heard(source, new_boot=new_boot)
+        in_session = message.is_between_two() and received.destination == self.core.unit
+        neighbour.arrived(arrival.sender, arrival.rssi_dbm, in_session=in_session)
         self._handle(received, neighbour)
         if neighbour.proved:
             self.adoptions.heard(source)
@@ -503,17 +505,17 @@ class Unit:
         """Whether requests() or told() have something."""
         return bool(self.core.steps.requests or self.core.told)
 
-    def next_packet(self, now: float, heard_at: float) -> bytes | None:
+    def next_packet(self, now: float, heard_at: float) -> Parcel | None:
         """What to send now that the radio has room. heard_at: when its line last carried bytes, as far as it knows."""
         self.core.now = now
         if self.handshakes.cloned and not self.core.mute and not self.core.outbox:
             self._fall_silent()
         if self.core.mute:
             return None
-        packet = self._speaker.next_packet(heard_at)
-        if packet is not None:
+        parcel = self._speaker.next_packet(heard_at)
+        if parcel is not None:
             self._due_known = False  # what was sent is waited for
-        return packet
+        return parcel
 
     def _fall_silent(self) -> None:
         """R11, once the other one has its answer: of two that speak under one number each undoes what the other did."""

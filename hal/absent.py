@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hal.errors import CameraError
-from hal.interfaces import Duplex, Protection, RadioCounts, Shot
+from hal.interfaces import Address, Arrival, Duplex, Protection, RadioCounts, Shot
 
 
 class NoCamera:
@@ -32,6 +32,7 @@ class NoRadio:
     duplex = Duplex.FULL
     heard_at = float("-inf")
     room = 0
+    is_outdated = False
 
     def __init__(self) -> None:
         self.counts = RadioCounts()
@@ -41,11 +42,11 @@ class NoRadio:
         """None: nothing to watch."""
         return None
 
-    def send(self, packet: bytes, protection: Protection) -> None:  # noqa: ARG002 - the Protocol's
+    def send(self, packet: bytes, protection: Protection, to: Address | None = None) -> None:  # noqa: ARG002
         """Raises ValueError: there is no room."""
         raise ValueError("there is no radio to send with")
 
-    def receive(self) -> list[bytes]:
+    def receive(self) -> list[Arrival]:
         """Empty."""
         return []
 

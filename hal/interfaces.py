@@ -32,6 +32,19 @@ class TimeQuality(enum.IntEnum):
     SYNCED = 2
 
 
+Address = int
+"""Of a radio on a medium that has addresses; 64 bits on an XBee. Nothing but the radio makes anything of it."""
+
+
+class Arrival(NamedTuple):
+    """A whole packet that a radio has received. sender: the radio that it came from, None where the medium has no
+    addresses or did not tell; nothing proves it. rssi_dbm: how strong it was, None where the radio does not tell."""
+
+    packet: bytes
+    sender: Address | None = None
+    rssi_dbm: int | None = None
+
+
 @dataclass(slots=True)
 class RadioCounts:
     """What went over the line since the radio was made; damaged = delimited but wrong CRC, length or coding."""
@@ -39,6 +52,7 @@ class RadioCounts:
     frames_out: int = 0
     frames_in: int = 0
     frames_damaged: int = 0
+    frames_undelivered: int = 0  # of frames_out, as far as the medium tells: no radio acknowledged them
     bytes_out: int = 0
     bytes_in: int = 0
     reopened: int = 0
@@ -56,7 +70,15 @@ class Radio(Protocol):
     line_bytes_per_s: float
     duplex: Duplex
     counts: RadioCounts
-    problem: str | None
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the device has turned out to be one with another mtu_bytes or line_bytes_per_s: this radio goes on as
+        it can, and whoever makes it anew gets one that is right."""
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong, what the unit does and what a person can do; None while all is well."""
 
     @property
     def heard_at(self) -> float:
@@ -69,10 +91,14 @@ class Radio(Protocol):
     def room(self) -> int:
         """Packets that may be handed over now: the radio takes at most 2 frames or 30 ms of line time ahead."""
 
-    def send(self, packet: bytes, protection: Protection) -> None:
-        """Hand over one packet (1..mtu_bytes bytes). Only while room > 0; ValueError otherwise."""
+    def send(self, packet: bytes, protection: Protection, to: Address | None = None) -> None:
+        """Hand over one packet (1..mtu_bytes bytes). Only while room > 0; ValueError otherwise.
 
-    def receive(self) -> list[bytes]:
+        to: the radio that it is for, as an Arrival named it; None: every radio in range. Where the medium has no
+        addresses all hear everything.
+        """
+
+    def receive(self) -> list[Arrival]:
         """The whole packets that have arrived, in order; empty if none. Reads what is there and returns."""
 
     def deadline(self) -> float | None:

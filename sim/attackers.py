@@ -27,7 +27,7 @@ from firmware.link import Link
 from firmware.messages import KINDS, Message
 from firmware.pictures import EVERYONE, PictureId
 from firmware.sessions import Keys, SessionSeal
-from hal.interfaces import TimeQuality
+from hal.interfaces import Arrival, TimeQuality
 from sim.credentials import AdminFolder
 from sim.machine import Machine, Options
 from sim.rig import OnRig, Rig, Said
@@ -328,7 +328,7 @@ def hear(machine: Machine, packet: bytes) -> str:
     """The machine hears it at once; what became of it."""
     counts = machine.on.bad_packets.counts
     before = counts.copy()
-    machine.on.packet(packet, machine.rig.now)
+    machine.on.packet(Arrival(packet), machine.rig.now)
     return next(iter(counts - before), "between others, an echo, or not sealed")
 
 

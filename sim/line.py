@@ -12,27 +12,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
 import random
 import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
-import tty
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType, TracebackType
 
 from sim.line_model import LineModel, LineOptions
+from sim.pty_port import READ_BYTES, UNREAD_BYTES, PtyPort
 
-UNREAD_BYTES = 4095  # what the kernel's line discipline keeps for a reader: 4 KiB less one, as FIONREAD counts
-READ_BYTES = 65_536  # per read of a pty, which holds 20 kB
 REFILL_BYTES = 1024  # a lane with less room than this is not filled up yet, so that a busy line is no busy loop
 IDLE_S = 60.0  # longest wait of a quiet line; nothing depends on it
 MAX_COMMAND_BYTES = 1 << 17  # one command line; 64 kB of noise in hex
@@ -43,9 +38,8 @@ class Line:
     """Ptys on one line. `ports[i]` is what unit i+1 opens; with `links`, links in that directory that name them.
     clock: monotonic seconds.
 
-    Nothing moves but inside step(), which one thread calls. One slave descriptor of each pty stays open, so
-    that a unit may close and reopen its port. What a unit does not read in time is dropped and counted, as a UART
-    does: beyond UNREAD_BYTES, or on a hub, which hands over whole frames, beyond what the pty holds (20 kB).
+    Nothing moves but inside step(), which one thread calls. What a unit does not read in time is dropped and counted,
+    as a UART does: beyond UNREAD_BYTES, or on a hub, which hands over whole frames, beyond what the pty holds (20 kB).
     """
 
     def __init__(
@@ -60,62 +54,32 @@ class Line:
     ) -> None:
         self._clock = clock
         self.model = LineModel(count, baud=baud, options=options, rng=rng)
-        self._masters: list[int] = []
-        self._slaves: list[int] = []
-        self._links: list[tuple[Path, str]] = []  # and where each leads
-        self.ports: list[str] = []
         if links is not None:
             links.mkdir(parents=True, exist_ok=True)
-        for index in range(count):
-            self._open(None if links is None else links / f"port-{index + 1}")
-
-    def _open(self, link: Path | None) -> None:
-        master, slave = os.openpty()
-        tty.setraw(master)  # a fresh pty echoes
-        tty.setraw(slave)
-        os.set_blocking(master, False)
-        self._masters.append(master)
-        self._slaves.append(slave)
-        path = os.ttyname(slave)
-        if link is not None:
-            if link.exists():  # not so after a kill -9, unless the kernel has given the number out again
-                raise ValueError(
-                    f"{link} leads to {link.resolve()}: another line runs here; end it, or remove the link"
-                )
-            link.unlink(missing_ok=True)
-            link.symlink_to(path)
-            self._links.append((link, path))
-        self.ports.append(path if link is None else str(link))
+        self._ptys = [PtyPort(None if links is None else links / f"port-{index + 1}") for index in range(count)]
+        self.ports = [pty.name for pty in self._ptys]
 
     def step(self, *, patience_s: float, watch: tuple[int, ...] = ()) -> list[int]:
         """Wait until there is something to do, at most patience_s, and do it; returns which of `watch` can be read."""
-        senders = [fd for port, fd in enumerate(self._masters) if self.model.room(port) >= REFILL_BYTES]
+        senders = [pty.fd for port, pty in enumerate(self._ptys) if self.model.room(port) >= REFILL_BYTES]
         deadline = self.model.deadline()
         if deadline is not None:
             patience_s = min(patience_s, max(0.0, deadline - self._clock()))
         ready, _, _ = select.select([*senders, *watch], [], [], patience_s)
         now = self._clock()
-        for port, fd in enumerate(self._masters):
-            if fd in ready:
-                self.model.send(port, os.read(fd, min(self.model.room(port), READ_BYTES)), now)
+        for port, pty in enumerate(self._ptys):
+            if pty.fd in ready:
+                self.model.send(port, pty.read(self.model.room(port)), now)
         for port, data in self.model.take(now):
             self._hand_over(port, data)
         return [fd for fd in watch if fd in ready]
 
     def _hand_over(self, port: int, data: bytes) -> None:
-        room = len(data) if self.model.is_hub else UNREAD_BYTES - self._unread(port)
-        written = 0
-        if room > 0:
-            try:
-                written = os.write(self._masters[port], data[:room])
-            except BlockingIOError:
-                written = 0
+        pty = self._ptys[port]
+        room = len(data) if self.model.is_hub else max(0, UNREAD_BYTES - pty.unread_bytes())
+        written = pty.write(data[:room])
         self.model.counts[port].arrived_bytes -= len(data) - written
         self.model.counts[port].overflowed_bytes += len(data) - written
-
-    def _unread(self, port: int) -> int:
-        size: int = struct.unpack("i", fcntl.ioctl(self._slaves[port], termios.FIONREAD, bytes(4)))[0]
-        return size
 
     def stop(self) -> None:
         """Cut the line."""
@@ -134,15 +98,10 @@ class Line:
         return {"cut": self.model.cut, "ports": [asdict(counts) for counts in self.model.counts]}
 
     def close(self) -> None:
-        """Give the ptys back, and take the links away before somebody else gets what they lead to."""
-        for link, path in self._links:
-            if link.is_symlink() and os.readlink(link) == path:
-                link.unlink()
-        self._links.clear()
-        for fd in (*self._masters, *self._slaves):
-            os.close(fd)
-        self._masters.clear()
-        self._slaves.clear()
+        """Give the ptys and their links back."""
+        for pty in self._ptys:
+            pty.close()
+        self._ptys.clear()
 
 
 class LineProcess:

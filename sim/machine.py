@@ -466,7 +466,8 @@ class Machine:
             if isinstance(told.what, c.Data):  # whoever asked takes it at once
                 unit.command(c.Took(told.ticket, len(told.what.data)), self.rig.now)
         while radio.room > 0:
-            packet = unit.next_packet(self.rig.now, radio.heard_at)
+            parcel = unit.next_packet(self.rig.now, radio.heard_at)
+            packet = None if parcel is None else parcel.packet
             if packet is None and self.flood is not None and self._link is not None:
                 packet = self.flood.next_packet(unit, self._link)
             if packet is None:
@@ -537,7 +538,7 @@ class Machine:
         """The line has delivered something, perhaps to this machine."""
         if self.running is None or self.radio is None:
             return
-        wanted = [self.running.packet(packet, self.rig.now) for packet in self.radio.receive()]
+        wanted = [self.running.packet(arrival, self.rig.now) for arrival in self.radio.receive()]
         if any(wanted):
             self.turn()
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hal.framing import DELIMITER, IDLE_S, FrameReader, frame
-from hal.interfaces import Duplex, Protection, RadioCounts
+from hal.interfaces import Address, Arrival, Duplex, Protection, RadioCounts
 from hal.pacing import Pacer
 from hal.reopening import Reopening
 from sim.clock import SimClock
@@ -177,6 +177,8 @@ class SimRadio:
     muted: what it sends takes its time and reaches nobody.
     """
 
+    is_outdated = False
+
     def __init__(self, line: Medium, *, unit: int = 0, mtu_bytes: int = MTU_BYTES) -> None:
         self.unit = unit
         self.muted = False
@@ -244,7 +246,7 @@ class SimRadio:
         """1 or 0, as the pacing model says."""
         return int(self._line.clock.monotonic() >= self._pacer.opens_at)
 
-    def send(self, packet: bytes, protection: Protection) -> None:
+    def send(self, packet: bytes, protection: Protection, to: Address | None = None) -> None:  # noqa: ARG002
         """Frame one packet and put it on the line, after what is there already."""
         assert protection is Protection.NONE
         if not 1 <= len(packet) <= self.mtu_bytes:
@@ -268,7 +270,7 @@ class SimRadio:
         """Monotonic time at which bytes of another last came in, as far as known; -inf before."""
         return self._line.heard_at(self)
 
-    def receive(self) -> list[bytes]:
+    def receive(self) -> list[Arrival]:
         """The packets that have arrived by the clock."""
         self._line.service()
         if self._wake_fd is not None:
@@ -280,7 +282,7 @@ class SimRadio:
             self._unread.clear()
         self.counts.frames_in += len(packets)
         self.counts.frames_damaged = self._reader.frames_damaged
-        return packets
+        return [Arrival(packet) for packet in packets]
 
     def deadline(self) -> float | None:
         """When service() is wanted; arrivals are told by the line's own deadline() and by fileno()."""

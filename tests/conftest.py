@@ -19,6 +19,8 @@ from sim.card import SimCard
 def pytest_addoption(parser: pytest.Parser) -> None:
     text = "what takes long in tests/test_power_cuts.py and tests/e2e/test_stops.py too: every call, more chances"
     parser.addoption("--every-cut", action="store_true", help=text)
+    text = "how often Digi's library goes through each simulated XBee module (tests/test_xbee_ports.py)"
+    parser.addoption("--digi-runs", type=int, default=1, metavar="N", help=text)
 
 
 def pytest_configure():

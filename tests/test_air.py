@@ -35,7 +35,7 @@ class Scene:
             self.clock.advance_to(due)
             for radio in self.air.service():
                 now = round(self.clock.monotonic() - self.began, 4)
-                self.got[radio.unit] += [(now, packet) for packet in radio.receive()]
+                self.got[radio.unit] += [(now, arrival.packet) for arrival in radio.receive()]
         self.clock.advance_to(end)
 
     def packets(self, unit):

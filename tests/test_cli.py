@@ -166,6 +166,11 @@ PLAIN = [
         {"unit": 2, "name": None, "room_bytes": 5_000_000, "last_heard_s": 3.1, "loss": 0.01, "rate_bps": 92160},
         "    2  -             room   5.0 MB  heard   3 s ago  loss   1.0%   92.2 kbit/s\n",
     ),
+    (
+        ["units"],
+        {"unit": 2, "name": None, "room_bytes": 5_000_000, "last_heard_s": 3.1, "rssi_dbm": -71},
+        "    2  -             room   5.0 MB  heard   3 s ago  loss      -             -  -71 dBm\n",
+    ),
     (["drop", ID], {"picture": ID, "freed_bytes": 5}, f"{ID}  freed_bytes 5\n"),
     (["log"], {"at": None, "event": "silent", "text": "unit 2 is silent"}, "-                     unit 2 is silent\n"),
     (

@@ -76,7 +76,7 @@ def test_the_example_names_every_key_of_this_version_with_its_default():
     later = {"shutter.button_pin", "shutter.led_pin"}
     known = {f"{table}.{key}" for table, keys in config._KEYS.items() for key in keys}
     assert {f"{table}.{key}" for table, keys in shown.items() for key in keys} == known - later
-    given_less = {"driver", "name", "folder", "interval", "id"}
+    given_less = {"driver", "name", "folder", "interval", "id", "network", "channel"}
     for table, keys in shown.items():
         default = load(EXAMPLE).__getattribute__(table)
         for key, value in keys.items():
@@ -118,7 +118,10 @@ def test_the_example_names_every_key_of_this_version_with_its_default():
         ("shutter", 'interval = "10 minutes"', "shutter.interval = '10 minutes'", "10 min"),
         ("shutter", "patience = 120", "shutter.patience = 120", "not a time"),
         ("shutter", 'patience = "0 s"', "shutter.patience = '0 s'", "out of range"),
-        ("radio", 'driver = "xbee"', "radio.driver = 'xbee'", "not in this version"),
+        ("radio", 'driver = "zigbee"', "radio.driver = 'zigbee'", "serial, xbee, none"),
+        ("radio", 'driver = "xbee"\nduplex = "half"', "radio.duplex = 'half'", "by itself; allowed: full"),
+        ("radio", "network = -1", "radio.network = -1", "0 to 9223372036854775807"),
+        ("radio", "channel = 27", "radio.channel = 27", "0 to 26"),
         ("radio", "baud = 0", "radio.baud = 0", "1 to 4000000"),
         ("radio", "baud = 9600.0", "radio.baud = 9600.0", "not a whole number"),
         ("radio", 'duplex = "both"', "radio.duplex = 'both'", "allowed: full"),
@@ -151,6 +154,14 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(tmp_path, table, lin
     told = error_of(tmp_path, with_value(table, line))
     assert wrong in told
     assert f"the nearest known one is {nearest};" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "rtscts"),
+    [('driver = "serial"', False), ('driver = "xbee"', True), ('driver = "xbee"\nrtscts = false', False)],
+)
+def test_flow_control_is_on_where_a_module_overruns_without(tmp_path, line, rtscts):
+    assert load(write(tmp_path, with_value("radio", line))).radio.rtscts is rtscts
 
 
 def test_a_unit_needs_an_id(tmp_path):

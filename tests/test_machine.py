@@ -14,6 +14,7 @@ from rig_scene import a_pair, own, press, settled, shoot
 from firmware import messages as m
 from firmware.events import FreeSpace, KeepShot, Save, TakePicture
 from firmware.pictures import EVERYONE
+from hal.interfaces import Arrival
 from sim.camera import CameraFaults
 from sim.machine import Machine, Options
 from sim.radio import LineOptions
@@ -197,7 +198,7 @@ def test_what_others_say_to_one_another_asks_for_no_turn():
     shoot(one)
     rig.run_until(settled(one, two), 60)
     (request, *_) = one.said(m.Request)
-    assert three.on.packet(request.packet, rig.now) is False
+    assert three.on.packet(Arrival(request.packet), rig.now) is False
 
 
 def test_a_beacon_asks_for_a_turn_where_it_brings_news_or_wants_an_answer():
@@ -208,7 +209,7 @@ def test_a_beacon_asks_for_a_turn_where_it_brings_news_or_wants_an_answer():
 
     def brings_news(beacon):
         (packet,) = one.on.link.encode(EVERYONE, beacon)
-        return three.on.packet(packet, rig.now)
+        return three.on.packet(Arrival(packet), rig.now)
 
     assert brings_news(quiet) is False
     assert brings_news(replace(quiet, answer_wanted=True)) is True

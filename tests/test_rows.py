@@ -99,13 +99,16 @@ def test_shoot_and_units_have_the_fields_of_the_design():
         "size_bytes": 200_000,
         "sha256": PICTURE.sha256.hex(),
     }
-    assert rows.unit_row(2, name=None, room_bytes=None, last_heard_s=3.14159, loss=None, rate_bps=92160.4) == {
+    assert rows.unit_row(
+        2, name=None, room_bytes=None, last_heard_s=3.14159, loss=None, rate_bps=92160.4, rssi_dbm=-71
+    ) == {
         "unit": 2,
         "name": None,
         "room_bytes": None,
         "last_heard_s": 3.1,
         "loss": None,
         "rate_bps": 92160,
+        "rssi_dbm": -71,
     }
 
 

@@ -16,7 +16,8 @@ import pytest
 from hal.framing import DELIMITER, FrameReader, frame
 from hal.interfaces import Duplex, Protection
 from hal.ptys import is_pty
-from hal.serial_radio import MTU_BYTES, WRITE_TIMEOUT_S, SerialRadio
+from hal.serial_port import WRITE_TIMEOUT_S
+from hal.serial_radio import MTU_BYTES, SerialRadio
 from sim.clock import SimClock
 
 # Seconds to wait for the kernel to hand bytes from one end of a pty to the other; usually microseconds.
@@ -91,7 +92,7 @@ def receive(radio: SerialRadio, size_bytes: int) -> list[bytes]:
     until_bytes = radio.counts.bytes_in + size_bytes
     while radio.counts.bytes_in < until_bytes:
         assert select.select([radio.fileno()], [], [], KERNEL_S)[0]
-        packets += radio.receive()
+        packets += [arrival.packet for arrival in radio.receive()]
     return packets
 
 

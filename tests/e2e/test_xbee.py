@@ -1,0 +1,70 @@
+"""Two units on XBee modules: real processes, real ptys, simulated modules and air."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import MakeUnit
+from harness import END_S, is_safe
+
+from sim.xbee_products import PRODUCTS
+
+SMALL = {"driver": "pattern", "size": [160, 120], "quality": 40}  # 3 kB
+RADIO = {"driver": "xbee", "baud": 115_200}
+
+
+@contextmanager
+def modules(directory: Path, protocol: str) -> Iterator[list[str]]:
+    """Two modules; their ports."""
+    ports = [str(directory / f"xbee{number}") for number in (1, 2)]
+    links = [word for port in ports for word in ("--link", port)]
+    command = [sys.executable, "-m", "sim.xbee", *links, "--protocol", protocol]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["protocol"] == protocol
+        try:
+            yield ports
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(END_S)
+
+
+@pytest.mark.parametrize("protocol", ["digimesh", "802.15.4"])
+def test_a_picture_is_dispersed_over_xbee_modules_and_read_out(
+    make_unit: MakeUnit, tmp_path: Path, protocol: str
+) -> None:
+    with modules(tmp_path, protocol) as ports:
+        one = make_unit(1, ports[0], {"camera": SMALL, "radio": RADIO}).start()
+        two = make_unit(2, ports[1], {"radio": RADIO}).start()
+        shot = one.shoot()
+        one.wait_until(lambda: all(is_safe(row) and row["copies"] for row in one.rows("list")), "a verified copy")
+        one.wait_until(lambda: one.command("drop", shot["picture"]).code == 0, "its end")
+        (got,) = one.rows("get", shot["picture"], "-o", tmp_path / "out")
+        assert got["from_unit"] == 2
+        assert hashlib.sha256(Path(got["path"]).read_bytes()).hexdigest() == shot["sha256"]
+        (row,) = one.rows("units")
+        assert -100 < row["rssi_dbm"] < 0
+        radio = one.status()["radio"]
+        assert (radio["problem"], radio["frames_undelivered"]) == (None, 0)
+        assert radio["line_bytes_per_s"] == pytest.approx(PRODUCTS[protocol].throughput_bps / 8, rel=0.01)
+        one.end()
+        two.end()
+
+
+def test_a_module_that_comes_later_starts_the_unit_anew_with_its_packets(make_unit: MakeUnit, tmp_path: Path) -> None:
+    one = make_unit(1, str(tmp_path / "xbee1"), {"radio": RADIO}).start()
+    assert "cannot be opened" in one.status()["radio"]["problem"]
+    with modules(tmp_path, "900hp"):
+        one.wait_until(lambda: one.said.count("ready: ") == 2, "a second start")
+        assert one.said.count("the radio works again") == 1
+        radio = one.status()["radio"]
+        assert (radio["problem"], radio["line_bytes_per_s"]) == (None, 11_400)
+        one.end()
