@@ -47,11 +47,12 @@ class _Pin:
     pull: int = 20
     value: int = 0  # set as an output
     callback: Callable[[int], object] | None = None
+    seen: Callable[[int], object] = lambda _level: None
 
 
 @dataclass(slots=True)
 class SimGpio:
-    """The module. drive() and bounce() are the hands at the wires, level() the eye at an LED."""
+    """The module. drive() and bounce() are the hands at the wires, level() and watch() the eye at an LED."""
 
     faults: GpioFaults = GpioFaults()
     BCM: int = 11
@@ -93,6 +94,10 @@ class SimGpio:
         """What a voltmeter would show."""
         with self._lock:
             return self._level(self._pins[pin])
+
+    def watch(self, pin: int, seen: Callable[[int], object]) -> None:
+        """Be told of each level that the pin is set to as an output."""
+        self._pins[pin].seen = seen
 
     def is_used(self, pin: int) -> bool:
         """Whether the pin was taken and not given back."""
@@ -151,6 +156,7 @@ class SimGpio:
             if not (pin.is_used and pin.is_output):
                 raise RuntimeError("The GPIO channel has not been set up as an OUTPUT")
             pin.value = int(bool(value))
+        pin.seen(pin.value)
 
     def add_event_detect(self, channel: int, edge: int, callback: Callable[[int], object]) -> None:
         """Report both edges of an input."""

@@ -73,8 +73,7 @@ def _configs() -> list[bytes]:
     example = (Path(__file__).parents[2] / "deploy" / "config.example.toml").read_bytes()
     least = b'[unit]\nid = 7\n[camera]\ndriver = "none"\n[radio]\nport = "line"\n[security]\ninsecure = true\n'
     every = b"".join(line.removeprefix(b"# ") for line in example.splitlines(keepends=True)[4:])
-    later = (b"button_pin", b"led_pin", b"credential")
-    known = [line for line in every.splitlines(keepends=True) if not line.startswith(later)]
+    known = [line for line in every.splitlines(keepends=True) if not line.startswith(b"credential")]
     return [example, least, b"".join(known)]
 
 
