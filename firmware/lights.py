@@ -34,7 +34,7 @@ class State(enum.Enum):
 
     WELL = 1
     SENDING = 2  # pictures are on their way to other units
-    FULL = 3  # no picture like the recent ones fits, or shots wait for room
+    FULL = 3  # no picture like the recent ones fits; shots may wait for room
     FAULT = 0
 
 

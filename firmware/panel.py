@@ -111,7 +111,7 @@ class Panel:
 def _state(unit: Unit, *, fault: bool) -> State:
     if fault:
         return State.FAULT
-    if is_full(unit) or unit.shutter.is_held_up:
+    if is_full(unit):  # whatever waits for room is as large
         return State.FULL
     if unit.dispersals.outgoing() or unit.serving.outgoing():
         return State.SENDING

@@ -69,11 +69,6 @@ class Shutter:
         return len(self._held) + len(self._unannounced)
 
     @property
-    def is_held_up(self) -> bool:
-        """Whether a picture in memory finds no room, or a card that does not take it: none is just being written."""
-        return bool(self._held) and self._keeping is None
-
-    @property
     def is_idle(self) -> bool:
         """Whether no picture is being taken, kept, or waited for."""
         return not (self.waiting or self._presses or self._capturing or self._keeping)

@@ -50,8 +50,8 @@ class GpioContact:
         return self._fd
 
     def deadline(self) -> float | None:
-        """When it will have settled, if nothing more happens."""
-        return self._debouncer.deadline()
+        """When it will have settled, if nothing more happens; None where nothing more is found out."""
+        return None if self._fd is None or self.problem is not None else self._debouncer.deadline()
 
     def changes(self) -> list[Change]:
         """Whatever has settled since the last call."""

@@ -29,9 +29,8 @@ class GpioLed:
             self.problem = str(error)
 
     def close(self) -> None:
-        """Dark, and the pin is given back; safe to call twice."""
+        """The pin is given back: an input, so it gives no light; safe to call twice."""
         if not self._closed:
-            self.set(False)
             self._closed = True
             with contextlib.suppress(PinError):
                 give_back(self._gpio, self._pin)

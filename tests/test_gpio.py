@@ -1,6 +1,7 @@
 """The library of GPIO pins, and what a unit makes of it where it is missing, forbidden or broken."""
 
 import os
+import select
 import sys
 
 import pytest
@@ -139,13 +140,16 @@ def test_a_pin_that_fails_later_is_a_problem_and_no_press(capsys):
     gpio, clock = SimGpio(), SimClock()
     gpio.setmode(gpio.BCM)
     button, led = GpioContact(gpio, 17, clock, on_at=0, pull=gpio.PUD_UP), GpioLed(gpio, 27)
-    gpio.faults = GpioFaults(broken=frozenset({17, 27}))
     gpio.drive(17, 0)
+    gpio.told()
+    gpio.faults = GpioFaults(broken=frozenset({17, 27}))
+    gpio.bounce(17, [None, 0])
     gpio.told()
     assert button.changes() == []
     led.set(True)
     assert button.problem.startswith("GPIO 17 cannot be read: bad GPIO read; ")
     assert led.problem.startswith("GPIO 27 cannot be set: ")
+    assert button.deadline() is None  # else the loop would come back at once, for ever
     assert button.changes() == []
     button.close()
     led.close()
@@ -159,6 +163,38 @@ def test_more_edges_than_are_kept_still_end_at_the_level_that_is_there():
     gpio.bounce(17, [0, None] * MAX_EDGES + [0])
     gpio.told()
     assert len(button._edges) == MAX_EDGES
+    assert button.changes() == []
+    clock.advance(SETTLE_S)
+    assert [change.on for change in button.changes()] == [True]
+    button.close()
+
+
+class PressedWhileLookedAt(SimGpio):
+    """Whoever reads the level of a pin from the loop sees it just before somebody presses."""
+
+    presses = False
+
+    def input(self, channel, /):
+        level = super().input(channel)
+        if self.presses:
+            self.presses = False
+            self.drive(channel, 0)
+            self.told()
+        return level
+
+
+def test_an_edge_that_comes_while_the_level_is_looked_at_wakes_the_loop():
+    gpio, clock = PressedWhileLookedAt(), SimClock()
+    gpio.setmode(gpio.BCM)
+    button = GpioContact(gpio, 17, clock, on_at=0, pull=gpio.PUD_UP)
+    gpio.bounce(17, [0, None])
+    gpio.told()
+    assert button.changes() == []
+    clock.advance(SETTLE_S)
+    gpio.presses = True
+    assert button.changes() == []
+    assert button.deadline() is None
+    assert select.select([button.fileno()], [], [], 0)[0]
     assert button.changes() == []
     clock.advance(SETTLE_S)
     assert [change.on for change in button.changes()] == [True]

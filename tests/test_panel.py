@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import select
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from firmware.determine import Rules
 from firmware.panel import Panel
 from firmware.service import Service
 from hal.board import Pins, make_pins
+from hal.debounce import SETTLE_S
 from sim.camera import CameraFaults
 from sim.gpio import GpioFaults, SimGpio
 from sim.machine import Machine, Options
@@ -334,6 +336,30 @@ def test_a_press_at_the_pin_of_a_running_unit_is_a_picture_on_its_card_and_a_lig
     assert 1 in lights_seen
     assert not any(gpio.is_used(pin) for pin in (BUTTON, MOTION, LED))
     assert gpio.level(LED) == 0
+
+
+def test_the_service_wakes_when_a_contact_has_settled(loaded):
+    gpio, without_led = SimGpio(), replace(loaded, shutter=replace(loaded.shutter, led_pin=None))
+    gpio.setmode(gpio.BCM)
+
+    async def run():
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+        service = Service(without_led, temporary=False, gpio=gpio)
+        unit = asyncio.create_task(service.main(ready.set))
+        await ready.wait()
+        gpio.drive(BUTTON, 0)
+        gpio.told()
+        service._panel_moved()
+        delays_s = [service._timer.when() - loop.time()]
+        service.panel._pins.button.close()
+        service.turn()
+        delays_s.append(service._timer.when() - loop.time())
+        service.stop.set()
+        await unit
+        return delays_s
+
+    settling_s, resting_s = asyncio.run(run())
+    assert settling_s <= SETTLE_S < resting_s
 
 
 def test_a_unit_whose_pins_cannot_be_used_goes_on_and_says_so(loaded):
