@@ -156,6 +156,25 @@ def test_a_pin_that_fails_later_is_a_problem_and_no_press(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_contact_that_goes_on_moving_wakes_the_loop_once_and_is_told_when_it_rests():
+    """Its deadline wakes the loop: a pin that swings without end must not take the loop's time."""
+    gpio, clock = SimGpio(), SimClock()
+    gpio.setmode(gpio.BCM)
+    button = GpioContact(gpio, 17, clock, on_at=0, pull=gpio.PUD_UP)
+    gpio.drive(17, 0)
+    gpio.told()
+    assert button.changes() == []
+    for _ in range(20):
+        clock.advance(0.9 * SETTLE_S)
+        gpio.bounce(17, [None, 0])
+        gpio.told()
+        assert not select.select([button.fileno()], [], [], 0)[0]
+        assert button.changes() == []
+    clock.advance(SETTLE_S)
+    assert [change.on for change in button.changes()] == [True]
+    button.close()
+
+
 def test_more_edges_than_are_kept_still_end_at_the_level_that_is_there():
     gpio, clock = SimGpio(), SimClock()
     gpio.setmode(gpio.BCM)
