@@ -21,6 +21,11 @@ class Shoot:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnPriority:
+    """Take all pictures as priority pictures from now on, or no more. Nothing is told of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Get:
     """Read a picture out. Found, then Data from its offset on in order, perhaps again; Done: Collected.
 
@@ -111,7 +116,7 @@ class Cancel:
     ticket: int
 
 
-Command = Shoot | Get | Took | PlaceCopy | DropOwn | DeletePicture | Verify | PushRoster | Cancel
+Command = Shoot | TurnPriority | Get | Took | PlaceCopy | DropOwn | DeletePicture | Verify | PushRoster | Cancel
 
 
 @dataclass(frozen=True, slots=True)

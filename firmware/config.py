@@ -32,6 +32,11 @@ MAX_COPIES = 16  # guess: more copies of one picture than a network of 50 units 
 MAX_XBEE_NETWORK = 2**63 - 1  # ID; 64 bits with Zigbee, of which TOML can say 63
 MAX_XBEE_CHANNEL = 26  # CH of 802.15.4, 11 to 26; HP of those that hop is 0 to 7
 MAX_BAUD = 4_000_000  # fastest rate of the PL011 and of USB serial adapters
+MAX_PIN = 27  # of those on a Pi's header, by BCM numbers
+UART_PINS = (14, 15)  # TXD and RXD of the header's UART, on every Pi; where the console is by default, too
+FLOW_PINS = (16, 17)  # its CTS and RTS
+HEADER_UARTS = ("serial", "ttyAMA", "ttyS")  # names in /dev of what can be the header's UART; USB radios have others
+MAX_BURST = 8  # as many as may wait for the camera (firmware/shutter.py): none of a burst is refused for want of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +80,18 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Shutter:
-    """[shutter]. interval_s: None = no shots by time."""
+    """[shutter]. *_pin: BCM number, None = nothing is there. interval_s: None = no shots by time. burst: pictures of
+    each press or movement."""
 
+    button_pin: int | None = None
+    led_pin: int | None = None
+    motion_pin: int | None = None
+    tamper_pin: int | None = None
     interval_s: float | None = None
     patience_s: float = 120.0
+    burst: int = 1
+    burst_spacing_s: float = 1.0
+    motion_rest_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +146,10 @@ class Config:
 Read = Callable[[object], object]
 
 
-def _not_yet(what: str, allowed: str) -> Read:
-    """A key that DESIGN has and this version does not."""
-
-    def read(_value: object) -> object:
-        raise NotAllowed(f"{what} not in this version", allowed=allowed)
-
-    return read
-
-
 _CAMERAS_NOW = ("folder", "pattern", "none")
 _CAMERAS = partial(values.choice, _CAMERAS_NOW, later=("picamera2",))
 _RADIOS = partial(values.choice, ("serial", "xbee", "none"))
-_PIN = _not_yet("buttons and LEDs on GPIO pins are", "nothing; leave this key out")
+_PIN = partial(values.whole, 0, MAX_PIN)
 _COPIES = partial(values.whole, 1, MAX_COPIES)
 
 # table -> key -> (attribute, how its value is read)
@@ -168,10 +172,15 @@ _KEYS: Mapping[str, Mapping[str, tuple[str, Read]]] = {
         "quality": ("quality", partial(values.whole, MIN_QUALITY, MAX_QUALITY)),
     },
     "shutter": {
-        "button_pin": ("", _PIN),
-        "led_pin": ("", _PIN),
+        "button_pin": ("button_pin", _PIN),
+        "led_pin": ("led_pin", _PIN),
+        "motion_pin": ("motion_pin", _PIN),
+        "tamper_pin": ("tamper_pin", _PIN),
         "interval": ("interval_s", values.duration_s),
         "patience": ("patience_s", values.duration_s),
+        "burst": ("burst", partial(values.whole, 1, MAX_BURST)),
+        "burst_spacing": ("burst_spacing_s", values.duration_s),
+        "motion_rest": ("motion_rest_s", values.duration_s),
     },
     "radio": {
         "driver": ("driver", _RADIOS),
@@ -318,6 +327,21 @@ def _check_together(config: Config) -> None:
     if dispersal.copies_min > dispersal.copies:
         allowed = f"1 to {dispersal.copies} (dispersal.copies)"
         raise _wrong("dispersal.copies_min", dispersal.copies_min, "more than dispersal.copies", allowed)
+    _check_pins(config.shutter, config.radio)
+
+
+def _check_pins(shutter: Shutter, radio: Radio) -> None:
+    """Each pin has one use."""
+    uses = dict.fromkeys(UART_PINS, "the pins of the UART")
+    if radio.driver != "none" and radio.rtscts and Path(radio.port).name.startswith(HEADER_UARTS):
+        uses |= dict.fromkeys(FLOW_PINS, "CTS and RTS of the UART (radio.rtscts = true)")
+    for key in (key for key in _KEYS["shutter"] if key.endswith("_pin")):
+        pin = getattr(shutter, key)
+        if pin in uses:
+            free = sorted(set(range(MAX_PIN + 1)) - uses.keys())
+            raise _wrong(f"shutter.{key}", pin, f"this is {uses[pin]}", ", ".join(map(str, free)))
+        if pin is not None:
+            uses[pin] = f"shutter.{key}"
 
 
 def check_port(config: Config) -> None:

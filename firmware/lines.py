@@ -142,6 +142,8 @@ def status(row: Fields) -> str:
         f"camera    {_text(row.get('camera'))}",
         f"radio     {_radio(radio)}",
     ]
+    if row.get("priority"):
+        lines.append("priority  every picture is a priority picture, until the button is held for 5 s again")
     if row.get("network"):
         lines.append(f"network   {_network(row)}")
     if row.get("exposure"):

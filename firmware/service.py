@@ -22,15 +22,18 @@ from firmware.errors import ConfigError, Refused
 from firmware.events import Answer, CardRequest, CatalogueRequest, Memory, Request, TakePicture, WallClock
 from firmware.link import Link
 from firmware.log_printer import LogPrinter
+from firmware.panel import Panel
 from firmware.rosters import Membership
 from firmware.seal import InsecureSeal, Seal
 from firmware.startup import Started, start_up
+from firmware.status import faults
 from firmware.unit import Unit
 from firmware.worker import Worker, in_thread
-from hal.board import make_camera, make_radio
+from hal.board import Pins, make_camera, make_pins, make_radio
 from hal.clock import SystemClock
 from hal.directory_card import DirectoryCard
 from hal.errors import CameraError, CardError
+from hal.gpio import Gpio
 from hal.interfaces import Card, Duplex, Protection, TimeQuality
 from hal.memory import give_back
 
@@ -60,12 +63,20 @@ class Service:
     """A Unit with its machine. Make it and call main() within a running loop's thread."""
 
     def __init__(
-        self, config: Config, *, temporary: bool, printer: LogPrinter | None = None, card: Card | None = None
+        self,
+        config: Config,
+        *,
+        temporary: bool,
+        printer: LogPrinter | None = None,
+        card: Card | None = None,
+        gpio: Gpio | None = None,
     ) -> None:
-        """printer: events go there too. card: in place of the directory that the config names."""
+        """printer: events go there too. card: in place of the directory that the config names. gpio: in place of the
+        machine's library."""
         self.config = config
         self.temporary = temporary
         self._given_card = card
+        self._given_gpio = gpio
         silent = config.radio.driver == "none"  # nothing is sealed where nothing is said
         self.credential = None if config.security.insecure or silent else _credential_of(config)
         self._roster = b""  # the newest one that an earlier life in this process has known
@@ -178,7 +189,12 @@ class Service:
             config.camera.driver, folder=config.camera.folder, size=config.camera.size, quality=config.camera.quality
         )
         self.camera_problem: str | None = None
+        self.panel = Panel(self._make_pins(), config.shutter, self.clock.monotonic())
         self._begin(started, why)
+        for problem in self.panel.problems:
+            self.unit.core.log("pins", problem)
+        for descriptor in self.panel.watched:
+            loop.add_reader(descriptor, self._panel_moved)
         self._camera = self._worker("camera", self._use_camera)
         self._camera.submit(self._new_private(), cast(Request, None))
         self._read_clock()
@@ -187,6 +203,21 @@ class Service:
         server = await serve(config.unit.socket_path, Answers(self).handle)
         self.turn()
         return server
+
+    def _make_pins(self) -> Pins:
+        """None for a temporary unit: nobody stands before that one."""
+        if self.temporary:
+            return Pins()
+        shutter = self.config.shutter
+        return make_pins(
+            self.clock,
+            button=shutter.button_pin,
+            motion=shutter.motion_pin,
+            tamper=shutter.tamper_pin,
+            led=shutter.led_pin,
+            directory=self.config.unit.runtime_dir,
+            gpio=self._given_gpio,
+        )
 
     def _begin(self, started: Started, why: str) -> None:
         """The unit after its start-up, and the threads of its card and catalogue."""
@@ -228,6 +259,7 @@ class Service:
         """The card has failed: a new unit goes on without, with the pictures that wait in memory, and whoever waits for
         them. The old threads may hang on that card for ever; nobody waits for them."""
         why, presses, journal = self.unit.core.card_failed, self.unit.shutter.leave(), self.unit.core.journal
+        all_priority = self.unit.shutter.all_priority
         for worker in (self._card, self._catalogue_worker):
             worker.end_soon()
         lost = CardError(f"the card has failed: {why}", can="ask again: the unit goes on without its card")
@@ -246,6 +278,7 @@ class Service:
         self.unit.core.journal = journal  # whoever follows the log goes on
         unix_s, quality = self.clock.wall()
         self.unit.handle(WallClock(unix_s, quality), self.clock.monotonic())
+        self.unit.shutter.all_priority = all_priority
         self.unit.shutter.take_over(presses)
 
     def _settings(self, rules: Rules) -> Settings:
@@ -278,6 +311,9 @@ class Service:
             if timer is not None:
                 timer.cancel()
         self._watch(None)
+        for descriptor in self.panel.watched:
+            self._loop.remove_reader(descriptor)
+        self.panel.close()
         self.radio.close()
         self.camera.close()
         workers = (self._card, self._catalogue_worker, self._camera)
@@ -312,6 +348,7 @@ class Service:
         self._in_turn = True
         try:
             self.radio.service()
+            self.panel.act(self.unit, self.clock.monotonic())
             self._act()
             if self.unit.core.card_failed and self.unit.shutter.may_be_left:
                 self._leave_card()
@@ -320,6 +357,8 @@ class Service:
                 self._start_anew()
             if self._pause is None:
                 self._watch(self.radio.fileno())
+            if self.panel.has_led:
+                self.panel.show(self.unit, fault=bool(faults(self)), now=self.clock.monotonic())
             self._arm()
             self.unit.radio_is(self.radio.problem, self.clock.monotonic())
             self._print_log()
@@ -405,6 +444,10 @@ class Service:
             pause_s = min(READ_EVERY_S, READ_EVERY_BYTES / radio.line_bytes_per_s)
             self._pause = self._loop.call_later(pause_s, self._readable)
 
+    def _panel_moved(self) -> None:
+        self.panel.moved()
+        self.turn()
+
     def _watch(self, descriptor: int | None) -> None:
         """Watch the radio's descriptor, which changes when the port goes away and comes back."""
         if descriptor == self._watched:
@@ -420,7 +463,8 @@ class Service:
         if self._timer is not None:
             self._timer.cancel()
         now = self.clock.monotonic()
-        times = [t for t in (self.unit.deadline(), self.radio.deadline()) if t is not None]
+        deadlines = self.unit.deadline(), self.radio.deadline(), self.panel.deadline()
+        times = [t for t in deadlines if t is not None]
         delay = min(max(0.0, min(times) - now), LONGEST_SLEEP_S)
         self._timer = self._loop.call_later(delay, self.turn)
 

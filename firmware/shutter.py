@@ -59,6 +59,9 @@ class Shutter:
         self.may_make_room: Callable[[], bool] = lambda: False  # whether a file may be dropped for a shot that waits
         self.camera_trouble: str | None = None
         self.card_trouble: str | None = None  # why the last picture could not be put on the card
+        self.all_priority = False  # every picture is taken as a priority picture
+        self.taken = 0  # pictures announced since the start
+        self.failed = 0  # presses that came to nothing
 
     @property
     def waiting(self) -> int:
@@ -76,6 +79,12 @@ class Shutter:
         shot = self._held[0].shot if self._held else None
         return 0 if shot is None else shot.size_bytes
 
+    def turn_priority(self) -> None:
+        """Take all pictures as priority pictures from now on, or no more. A restart forgets it."""
+        self.all_priority = not self.all_priority
+        told = "every picture is a priority picture now" if self.all_priority else "pictures are ordinary ones again"
+        self.core.log("priority", told)
+
     def press(self, ticket: int | None, priority: bool) -> None:
         """Take a picture now, or as soon as the camera is free."""
         if len(self._presses) >= PRESSES_WAITING:
@@ -87,6 +96,7 @@ class Shutter:
             return
         dispersal = Dispersal(None)
         states.dispersal.move(dispersal, "shutter")
+        priority = priority or self.all_priority
         self._presses.append(Press(ticket, priority, dispersal, self.core.now, self.core.wall_s()))
         self._capture_next()
 
@@ -114,6 +124,7 @@ class Shutter:
 
     def _capture_failed(self, press: Press, error: DandelionError) -> None:
         self._capturing = None
+        self.failed += 1
         self.camera_trouble = str(error)
         self.core.log("captured_failed", f"no picture was taken: {'; '.join(filter(None, (error.what, error.can)))}")
         states.dispersal.move(press.dispersal, "failed")
@@ -155,6 +166,7 @@ class Shutter:
         if core.settings.without_card:
             self._unannounced[picture.id] = press
         else:
+            self.taken += 1
             core.log("shot", f"picture {picture.id} is taken and on the card", picture.id)
             core.done(press.ticket, picture)
         if not self._dispersals.busy_with(picture.id):
@@ -168,6 +180,7 @@ class Shutter:
         """A host has stored it: without a card it is announced only now."""
         press = self._unannounced.pop(picture.id, None)
         if press is not None:
+            self.taken += 1
             self.core.log("shot", f"picture {picture.id} is taken, and stored at another unit", picture.id)
             self.core.done(press.ticket, picture)
             self._capture_next()
@@ -233,6 +246,7 @@ class Shutter:
 
     def _give_up(self, press: Press, error: Refused) -> None:
         self._end(press)
+        self.failed += 1
         if press.on_card is not None:
             self.core.room.stranded[press.on_card.id] = press.on_card.size_bytes
         states.dispersal.move(press.dispersal, "failed")
@@ -303,5 +317,6 @@ class Shutter:
         return min((t for t in times if t > self.core.now), default=None)
 
     def _refuse(self, ticket: int | None, what: str, can: str) -> None:
+        self.failed += 1
         self.core.log("refused", f"a shot was refused: {what}")
         self.core.failed(ticket, Refused(what, did="no picture was taken", can=can))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from firmware.determine import Rules
 from firmware.events import Counted
 from firmware.exposure import exposure_row
+from firmware.panel import is_full
 from firmware.pictures import PictureId
 from firmware.roster import public_of
 from firmware.states import State
@@ -51,6 +52,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
             "after": None if unit.scrub.after is None else str(unit.scrub.after),
         },
         "waiting_shots": unit.shutter.waiting,
+        "priority": unit.shutter.all_priority,
         "camera": config.camera.driver,
         "network": _network(service),
         "radio": _radio(service),
@@ -63,27 +65,32 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
 
 def _fullness(service: Service) -> tuple[bool, str | None]:
     """Whether no picture like the recent ones fits, and why pictures that lack copies are not on their way."""
-    unit, room = service.unit, service.unit.core.room
-    why = unit.dispersals.deciding.idle_why or None
+    unit = service.unit
+    full, why = is_full(unit), unit.dispersals.deciding.idle_why or None
     if sending := sorted({d.host for d in unit.dispersals if d.host}):
         why = f"a copy to {units(sending)} is being made"
     if unit.file_system.trouble is not None:
-        return True, f"{unit.file_system.trouble}; {why or 'nothing is to be copied'}"
-    return room.free_bytes < max(1, room.recent_bytes), why
+        why = f"{unit.file_system.trouble}; {why or 'nothing is to be copied'}"
+    return full, why
+
+
+def faults(service: Service) -> list[str]:
+    """What does not work, each once."""
+    unit, shutter = service.unit, service.unit.shutter
+    troubles = service.radio.problem, service.camera_problem, shutter.camera_trouble, shutter.card_trouble
+    found = [text for text in dict.fromkeys((*troubles, *service.panel.problems)) if text]
+    if without := unit.core.settings.without_card:
+        found.append(f"the unit goes on without its card, pictures are in memory until a host has them: {without}")
+    if unit.core.mute:
+        found.append(f"{unit.core.mute}: nothing is sent any more")
+    return found + unit.bad_packets.problems()
 
 
 def _problems(service: Service, counted: Counted, *, full: bool, why: str | None) -> list[str]:
-    """What a person should look at, each once."""
-    unit, shutter = service.unit, service.unit.shutter
-    troubles = service.radio.problem, service.camera_problem, shutter.camera_trouble, shutter.card_trouble
-    problems = [text for text in dict.fromkeys(troubles) if text]
-    if without := unit.core.settings.without_card:
-        problems.append(f"the unit goes on without its card, pictures are in memory until a host has them: {without}")
+    """What a person should look at."""
+    unit, problems = service.unit, faults(service)
     if full and why is not None:
         problems.append(f"the card is full: {why}")
-    if unit.core.mute:
-        problems.append(f"{unit.core.mute}: nothing is sent any more")
-    problems += unit.bad_packets.problems()
     if unit.file_system.why is not None and not full:
         problems.append(unit.file_system.why)
     if (few := _too_few_units(service, counted)) is not None:

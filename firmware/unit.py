@@ -443,6 +443,8 @@ class Unit:
         match command:
             case c.Shoot(ticket, priority):
                 self.shutter.press(ticket, priority)
+            case c.TurnPriority():
+                self.shutter.turn_priority()
             case c.Get():
                 self.read_outs.get(command)
             case c.Took(ticket, size_bytes):

@@ -7,8 +7,9 @@ DandelionError                  carries what happened, what the unit did about i
 │   │   └── CardReadOnly        the card no longer takes writes (EROFS)
 │   ├── RadioError              the port is missing, was unplugged, or does not take what we write
 │   │   └── PortBusy            another process holds the port
-│   └── CameraError             no picture: absent, busy, or its folder cannot be read
-│       └── CameraHung (TimeoutError)   it did not answer; its child process was killed
+│   ├── CameraError             no picture: absent, busy, or its folder cannot be read
+│   │   └── CameraHung (TimeoutError)   it did not answer; its child process was killed
+│   └── PinError                a button, motion sensor or LED: no library, no permission, or the pin is taken
 ├── PeerError (ValueError)      another unit broke the protocol; firmware/errors.py
 └── MisuseError (ValueError)    we were misused: wrong config, wrong command; firmware/errors.py
 """
@@ -61,3 +62,7 @@ class CameraError(HardwareError):
 
 class CameraHung(CameraError, TimeoutError):
     """The camera did not answer in time; its child process was killed and is started anew at the next shot."""
+
+
+class PinError(HardwareError):
+    """The pin of a button, a motion sensor or an LED cannot be used."""

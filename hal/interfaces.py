@@ -207,27 +207,49 @@ class Card(Protocol):
         """Size of the file system."""
 
 
-class Button(Protocol):
-    """The shutter button, debounced."""
+class Change(NamedTuple):
+    """A contact is on or off from `at` on, in monotonic seconds."""
+
+    on: bool
+    at: float
+
+
+class Contact(Protocol):
+    """Something at a pin that is on or off: a button that is pressed, a motion sensor that sees something. Debounced.
+
+    Nothing blocks. What it is at when it is made is no change. `problem` says why in words for a person where the pin
+    cannot be read any more; there are no changes then.
+    """
+
+    problem: str | None
+
+    @property
+    def on(self) -> bool:
+        """What it is at, as far as changes() has told."""
 
     def fileno(self) -> int | None:
-        """Readable after a press; None where presses cannot be watched."""
+        """The descriptor to watch: readable when changes() is wanted. The same until close(), then None."""
 
-    def presses(self) -> int:
-        """Presses since the last call."""
+    def deadline(self) -> float | None:
+        """Monotonic time at which changes() is wanted though nothing is readable; None while the contact rests."""
+
+    def changes(self) -> list[Change]:
+        """How it has changed since the last call, in order; call as often as you like."""
 
     def close(self) -> None:
-        """Give the pin back."""
+        """Give the pin back; safe to call twice."""
 
 
 class Led(Protocol):
-    """One LED."""
+    """One LED. `problem`: as of a Contact."""
+
+    problem: str | None
 
     def set(self, on: bool) -> None:
-        """Switch it."""
+        """Switch it; at once, and nothing blocks."""
 
     def close(self) -> None:
-        """Give the pin back."""
+        """Dark, and the pin is given back; safe to call twice."""
 
 
 class Clock(Protocol):

@@ -57,7 +57,17 @@ def test_defaults_are_those_of_the_design(tmp_path):
         unit=config.Unit(id=7, name="unit-7", runtime_dir=Path("/run/dandelion")),
         card=config.Card(Path("/var/lib/dandelion/card"), 24_000_000_000, 0.85, 0.70),
         camera=config.Camera("pattern", None, (1920, 1080), 85),
-        shutter=config.Shutter(interval_s=None, patience_s=120.0),
+        shutter=config.Shutter(
+            button_pin=None,
+            led_pin=None,
+            motion_pin=None,
+            tamper_pin=None,
+            interval_s=None,
+            patience_s=120.0,
+            burst=1,
+            burst_spacing_s=1.0,
+            motion_rest_s=30.0,
+        ),
         radio=config.Radio("none", "/dev/serial0", 115_200, Duplex.FULL, False),
         dispersal=config.Dispersal("always", 1, 1, 2, 0.5),
         security=config.Security(insecure=True),
@@ -73,10 +83,10 @@ def test_the_example_names_every_key_of_this_version_with_its_default():
     assert load(EXAMPLE).unit.name == "north-gate"
     lines = [line.removeprefix("# ") for line in EXAMPLE.read_text().splitlines()[4:]]
     shown = tomllib.loads("\n".join(lines))
-    later = {"shutter.button_pin", "shutter.led_pin"}
     known = {f"{table}.{key}" for table, keys in config._KEYS.items() for key in keys}
-    assert {f"{table}.{key}" for table, keys in shown.items() for key in keys} == known - later
-    given_less = {"driver", "name", "folder", "interval", "id", "network", "channel"}
+    assert {f"{table}.{key}" for table, keys in shown.items() for key in keys} == known
+    pins = {"button_pin", "led_pin", "motion_pin", "tamper_pin"}
+    given_less = {"driver", "name", "folder", "interval", "id", "network", "channel"} | pins
     for table, keys in shown.items():
         default = load(EXAMPLE).__getattribute__(table)
         for key, value in keys.items():
@@ -113,8 +123,16 @@ def test_the_example_names_every_key_of_this_version_with_its_default():
         ("camera", "quality = 0", "camera.quality = 0", "1 to 95"),
         ("camera", "size = [1920]", "camera.size = [1920]", "[width, height]"),
         ("camera", 'size = [1920, "x"]', "camera.size", "[width, height]"),
-        ("shutter", "button_pin = 17", "shutter.button_pin = 17", "not in this version"),
-        ("shutter", "led_pin = 27", "shutter.led_pin = 27", "not in this version"),
+        ("shutter", "button_pin = 28", "shutter.button_pin = 28", "0 to 27"),
+        ("shutter", "led_pin = -1", "shutter.led_pin = -1", "0 to 27"),
+        ("shutter", 'motion_pin = "GPIO22"', "shutter.motion_pin = 'GPIO22'", "not a whole number"),
+        ("shutter", "button_pin = 14", "shutter.button_pin = 14", "the pins of the UART"),
+        ("shutter", "tamper_pin = 15", "shutter.tamper_pin = 15", "12, 13, 16, 17"),
+        ("shutter", "button_pin = 5\nled_pin = 5", "shutter.led_pin = 5", "this is shutter.button_pin"),
+        ("shutter", "burst = 0", "shutter.burst = 0", "1 to 8"),
+        ("shutter", "burst = 9", "shutter.burst = 9", "1 to 8"),
+        ("shutter", "burst_spacing = 1", "shutter.burst_spacing = 1", "not a time"),
+        ("shutter", 'motion_rest = "0 s"', "shutter.motion_rest = '0 s'", "out of range"),
         ("shutter", 'interval = "10 minutes"', "shutter.interval = '10 minutes'", "10 min"),
         ("shutter", "patience = 120", "shutter.patience = 120", "not a time"),
         ("shutter", 'patience = "0 s"', "shutter.patience = '0 s'", "out of range"),
@@ -162,6 +180,26 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(tmp_path, table, lin
 )
 def test_flow_control_is_on_where_a_module_overruns_without(tmp_path, line, rtscts):
     assert load(write(tmp_path, with_value("radio", line))).radio.rtscts is rtscts
+
+
+@pytest.mark.parametrize(
+    ("radio", "pin", "is_free"),
+    [
+        ('port = "/dev/serial0"\nrtscts = true', 17, False),
+        ('port = "/dev/ttyAMA0"\nrtscts = true', 16, False),
+        ('port = "/dev/serial0"\nrtscts = true', 18, True),
+        ('port = "/dev/serial0"', 17, True),
+        ('port = "/dev/ttyUSB0"\nrtscts = true', 17, True),
+        ('port = "/dev/serial/by-id/usb-FTDI"\nrtscts = true', 16, True),
+        ('driver = "none"\nrtscts = true', 17, True),
+    ],
+)
+def test_the_pins_of_flow_control_are_the_radios_where_it_is_on_the_header(tmp_path, radio, pin, is_free):
+    text = SMALLEST.replace('[radio]\ndriver = "none"', f"[radio]\n{radio}") + f"[shutter]\nbutton_pin = {pin}\n"
+    if is_free:
+        assert load(write(tmp_path, text)).shutter.button_pin == pin
+    else:
+        assert f"shutter.button_pin = {pin}: this is CTS and RTS" in error_of(tmp_path, text)
 
 
 def test_a_unit_needs_an_id(tmp_path):

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import light_table
 import pytest
+import wiring
 
-from firmware import cli, config
+from firmware import cli, config, lights
 from firmware.client import Client
 from firmware.control_lines import Row
 from firmware.messages import RefuseWhy
@@ -29,6 +31,7 @@ DOCUMENTS = (
     "README.md",
     "CHANGELOG.md",
     "docs/operations.md",
+    "docs/hardware.md",
     "docs/architecture.md",
     "docs/states.md",
     "docs/protocol.md",
@@ -85,8 +88,30 @@ def test_the_defaults_in_the_table_are_those_of_the_config(tmp_path: Path) -> No
 def test_the_example_config_is_about_every_key_that_can_be_set() -> None:
     text = (ROOT / "deploy" / "config.example.toml").read_text(encoding="utf-8")
     shown = re.findall(r"^(?:# )?(\w+) = ", text, re.MULTILINE)
-    later = {"button_pin", "led_pin"}
-    assert sorted(shown) == sorted(key for name in KEYS if (key := name.split(".")[1]) not in later)
+    assert sorted(shown) == sorted(name.split(".")[1] for name in KEYS)
+
+
+def test_the_pins_of_the_hardware_document_are_those_of_the_drawing_and_of_the_example(tmp_path: Path) -> None:
+    (block,) = blocks(TEXTS["docs/hardware.md"], "toml")
+    (tmp_path / "config.toml").write_text(as_toml(NEEDED) + block)
+    shutter = config.load(tmp_path / "config.toml").shutter
+    example = (ROOT / "deploy" / "config.example.toml").read_text(encoding="utf-8")
+    for key, pin in wiring.PINS.items():
+        assert getattr(shutter, key) == wiring.gpio(pin), key
+        assert f"| `{key} = {wiring.gpio(pin)}` |" in TEXTS["docs/hardware.md"]
+        assert f"\n# {key} = {wiring.gpio(pin)} " in example
+
+
+def test_the_drawing_of_the_pins_is_the_one_that_is_made() -> None:
+    """Otherwise run tests/wiring.py."""
+    assert (ROOT / "docs" / "pins.svg").read_text(encoding="utf-8") == wiring.drawing()
+
+
+def test_the_table_of_lights_is_the_one_that_is_made_from_their_patterns() -> None:
+    """Otherwise run tests/light_table.py."""
+    assert light_table.renewed(OPERATIONS) == OPERATIONS
+    assert len(light_table.STATES) == len(lights.State)
+    assert len(light_table.SAYINGS) == len(lights.Said)
 
 
 # --- commands ------------------------------------------------------------------------------------------------------

@@ -64,6 +64,12 @@ def _check_config(_data: bytes, made: config.Config) -> None:
     assert 1 <= made.dispersal.copies_min <= made.dispersal.copies <= config.MAX_COPIES
     assert 0 <= made.dispersal.hosting <= 1
     assert made.shutter.interval_s is None or 0 < made.shutter.interval_s <= values.MAX_DURATION_S
+    shutter = made.shutter
+    pins = [shutter.button_pin, shutter.led_pin, shutter.motion_pin, shutter.tamper_pin]
+    used = [pin for pin in pins if pin is not None]
+    assert len(set(used) - set(config.UART_PINS)) == len(used)
+    assert all(0 <= pin <= config.MAX_PIN for pin in used)
+    assert 1 <= shutter.burst <= config.MAX_BURST
     for path in (made.unit.socket_path, made.card.path, made.radio.port):
         assert "\0" not in os.fspath(path)
         os.fsencode(path)
@@ -73,8 +79,7 @@ def _configs() -> list[bytes]:
     example = (Path(__file__).parents[2] / "deploy" / "config.example.toml").read_bytes()
     least = b'[unit]\nid = 7\n[camera]\ndriver = "none"\n[radio]\nport = "line"\n[security]\ninsecure = true\n'
     every = b"".join(line.removeprefix(b"# ") for line in example.splitlines(keepends=True)[4:])
-    later = (b"button_pin", b"led_pin", b"credential")
-    known = [line for line in every.splitlines(keepends=True) if not line.startswith(later)]
+    known = [line for line in every.splitlines(keepends=True) if not line.startswith(b"credential")]
     return [example, least, b"".join(known)]
 
 
