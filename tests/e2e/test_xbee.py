@@ -3,47 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import MakeUnit
-from harness import END_S, is_safe
+from harness import is_safe
 
+from sim.xbee_process import XBeeProcess
 from sim.xbee_products import PRODUCTS
 
 SMALL = {"driver": "pattern", "size": [160, 120], "quality": 40}  # 3 kB
 RADIO = {"driver": "xbee", "baud": 115_200}
 
 
-@contextmanager
-def modules(directory: Path, protocol: str) -> Iterator[list[str]]:
-    """Two modules; their ports."""
-    ports = [str(directory / f"xbee{number}") for number in (1, 2)]
-    links = [word for port in ports for word in ("--link", port)]
-    command = [sys.executable, "-m", "sim.xbee", *links, "--protocol", protocol]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["protocol"] == protocol
-        try:
-            yield ports
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(END_S)
-
-
 @pytest.mark.parametrize("protocol", ["digimesh", "802.15.4"])
 def test_a_picture_is_dispersed_over_xbee_modules_and_read_out(
     make_unit: MakeUnit, tmp_path: Path, protocol: str
 ) -> None:
-    with modules(tmp_path, protocol) as ports:
-        one = make_unit(1, ports[0], {"camera": SMALL, "radio": RADIO}).start()
-        two = make_unit(2, ports[1], {"radio": RADIO}).start()
+    links = [tmp_path / "xbee1", tmp_path / "xbee2"]
+    with XBeeProcess(links, "--protocol", protocol) as modules:
+        one = make_unit(1, modules.links[0], {"camera": SMALL, "radio": RADIO}).start()
+        two = make_unit(2, modules.links[1], {"radio": RADIO}).start()
         shot = one.shoot()
         one.wait_until(lambda: all(is_safe(row) and row["copies"] for row in one.rows("list")), "a verified copy")
         one.wait_until(lambda: one.command("drop", shot["picture"]).code == 0, "its end")
@@ -60,9 +40,10 @@ def test_a_picture_is_dispersed_over_xbee_modules_and_read_out(
 
 
 def test_a_module_that_comes_later_starts_the_unit_anew_with_its_packets(make_unit: MakeUnit, tmp_path: Path) -> None:
-    one = make_unit(1, str(tmp_path / "xbee1"), {"radio": RADIO}).start()
+    link = tmp_path / "xbee1"
+    one = make_unit(1, str(link), {"radio": RADIO}).start()
     assert "cannot be opened" in one.status()["radio"]["problem"]
-    with modules(tmp_path, "900hp"):
+    with XBeeProcess([link], "--protocol", "900hp"):
         one.wait_until(lambda: one.said.count("ready: ") == 2, "a second start")
         assert one.said.count("the radio works again") == 1
         radio = one.status()["radio"]
