@@ -26,12 +26,13 @@ from firmware.rosters import Membership
 from firmware.seal import InsecureSeal, Seal
 from firmware.startup import Started, start_up
 from firmware.unit import Unit
+from firmware.watchdog import RadioLook, Waiting, is_camera_lost, stands_still
 from firmware.worker import Worker, in_thread
 from hal.board import make_camera, make_radio
 from hal.clock import SystemClock
 from hal.directory_card import DirectoryCard
-from hal.errors import CameraError, CardError
-from hal.interfaces import Card, Duplex, Protection, TimeQuality
+from hal.errors import CameraError, CameraHung, CardError
+from hal.interfaces import Card, Duplex, Protection, Shot, TimeQuality
 from hal.memory import give_back
 
 CAPTURE_TIMEOUT_S = 20.0
@@ -74,7 +75,7 @@ class Service:
         self.ending = False  # as soon as no command needs this unit
         self.starts_anew = False  # it ends to be started again
         self._may_start_anew = False  # whoever asked for something before has been answered
-        self._ended = False
+        self._has_begun = self._ended = False
         self.news = asyncio.Condition()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -89,6 +90,9 @@ class Service:
         self._private = -1  # tokens of requests that are not the unit's: negative
         self._futures: dict[int, asyncio.Future[object]] = {}
         self._in_turn = False
+        self._asked_of_camera: set[int] = set()  # tokens of pictures that it is to take
+        self._camera_lost: CameraHung | None = None  # it was declared failed, and has not answered since
+        self._radio_look = RadioLook()
 
     # ------------------------------------------------------------ start and end
 
@@ -178,6 +182,7 @@ class Service:
         self.camera_problem: str | None = None
         self._begin(started, why)
         self._camera = self._worker("camera", self._use_camera)
+        self._has_begun = True
         self._camera.submit(self._new_private(), cast(Request, None))
         self._read_clock()
         if config.shutter.interval_s is not None and not self.temporary:
@@ -264,7 +269,9 @@ class Service:
         unit = self.unit
 
         def answered(answer: Answer) -> None:
-            if name == "camera" or unit is self.unit:  # what an old card's thread has come to is no answer any more
+            if name == "camera":
+                self._camera_answered(answer)
+            elif unit is self.unit:  # what an old card's thread has come to is no answer any more
                 self._answered(answer)
 
         return Worker(name, carry_out, self._loop, answered, self._break)
@@ -359,7 +366,7 @@ class Service:
 
     def _dispatch(self, token: int, request: Request) -> None:
         if isinstance(request, TakePicture):
-            self._camera.submit(token, request)
+            self._ask_camera(token, request)
         elif isinstance(request, _CARD):
             self._card.submit(token, request)
         else:
@@ -450,6 +457,61 @@ class Service:
         except CameraError as error:
             self.camera_problem = str(error)
         return None
+
+    def _ask_camera(self, token: int, request: Request) -> None:
+        self._asked_of_camera.add(token)
+        if self._camera_lost is None:
+            self._camera.submit(token, request)
+        else:
+            self._loop.call_soon(self._camera_answered, Answer(token, error=self._camera_lost))
+
+    def _camera_answered(self, answer: Answer) -> None:
+        if answer.error is not self._camera_lost and self._camera_lost is not None:
+            self._camera_lost = self.camera_problem = None
+            self.unit.core.log("camera", "the camera answers again")
+        if answer.token in self._asked_of_camera:
+            self._asked_of_camera.discard(answer.token)
+            self._answered(answer)
+        elif answer.result is not None:  # too late: whoever pressed was told that there is no picture
+            cast(Shot, answer.result).close()
+            self.turn()
+
+    def look_after(self) -> str | None:
+        """To be called each few seconds: a camera that does not answer is declared failed. Which part of the machine
+        does not get on, in words; empty: all do; None: the unit reads its card."""
+        if self._ended:
+            return ""
+        if not self._has_begun:
+            return None
+        radio, now = self.radio, self.clock.monotonic()
+        waiting = Waiting(
+            card=self._card.busy_since,
+            catalogue=self._catalogue_worker.busy_since,
+            radio=self._radio_look.look(
+                takes=radio.room > 0 or radio.problem is not None,
+                waits_until=radio.deadline(),
+                bytes_out=radio.counts.bytes_out,
+                now=now,
+            ),
+            camera=self._camera.busy_since,
+            camera_failed=self._camera_lost is not None,
+        )
+        if is_camera_lost(waiting, now):
+            self._declare_camera_failed()
+        return stands_still(waiting, now)
+
+    def _declare_camera_failed(self) -> None:
+        """Its thread hangs, and cannot be ended: nobody waits for it any more."""
+        self._camera_lost = error = CameraHung(
+            "the camera does not answer, and what hangs cannot be ended",
+            did="it is asked for no picture until it has answered; the unit goes on as a host",
+            can="check the camera's cable and power; switch the unit off and on",
+        )
+        self.camera_problem = str(error)
+        self.unit.core.log("alarm", self.camera_problem)
+        for token in list(self._asked_of_camera):
+            self._camera_answered(Answer(token, error=error))
+        self.turn()
 
     def _read_clock(self) -> None:
         if self._ended:
