@@ -7,6 +7,7 @@
 # soak: simulated worlds with every fault and at their worst for half an hour; with SOAK="--days 30", fifty units for a month.
 # fuzz: hostile input for every decoder, led by coverage, for ten minutes; with FUZZ="--for 3600" as long as wanted: runs add up.
 # audit: what bandit says of the code, and pip-audit of what is installed, for which it asks PyPI.
+# deb: the Debian package, in build/, for Raspberry Pi OS and Debian, bookworm and trixie; see deploy/README.md.
 # detection: how soon a host that lies is found out, over many seeds.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -15,7 +16,7 @@ FUZZ ?= --for 600
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check audit coverage cuts detection fuzz model power mutants soak clean
+.PHONY: setup run test check audit coverage cuts deb detection fuzz model power mutants soak clean
 
 setup: $(STAMP)
 
@@ -71,6 +72,9 @@ audit: setup
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml firmware hal sim deploy
 	$(BIN)/python -m pip freeze --exclude-editable | \
 		$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement /dev/stdin
+
+deb:
+	$(PYTHON) -m deploy.build_deb -o build
 
 detection: setup
 	$(BIN)/python -m sim.detection --seeds 500 --share 0.1
