@@ -82,7 +82,7 @@ def _say(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dandelion-setup",
-        description="Change what a Raspberry Pi needs changed for a unit: explains, asks first, and can change it back.",
+        description="Change what a Raspberry Pi needs changed for a unit: explains, asks first, and can undo it.",
         allow_abbrev=False,
     )
     parser.add_argument("--yes", action="store_true", help="ask nothing, change all of it")
