@@ -58,12 +58,12 @@ async def _run(config: Config, printer: LogPrinter, card: Card | None, manager: 
 
     def ready() -> None:
         printer.print(f"ready: {name}")
-        supervised.ready(name)
+        supervised.ready(f"{name}, in safe mode" if service.in_safe_mode else name)
 
     watching = loop.create_task(supervised.watch(lambda: service.look_after()))
     try:
         while not told_to_end:
-            service = Service(config, temporary=False, printer=printer, card=card)
+            service = Service(config, temporary=False, supervised=manager.listens, printer=printer, card=card)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, end)
             await service.main(ready)

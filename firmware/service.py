@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from firmware import bad_starts, credential, without_card
 from firmware import commands as c
-from firmware import credential, without_card
 from firmware.answers import Answers
+from firmware.bad_starts import Starts
 from firmware.catalogue import CatalogueDamaged
 from firmware.catalogue_home import CatalogueFile
 from firmware.config import Config
@@ -19,7 +20,16 @@ from firmware.control import Server, serve
 from firmware.core import Settings
 from firmware.determine import Policy, Rules
 from firmware.errors import ConfigError, Refused
-from firmware.events import Answer, CardRequest, CatalogueRequest, Memory, Request, TakePicture, WallClock
+from firmware.events import (
+    Answer,
+    CardRequest,
+    CatalogueRequest,
+    Memory,
+    Request,
+    SaveCalendar,
+    TakePicture,
+    WallClock,
+)
 from firmware.link import Link
 from firmware.log_printer import LogPrinter
 from firmware.rosters import Membership
@@ -31,7 +41,7 @@ from firmware.worker import Worker, in_thread
 from hal.board import make_camera, make_radio
 from hal.clock import SystemClock
 from hal.directory_card import DirectoryCard
-from hal.errors import CameraError, CameraHung, CardError
+from hal.errors import CameraError, CameraHung, CardError, CardFull
 from hal.interfaces import Card, Duplex, Protection, Shot, TimeQuality
 from hal.memory import give_back
 
@@ -61,11 +71,20 @@ class Service:
     """A Unit with its machine. Make it and call main() within a running loop's thread."""
 
     def __init__(
-        self, config: Config, *, temporary: bool, printer: LogPrinter | None = None, card: Card | None = None
+        self,
+        config: Config,
+        *,
+        temporary: bool,
+        supervised: bool = False,
+        printer: LogPrinter | None = None,
+        card: Card | None = None,
     ) -> None:
-        """printer: events go there too. card: in place of the directory that the config names."""
+        """supervised: somebody starts it anew whenever it ends, so bad starts are counted. printer: events go there
+        too. card: in place of the directory that the config names."""
         self.config = config
         self.temporary = temporary
+        self._supervised = supervised
+        self._starts: Starts | None = None  # where they are counted
         self._given_card = card
         silent = config.radio.driver == "none"  # nothing is sealed where nothing is said
         self.credential = None if config.security.insecure or silent else _credential_of(config)
@@ -144,7 +163,7 @@ class Service:
     def _start_up(self, card: Card, catalogue: Path) -> Started:
         unit, rules = self.config.unit.id, rules_of(self.config)
         home, rng = CatalogueFile(str(catalogue), unit), random.SystemRandom()
-        return start_up(
+        started = start_up(
             card,
             home,
             unit,
@@ -153,6 +172,11 @@ class Service:
             priority_copies=rules.wanted(True),
             acts_for=self._acts_for,
         )
+        if self._supervised and self._starts is None:
+            self._starts = Starts(started.catalogue.counter(bad_starts.COUNTER, 0))
+            with suppress(CardFull):  # safe mode comes later, if it must
+                started.catalogue.set_counters(bad_starts=self._starts.counted)
+        return started
 
     def _acts_for(self, kept: bytes) -> frozenset[int] | None:
         membership = self._membership(kept)
@@ -185,6 +209,8 @@ class Service:
         self._has_begun = True
         self._camera.submit(self._new_private(), cast(Request, None))
         self._read_clock()
+        if self._starts is not None:
+            loop.call_later(self._starts.good_after_s, self._was_good, self._starts)
         if config.shutter.interval_s is not None and not self.temporary:
             loop.call_later(config.shutter.interval_s, self._interval)
         server = await serve(config.unit.socket_path, Answers(self).handle)
@@ -211,6 +237,8 @@ class Service:
         )
         for notice in notices:
             self.unit.core.log("card", notice)
+        if self.in_safe_mode:
+            self.unit.core.log("alarm", f"{bad_starts.NOTICE}; {bad_starts.CAN}")
         self._card = self._worker("card", self._store.carry_out)
         self._catalogue_worker = self._worker("catalogue", self._catalogue.carry_out)
 
@@ -263,7 +291,24 @@ class Service:
             patience_s=config.shutter.patience_s,
             temporary=self.temporary,
             goes_on_without_card=not self.temporary,
+            safe_mode=self.in_safe_mode,
         )
+
+    @property
+    def in_safe_mode(self) -> bool:
+        """Whether this start sends no pictures, as those before it came to a bad end."""
+        return self._starts is not None and self._starts.is_safe
+
+    def _was_good(self, starts: Starts) -> None:
+        """It has been up for long enough."""
+        if self._ended:
+            return
+        noted = SaveCalendar(((bad_starts.COUNTER, starts.good),))
+        self._catalogue_worker.submit(self._new_private(), noted)
+        if starts.is_safe:
+            self.unit.core.start_anew = "safe mode has lasted for long enough"
+            self.unit.core.log("started", f"{self.unit.core.start_anew}: the unit starts anew")
+            self.turn()
 
     def _worker(self, name: str, carry_out: Callable[..., object]) -> Worker:
         unit = self.unit
@@ -293,7 +338,15 @@ class Service:
         if all(ended[:2]):
             with suppress(CardError):  # at worst the last hour of operating time is lost
                 self._catalogue.save_calendar(self.unit.operating_time.to_keep())
+                if self._starts is not None and self._broken is None:
+                    self._catalogue.set_counters(bad_starts=self._bad_starts_at_the_end(self._starts))
             self._catalogue.close()
+
+    def _bad_starts_at_the_end(self, starts: Starts) -> int:
+        """A unit that was told to end was well; one that starts anew in its process goes on with the same start."""
+        if not self.starts_anew:
+            return 0
+        return starts.good if starts.is_safe else starts.before
 
     def _break(self, error: BaseException) -> None:
         """A bug: end the unit with it, so that it is started anew."""
