@@ -169,6 +169,18 @@ def test_in_safe_mode_pictures_are_taken_and_hosted_and_none_is_sent():
     assert origin.said(m.Part) == []
 
 
+@pytest.mark.parametrize("safe", [True, False])
+def test_in_safe_mode_no_holder_is_asked_for_proofs(safe):
+    rig, origin, _other = a_pair()
+    shoot(origin)
+    rig.run_until(settled(origin), 120)
+    origin.kill()
+    origin.options.safe_mode = safe
+    origin.restart()
+    rig.run_for(12 * 3600)
+    assert bool(origin.said(m.Prove)) is not safe
+
+
 def test_a_unit_without_a_bad_start_sends_and_serves():
     rig, origin, other = a_pair()
     mine = shoot(origin)
