@@ -136,7 +136,8 @@ class Catalogue(Records, Upkeep, ActsFor, Notes, Pairs):
 
     def counter(self, key: str, default: int) -> int:
         """A durable number: unit, card, boot, sequence, next_attempt; complete: 1 once every held file has a row or is
-        in quarantine; fresh: 1 until the first start after the catalogue was made anew has ended; and SaveCalendar's.
+        in quarantine; fresh: 1 until the first start after the catalogue was made anew has ended; bad_starts
+        (firmware/bad_starts.py); and SaveCalendar's.
         """
         return self._database.counter(key, default)
 

@@ -27,6 +27,7 @@ _COUNTERS = {
     "scrub_due": (0, _HALF - 1),
     "scrub_after": (0, _WRAP - 1),
     "surplus_due": (0, _HALF - 1),
+    "bad_starts": (0, _HALF - 1),
     "complete": (0, 1),
     "fresh": (0, 1),
 }

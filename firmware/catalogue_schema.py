@@ -36,7 +36,7 @@ STEPS = (
     CREATE TABLE meta (
         key TEXT PRIMARY KEY CHECK (
             key IN ('unit', 'card', 'boot', 'sequence', 'next_attempt', 'nth', 'complete', 'fresh')
-            OR key IN ('age', 'scrub_due', 'scrub_after', 'surplus_due')
+            OR key IN ('age', 'scrub_due', 'scrub_after', 'surplus_due', 'bad_starts')
         ),
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;

@@ -47,7 +47,8 @@ MAX_TO_ONE = 64
 class Settings:
     """What the config says to the core. temporary: up for one command only, hosts nothing. beacon_s: between beacons;
     where many share a slow channel they must come more seldom. without_card: why pictures are in memory only, "" if
-    they are on a card. goes_on_without_card: whether the shell looks at Core.card_failed."""
+    they are on a card. goes_on_without_card: whether the shell looks at Core.card_failed. safe_mode: no picture is
+    sent (firmware/bad_starts.py)."""
 
     unit: int
     name: str
@@ -59,6 +60,7 @@ class Settings:
     beacon_s: float = 60.0  # 40 bytes a minute cost no link of a few units anything
     without_card: str = ""
     goes_on_without_card: bool = False
+    safe_mode: bool = False
 
 
 RECORD_WAIT_S = 60.0

@@ -49,7 +49,9 @@ class Deciding:
         view, card = _view(entry, by_hand, avoided, self.leaving(picture)), core.card_view()
         neighbours, rules = core.neighbours.views(core.now, set(busy)), core.settings.rules
         decision: Keep | Disperse = Keep("the card that has failed counts its attempts", others_too=False)
-        if not core.counts_elsewhere(picture):
+        if core.settings.safe_mode:
+            decision = Keep("the unit is in safe mode and sends no picture")
+        elif not core.counts_elsewhere(picture):
             decision = determine(view, card, neighbours, rules, core.now)
         self._note(picture, decision, told(view, card, neighbours, rules, core.now))
         if isinstance(decision, Disperse):

@@ -82,7 +82,7 @@ class Relays:
             self._end(relay)
         if get.hops >= m.MAX_HOPS or get.holder == source:
             self._refuse(source, get, m.GetWhy.NO_WAY)
-        elif len(self._all) >= MAX_RELAYS or self._count(source) >= MAX_RELAYS_PER_NEIGHBOUR:
+        elif core.settings.safe_mode or self._is_full(source):
             self._refuse(source, get, m.GetWhy.BUSY)
         else:
             relay = Relay(source, get, core.now, Onward(core, source, self._handles.give()))
@@ -249,6 +249,9 @@ class Relays:
 
     def _under(self, source: int, handle: int) -> Relay | None:
         return next((r for r in self._all if (r.source, r.onward.handle) == (source, handle)), None)
+
+    def _is_full(self, source: int) -> bool:
+        return len(self._all) >= MAX_RELAYS or self._count(source) >= MAX_RELAYS_PER_NEIGHBOUR
 
     def _count(self, source: int) -> int:
         return sum(1 for relay in self._all if relay.source == source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import threading
@@ -16,10 +17,12 @@ from firmware.control import hold, hold_card, require_own
 from firmware.errors import NobodyRuns, UnitRuns
 from firmware.log_printer import LogPrinter
 from firmware.service import END_TIMEOUT_S, Service
+from firmware.supervised import Supervised
 from firmware.without_card import is_dead
 from hal.directory_card import DirectoryCard
 from hal.errors import CardError
 from hal.interfaces import Card
+from hal.service_manager import ServiceManager
 
 LAST_LINES_S = 0.5
 """The last lines of the log may take so long to be read at the end."""
@@ -29,33 +32,45 @@ GIVE_WAY_S = 20.0
 
 def run(config: Config, *, card: Card | None = None) -> int:
     """`dandelion run`: the unit in the foreground, until SIGTERM or SIGINT. Exit status. card: as for Service."""
+    manager = ServiceManager(os.environ)
     with _sole(config):
         printer = LogPrinter(sys.stderr)
         if config.security.insecure:
             printer.print("warning: this unit runs without credentials (security.insecure = true)")
         try:
-            asyncio.run(_run(config, printer, card))
+            asyncio.run(_run(config, printer, card, manager))
             printer.print(f"ended: unit {config.unit.id} ({config.unit.name}), as it was told")
         finally:
             printer.close(LAST_LINES_S)
     return 0
 
 
-async def _run(config: Config, printer: LogPrinter, card: Card | None) -> None:
+async def _run(config: Config, printer: LogPrinter, card: Card | None, manager: ServiceManager) -> None:
     loop, told_to_end = asyncio.get_running_loop(), False
+    supervised, name = Supervised(manager, printer.print), f"unit {config.unit.id} ({config.unit.name})"
+    service: Service
 
-    def end(service: Service) -> None:
+    def end() -> None:
         nonlocal told_to_end
         told_to_end = True
+        supervised.ends()
         service.stop.set()
 
-    while not told_to_end:
-        service = Service(config, temporary=False, printer=printer, card=card)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, end, service)
-        await service.main(ready=lambda: printer.print(f"ready: unit {config.unit.id} ({config.unit.name})"))
-        if not service.starts_anew:
-            return
+    def ready() -> None:
+        printer.print(f"ready: {name}")
+        supervised.ready(f"{name}, in safe mode" if service.in_safe_mode else name)
+
+    watching = loop.create_task(supervised.watch(lambda: service.look_after()))
+    try:
+        while not told_to_end:
+            service = Service(config, temporary=False, supervised=manager.listens, printer=printer, card=card)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, end)
+            await service.main(ready)
+            if not service.starts_anew:
+                return
+    finally:
+        watching.cancel()
 
 
 @contextmanager

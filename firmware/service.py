@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from firmware import bad_starts, credential, without_card
 from firmware import commands as c
-from firmware import credential, without_card
 from firmware.answers import Answers
+from firmware.bad_starts import Starts
 from firmware.catalogue import CatalogueDamaged
 from firmware.catalogue_home import CatalogueFile
 from firmware.config import Config
@@ -19,7 +20,16 @@ from firmware.control import Server, serve
 from firmware.core import Settings
 from firmware.determine import Policy, Rules
 from firmware.errors import ConfigError, Refused
-from firmware.events import Answer, CardRequest, CatalogueRequest, Memory, Request, TakePicture, WallClock
+from firmware.events import (
+    Answer,
+    CardRequest,
+    CatalogueRequest,
+    Memory,
+    Request,
+    SaveCalendar,
+    TakePicture,
+    WallClock,
+)
 from firmware.link import Link
 from firmware.log_printer import LogPrinter
 from firmware.panel import Panel
@@ -28,13 +38,14 @@ from firmware.seal import InsecureSeal, Seal
 from firmware.startup import Started, start_up
 from firmware.status import faults
 from firmware.unit import Unit
+from firmware.watchdog import RadioLook, Waiting, is_camera_lost, stands_still
 from firmware.worker import Worker, in_thread
 from hal.board import Pins, make_camera, make_pins, make_radio
 from hal.clock import SystemClock
 from hal.directory_card import DirectoryCard
-from hal.errors import CameraError, CardError
+from hal.errors import CameraError, CameraHung, CardError, CardFull
 from hal.gpio import Gpio
-from hal.interfaces import Card, Duplex, Protection, TimeQuality
+from hal.interfaces import Card, Duplex, Protection, Shot, TimeQuality
 from hal.memory import give_back
 
 CAPTURE_TIMEOUT_S = 20.0
@@ -67,14 +78,17 @@ class Service:
         config: Config,
         *,
         temporary: bool,
+        supervised: bool = False,
         printer: LogPrinter | None = None,
         card: Card | None = None,
         gpio: Gpio | None = None,
     ) -> None:
-        """printer: events go there too. card: in place of the directory that the config names. gpio: in place of the
-        machine's library."""
+        """supervised: somebody starts it anew whenever it ends, so bad starts are counted. printer: events go there
+        too. card: in place of the directory that the config names. gpio: in place of the machine's library."""
         self.config = config
         self.temporary = temporary
+        self._supervised = supervised
+        self._starts: Starts | None = None  # where they are counted
         self._given_card = card
         self._given_gpio = gpio
         silent = config.radio.driver == "none"  # nothing is sealed where nothing is said
@@ -85,7 +99,7 @@ class Service:
         self.ending = False  # as soon as no command needs this unit
         self.starts_anew = False  # it ends to be started again
         self._may_start_anew = False  # whoever asked for something before has been answered
-        self._ended = False
+        self._has_begun = self._ended = False
         self.news = asyncio.Condition()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -100,6 +114,9 @@ class Service:
         self._private = -1  # tokens of requests that are not the unit's: negative
         self._futures: dict[int, asyncio.Future[object]] = {}
         self._in_turn = False
+        self._asked_of_camera: set[int] = set()  # tokens of pictures that it is to take
+        self._camera_lost: CameraHung | None = None  # it was declared failed, and has not answered since
+        self._radio_look = RadioLook()
 
     # ------------------------------------------------------------ start and end
 
@@ -151,7 +168,7 @@ class Service:
     def _start_up(self, card: Card, catalogue: Path) -> Started:
         unit, rules = self.config.unit.id, rules_of(self.config)
         home, rng = CatalogueFile(str(catalogue), unit), random.SystemRandom()
-        return start_up(
+        started = start_up(
             card,
             home,
             unit,
@@ -160,6 +177,11 @@ class Service:
             priority_copies=rules.wanted(True),
             acts_for=self._acts_for,
         )
+        if self._supervised and self._starts is None:
+            self._starts = Starts(started.catalogue.counter(bad_starts.COUNTER, 0))
+            with suppress(CardFull):  # safe mode comes later, if it must
+                started.catalogue.set_counters(bad_starts=self._starts.counted)
+        return started
 
     def _acts_for(self, kept: bytes) -> frozenset[int] | None:
         membership = self._membership(kept)
@@ -196,8 +218,11 @@ class Service:
         for descriptor in self.panel.watched:
             loop.add_reader(descriptor, self._panel_moved)
         self._camera = self._worker("camera", self._use_camera)
+        self._has_begun = True
         self._camera.submit(self._new_private(), cast(Request, None))
         self._read_clock()
+        if self._starts is not None:
+            loop.call_later(self._starts.good_after_s, self._was_good, self._starts)
         if config.shutter.interval_s is not None and not self.temporary:
             loop.call_later(config.shutter.interval_s, self._interval)
         server = await serve(config.unit.socket_path, Answers(self).handle)
@@ -239,6 +264,8 @@ class Service:
         )
         for notice in notices:
             self.unit.core.log("card", notice)
+        if self.in_safe_mode:
+            self.unit.core.log("alarm", f"{bad_starts.NOTICE}; {bad_starts.CAN}")
         self._card = self._worker("card", self._store.carry_out)
         self._catalogue_worker = self._worker("catalogue", self._catalogue.carry_out)
 
@@ -293,13 +320,32 @@ class Service:
             patience_s=config.shutter.patience_s,
             temporary=self.temporary,
             goes_on_without_card=not self.temporary,
+            safe_mode=self.in_safe_mode,
         )
+
+    @property
+    def in_safe_mode(self) -> bool:
+        """Whether this start sends no pictures, as those before it came to a bad end."""
+        return self._starts is not None and self._starts.is_safe
+
+    def _was_good(self, starts: Starts) -> None:
+        """It has been up for long enough."""
+        if self._ended:
+            return
+        noted = SaveCalendar(((bad_starts.COUNTER, starts.good),))
+        self._catalogue_worker.submit(self._new_private(), noted)
+        if starts.is_safe:
+            self.unit.core.start_anew = "safe mode has lasted for long enough"
+            self.unit.core.log("started", f"{self.unit.core.start_anew}: the unit starts anew")
+            self.turn()
 
     def _worker(self, name: str, carry_out: Callable[..., object]) -> Worker:
         unit = self.unit
 
         def answered(answer: Answer) -> None:
-            if name == "camera" or unit is self.unit:  # what an old card's thread has come to is no answer any more
+            if name == "camera":
+                self._camera_answered(answer)
+            elif unit is self.unit:  # what an old card's thread has come to is no answer any more
                 self._answered(answer)
 
         return Worker(name, carry_out, self._loop, answered, self._break)
@@ -324,7 +370,15 @@ class Service:
         if all(ended[:2]):
             with suppress(CardError):  # at worst the last hour of operating time is lost
                 self._catalogue.save_calendar(self.unit.operating_time.to_keep())
+                if self._starts is not None and self._broken is None:
+                    self._catalogue.set_counters(bad_starts=self._bad_starts_at_the_end(self._starts))
             self._catalogue.close()
+
+    def _bad_starts_at_the_end(self, starts: Starts) -> int:
+        """A unit that was told to end was well; one that starts anew in its process goes on with the same start."""
+        if not self.starts_anew:
+            return 0
+        return starts.good if starts.is_safe else starts.before
 
     def _break(self, error: BaseException) -> None:
         """A bug: end the unit with it, so that it is started anew."""
@@ -400,7 +454,7 @@ class Service:
 
     def _dispatch(self, token: int, request: Request) -> None:
         if isinstance(request, TakePicture):
-            self._camera.submit(token, request)
+            self._ask_camera(token, request)
         elif isinstance(request, _CARD):
             self._card.submit(token, request)
         else:
@@ -497,6 +551,61 @@ class Service:
         except CameraError as error:
             self.camera_problem = str(error)
         return None
+
+    def _ask_camera(self, token: int, request: Request) -> None:
+        self._asked_of_camera.add(token)
+        if self._camera_lost is None:
+            self._camera.submit(token, request)
+        else:
+            self._loop.call_soon(self._camera_answered, Answer(token, error=self._camera_lost))
+
+    def _camera_answered(self, answer: Answer) -> None:
+        if answer.error is not self._camera_lost and self._camera_lost is not None:
+            self._camera_lost = self.camera_problem = None
+            self.unit.core.log("camera", "the camera answers again")
+        if answer.token in self._asked_of_camera:
+            self._asked_of_camera.discard(answer.token)
+            self._answered(answer)
+        elif answer.result is not None:  # too late: whoever pressed was told that there is no picture
+            cast(Shot, answer.result).close()
+            self.turn()
+
+    def look_after(self) -> str | None:
+        """To be called each few seconds: a camera that does not answer is declared failed. Which part of the machine
+        does not get on, in words; empty: all do; None: the unit reads its card."""
+        if self._ended:
+            return ""
+        if not self._has_begun:
+            return None
+        radio, now = self.radio, self.clock.monotonic()
+        waiting = Waiting(
+            card=self._card.busy_since,
+            catalogue=self._catalogue_worker.busy_since,
+            radio=self._radio_look.look(
+                takes=radio.room > 0 or radio.problem is not None,
+                waits_until=radio.deadline(),
+                bytes_out=radio.counts.bytes_out,
+                now=now,
+            ),
+            camera=self._camera.busy_since,
+            camera_failed=self._camera_lost is not None,
+        )
+        if is_camera_lost(waiting, now):
+            self._declare_camera_failed()
+        return stands_still(waiting, now)
+
+    def _declare_camera_failed(self) -> None:
+        """Its thread hangs, and cannot be ended: nobody waits for it any more."""
+        self._camera_lost = error = CameraHung(
+            "the camera does not answer, and what hangs cannot be ended",
+            did="it is asked for no picture until it has answered; the unit goes on as a host",
+            can="check the camera's cable and power; switch the unit off and on",
+        )
+        self.camera_problem = str(error)
+        self.unit.core.log("alarm", self.camera_problem)
+        for token in list(self._asked_of_camera):
+            self._camera_answered(Answer(token, error=error))
+        self.turn()
 
     def _read_clock(self) -> None:
         if self._ended:

@@ -209,7 +209,8 @@ class Serving:
         of_asker = sum(1 for serving in self._all if serving.get.asker == asker)
         by_neighbour = sum(1 for serving in self._all if serving.neighbour == neighbour)
         return (
-            len(self._all) < MAX_SERVINGS
+            not self._core.settings.safe_mode
+            and len(self._all) < MAX_SERVINGS
             and of_asker < MAX_SERVINGS_PER_UNIT
             and by_neighbour < MAX_SERVINGS_PER_NEIGHBOUR
         )

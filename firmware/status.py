@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from firmware import bad_starts
 from firmware.determine import Rules
 from firmware.events import Counted
 from firmware.exposure import exposure_row
@@ -27,6 +28,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         "name": config.unit.name,
         "boot": core.boot,
         "temporary": service.temporary,
+        "safe_mode": service.in_safe_mode,
         "card_number": f"{core.card:04x}",
         "capacity_bytes": room.capacity_bytes,
         "own_bytes": room.own_bytes,
@@ -79,6 +81,8 @@ def faults(service: Service) -> list[str]:
     unit, shutter = service.unit, service.unit.shutter
     troubles = service.radio.problem, service.camera_problem, shutter.camera_trouble, shutter.card_trouble
     found = [text for text in dict.fromkeys((*troubles, *service.panel.problems)) if text]
+    if service.in_safe_mode:
+        found.append(f"{bad_starts.NOTICE}; {bad_starts.CAN}")
     if without := unit.core.settings.without_card:
         found.append(f"the unit goes on without its card, pictures are in memory until a host has them: {without}")
     if unit.core.mute:

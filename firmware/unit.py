@@ -148,7 +148,7 @@ class Unit:
         self._due, self._due_known = now, False  # when a part wants the next one
         self._radio_problem: str | None = None
         self._quotas = Quotas(core.line_bytes_per_s)
-        parts = self._parts_in_order()
+        parts = self._parts_in_safe_mode() if settings.safe_mode else self._parts_in_order()
         self._ticks = tuple(part.tick for part in parts)
         self._deadlines = tuple(part.deadline for part in parts)
         self._told_of_boots = self._parts_told_of_boots()
@@ -194,6 +194,11 @@ class Unit:
             self.giving_up,
             self.scrub,
         )
+
+    def _parts_in_safe_mode(self) -> tuple[Part, ...]:
+        """Without what the unit does by itself about the pictures that it has."""
+        left_out = (self.previews, self.audits, self.repairs, self.letting_go, self.relief, self.giving_up, self.scrub)
+        return tuple(part for part in self._parts_in_order() if part not in left_out)
 
     def _parts_told_of_boots(self) -> tuple[ToldOfBoots, ...]:
         """Whatever has asked other units for something."""

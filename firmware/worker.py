@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -55,6 +56,7 @@ class Worker:
         self._answered = answered
         self._broken = broken
         self._todo: queue.SimpleQueue[tuple[int, Request] | None] = queue.SimpleQueue()
+        self.busy_since: float | None = None  # monotonic, with the request that it is at; None: it waits for the next
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -74,6 +76,7 @@ class Worker:
     def _work(self) -> None:
         while (work := self._todo.get()) is not None:
             token, request = work
+            self.busy_since = time.monotonic()
             try:
                 answer = Answer(token, self._carry_out(request))
             except DandelionError as error:
@@ -81,6 +84,7 @@ class Worker:
             except BaseException as error:  # noqa: BLE001 - a bug: the loop ends the unit with it
                 self._tell(self._broken, error)
                 return
+            self.busy_since = None
             self._tell(self._answered, answer)
 
     def _tell(self, what: Callable[..., None], value: object) -> None:

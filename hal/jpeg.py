@@ -11,7 +11,7 @@ import struct
 import warnings
 from typing import IO
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from hal.camera_line import PREVIEW_MAX_BYTES
 
@@ -125,6 +125,17 @@ def _shapes(picture: Image.Image, chance: random.Random) -> None:
 
 def _caption(picture: Image.Image, text: str) -> None:
     height = max(10, picture.height // 14)
-    place = (picture.width // 40, picture.height - height * 3 // 2)
-    font = ImageFont.load_default(height)
-    ImageDraw.Draw(picture).text(place, text, fill="white", font=font, stroke_width=height // 16, stroke_fill="black")
+    write_text(picture, (picture.width // 40, picture.height - height * 3 // 2), text, height_px=height)
+
+
+def write_text(picture: Image.Image, place: tuple[int, int], text: str, *, height_px: int) -> None:
+    """White letters with a dark rim, from place (left, top): the one font that each Pillow has, whatever size it gives
+    it, enlarged."""
+    font = ImageFont.load_default()
+    _left, _top, right, bottom = font.getbbox(text)
+    small = Image.new("L", (round(right) + 2, round(bottom) + 2), 0)
+    ImageDraw.Draw(small).text((1, 1), text, fill=255, font=font)
+    letters = small.resize((small.width * height_px // small.height, height_px), Image.Resampling.BICUBIC)
+    rim = letters.filter(ImageFilter.MaxFilter(1 + 2 * max(1, height_px // 16)))
+    picture.paste("black", place, rim)
+    picture.paste("white", place, letters)

@@ -104,6 +104,7 @@ class Options:
     without_card: bool = False  # whether it starts without a card that has failed, as the service does
     credential: Membership | None = None  # None: of the network that everybody is in
     mtu_bytes: int = MTU_BYTES
+    safe_mode: bool = False
 
 
 class Machine:
@@ -203,6 +204,7 @@ class Machine:
             temporary=options.temporary,
             beacon_s=options.beacon_s,
             goes_on_without_card=options.without_card,
+            safe_mode=options.safe_mode,
         )
         if why:
             settings = without_card.settings_without_card(settings, why)

@@ -12,7 +12,9 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter
+
+from hal.jpeg import write_text
 
 Colour = tuple[int, int, int]
 
@@ -84,7 +86,8 @@ def _sky(light: Light, chance: random.Random) -> Image.Image:
     centre = (chance.randrange(SIZE[0] // 6, SIZE[0] * 5 // 6), chance.randrange(SIZE[1] // 8, SIZE[1] * 3 // 8))
     glow = Image.new("L", SIZE, 0)
     for radius, strength in ((light.disc_radius * 4, 50), (light.disc_radius * 2, 90), (light.disc_radius, 255)):
-        ImageDraw.Draw(glow).circle(centre, radius, fill=strength)
+        box = (centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius)
+        ImageDraw.Draw(glow).ellipse(box, fill=strength)
         glow = glow.filter(ImageFilter.GaussianBlur(radius / 3 if radius > light.disc_radius else 1))
     picture.paste(light.disc, mask=glow)
     picture.paste(_mixed(light.horizon, (255, 255, 255), 0.4), mask=_clouds(chance))
@@ -153,10 +156,7 @@ def _finished(picture: Image.Image, caption: str, chance: random.Random) -> Imag
     """Grain over everything, then the caption."""
     grain = Image.frombytes("L", SIZE, chance.randbytes(SIZE[0] * SIZE[1]))
     picture = Image.blend(picture, Image.merge("RGB", (grain, grain, grain)), GRAIN)
-    font = ImageFont.load_default(34)
-    ImageDraw.Draw(picture).text(
-        (28, SIZE[1] - 60), caption, fill="white", font=font, stroke_width=2, stroke_fill=(20, 20, 20)
-    )
+    write_text(picture, (28, SIZE[1] - 60), caption, height_px=34)
     return picture
 
 

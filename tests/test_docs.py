@@ -17,7 +17,8 @@ import light_table
 import pytest
 import wiring
 
-from firmware import cli, config, lights
+from deploy import build_deb, setup_board
+from firmware import cli, config, credential, lights
 from firmware.client import Client
 from firmware.control_lines import Row
 from firmware.messages import RefuseWhy
@@ -37,6 +38,7 @@ DOCUMENTS = (
     "docs/protocol.md",
     "docs/reliability.md",
     "docs/security.md",
+    "deploy/README.md",
 )
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
 OPERATIONS, README, ARCHITECTURE = TEXTS["docs/operations.md"], TEXTS["README.md"], TEXTS["docs/architecture.md"]
@@ -153,6 +155,20 @@ def test_each_command_to_type_is_one(command: str, capsys: pytest.CaptureFixture
             assert assignment.startswith("DANDELION_CONFIG=")
         case ["make", target]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        case ["sudo", "deploy/install", *rest]:
+            installer = (ROOT / "deploy" / "install").read_text()
+            assert all(re.search(rf"^ +(?:\S+ \| )*{word}(?: \| \S+)*\)", installer, re.MULTILINE) for word in rest)
+        case ["sudo", "dandelion-setup", *rest]:
+            setup_board._parser().parse_args(rest)
+        case ["sudo", "apt", "install", package]:
+            assert package == f"./dandelion_{build_deb.version_of(ROOT)}_all.deb"
+        case ["sudo", "cp" | "install", *_words, source, target]:
+            assert source in ("unit-7.credential", *(f"/{place}" for place in build_deb.PLACES.values()))
+            assert target in (cli.DEFAULT_CONFIG, credential.PLACE)
+        case (
+            ["sudo", "systemctl", "restart" | "stop", name] | ["systemctl", "status", name] | ["journalctl", "-u", name]
+        ):
+            assert f"systemd/{name}.service" in build_deb.PLACES
         case ["python", "-m", "sim.line", *rest]:
             line._arguments(rest)
         case [program, "sim", *rest] if Path(program).name == "dandelion":
