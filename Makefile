@@ -8,6 +8,7 @@
 # fuzz: hostile input for every decoder, led by coverage, for ten minutes; with FUZZ="--for 3600" as long as wanted: runs add up.
 # audit: what bandit says of the code, and pip-audit of what is installed, for which it asks PyPI.
 # xbee: Digi's own library on each simulated XBee module, ten times; two minutes.
+# camera: the camera's contract tests with the real picamera2, in a trixie root that is made at the first time; as root.
 # detection: how soon a host that lies is found out, over many seeds.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,7 +17,7 @@ FUZZ ?= --for 600
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check audit coverage cuts detection fuzz model power mutants soak xbee clean
+.PHONY: setup run test check audit camera coverage cuts detection fuzz model power mutants soak xbee clean
 
 setup: $(STAMP)
 
@@ -75,6 +76,9 @@ audit: setup
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml firmware hal sim deploy
 	$(BIN)/python -m pip freeze --exclude-editable | \
 		$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement /dev/stdin
+
+camera:
+	sim/board/camera/run.sh
 
 detection: setup
 	$(BIN)/python -m sim.detection --seeds 500 --share 0.1

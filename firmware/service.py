@@ -178,6 +178,7 @@ class Service:
             config.camera.driver, folder=config.camera.folder, size=config.camera.size, quality=config.camera.quality
         )
         self.camera_problem: str | None = None
+        self._camera_note = ""
         self._begin(started, why)
         self._camera = self._worker("camera", self._use_camera)
         self._camera.submit(self._new_private(), cast(Request, None))
@@ -279,11 +280,11 @@ class Service:
                 timer.cancel()
         self._watch(None)
         self.radio.close()
-        self.camera.close()
         workers = (self._card, self._catalogue_worker, self._camera)
         for worker in workers:
             worker.end_soon()
         deadline = self.clock.monotonic() + END_TIMEOUT_S
+        self.camera.close()  # while card and catalogue end what they are at
         ended = [worker.wait(max(0.0, deadline - self.clock.monotonic())) for worker in workers]
         if all(ended[:2]):
             with suppress(CardError):  # at worst the last hour of operating time is lost
@@ -444,7 +445,8 @@ class Service:
     def _use_camera(self, request: Request | None) -> object:
         """In the camera's thread: make ready (None), or take a picture."""
         if request is not None:
-            shot = self.camera.capture(CAPTURE_TIMEOUT_S)
+            assert isinstance(request, TakePicture), request
+            shot = self.camera.capture(CAPTURE_TIMEOUT_S, request.occasion)
             self.camera_problem = None
             return shot
         try:
@@ -452,7 +454,18 @@ class Service:
             self.camera_problem = None
         except CameraError as error:
             self.camera_problem = str(error)
+        else:
+            self._loop.call_soon_threadsafe(self._tell_camera_note)
         return None
+
+    def _tell_camera_note(self) -> None:
+        """Once for each thing that there is to know."""
+        note = self.camera.note
+        if note != self._camera_note and not self._ended:
+            self._camera_note = note
+            if note:
+                self.unit.core.log("camera", note)
+                self.turn()
 
     def _read_clock(self) -> None:
         if self._ended:

@@ -16,7 +16,7 @@ from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import MAX_SEQUENCE, Entry, File, Picture, PictureId
 from firmware.steps import Step
 from hal.errors import CardFull, DandelionError
-from hal.interfaces import Shot
+from hal.interfaces import Occasion, Shot, TimeQuality
 
 SHOTS_HELD = 2
 """Pictures held in memory while room is made (DESIGN §5)."""
@@ -37,6 +37,7 @@ class Press:
     dispersal: Dispersal
     pressed_at: float
     taken_at: float | None
+    quality: TimeQuality
     shot: Shot | None = None
     on_card: Picture | None = None  # its file has its place; the row is still to be committed
     tries: int = 0  # that the card has failed
@@ -87,7 +88,8 @@ class Shutter:
             return
         dispersal = Dispersal(None)
         states.dispersal.move(dispersal, "shutter")
-        self._presses.append(Press(ticket, priority, dispersal, self.core.now, self.core.wall_s()))
+        core = self.core
+        self._presses.append(Press(ticket, priority, dispersal, core.now, core.wall_s(), core.wall_quality))
         self._capture_next()
 
     def _capture_next(self) -> None:
@@ -96,12 +98,12 @@ class Shutter:
         if self.waiting >= SHOTS_HELD:
             return  # the next press waits in front of the camera until a held picture has found room
         press = self._presses.popleft()
-        press.taken_at = self.core.wall_s()
+        press.taken_at, press.quality = self.core.wall_s(), self.core.wall_quality
         self._capturing = press
         self.core.run(self._capture(press), on_error=lambda error: self._capture_failed(press, error))
 
     def _capture(self, press: Press) -> Step:
-        shot = yield TakePicture()
+        shot = yield TakePicture(Occasion(self.core.unit, press.taken_at, press.quality))
         self._capturing = None
         self.camera_trouble = None
         press.shot = shot
@@ -140,8 +142,8 @@ class Shutter:
         picture = press.on_card
         if picture is None:
             yield from core.make_way()
-            picture = self._new_picture(press, shot)
-            yield KeepShot(picture, shot)
+            picture = yield KeepShot(self._new_picture(press, shot), shot)
+            assert isinstance(picture, Picture)
             press.on_card = picture
         entry = Entry(picture, File.WHOLE, version=1)
         age_s = max(0, core.age_s - int(core.now - press.pressed_at))
@@ -177,7 +179,7 @@ class Shutter:
         core = self.core
         core.sequence += 1
         pid = PictureId(core.unit, core.card, core.sequence)
-        return Picture(pid, shot.size_bytes, shot.sha256, press.priority, press.taken_at, core.wall_quality)
+        return Picture(pid, shot.size_bytes, shot.sha256, press.priority, press.taken_at, press.quality)
 
     def _keep_failed(self, press: Press, error: DandelionError) -> None:
         self._keeping = None
