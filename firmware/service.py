@@ -30,7 +30,7 @@ from firmware.worker import Worker, in_thread
 from hal.board import make_camera, make_radio
 from hal.clock import SystemClock
 from hal.directory_card import DirectoryCard
-from hal.errors import CameraError, CardError
+from hal.errors import CameraError, CameraHung, CardError
 from hal.interfaces import Card, Duplex, Protection, TimeQuality
 from hal.memory import give_back
 
@@ -446,7 +446,11 @@ class Service:
         """In the camera's thread: make ready (None), or take a picture."""
         if request is not None:
             assert isinstance(request, TakePicture), request
-            shot = self.camera.capture(CAPTURE_TIMEOUT_S, request.occasion)
+            try:
+                shot = self.camera.capture(CAPTURE_TIMEOUT_S, request.occasion)
+            except CameraHung:
+                self._camera.submit(self._new_private(), cast(Request, None))  # ready again before the next press
+                raise
             self.camera_problem = None
             return shot
         try:

@@ -24,6 +24,9 @@ CARD_TRIES = 3
 """A picture that the card does not take is tried so often; then the card has failed. One bad call is no dead card."""
 CARD_AGAIN_S = 5.0
 """Between two of these tries: a card that resets itself takes a second or two. Guess."""
+CAMERA_TRIES = 3
+"""So many shots in a row without a picture, and the camera has failed: an alarm. The unit goes on, as a host too, and
+each further press tries the camera again."""
 PRESSES_WAITING = 8
 """Presses that may wait for the camera; beyond it they are refused. Guess: a finger on the button."""
 
@@ -59,12 +62,18 @@ class Shutter:
         core.first_copy = self._has_copy
         self.may_make_room: Callable[[], bool] = lambda: False  # whether a file may be dropped for a shot that waits
         self.camera_trouble: str | None = None
+        self._camera_failures = 0  # in a row
         self.card_trouble: str | None = None  # why the last picture could not be put on the card
 
     @property
     def waiting(self) -> int:
         """Pictures held in memory for want of room, or of a card."""
         return len(self._held) + len(self._unannounced)
+
+    @property
+    def camera_failed(self) -> bool:
+        """Whether the camera is given up, though each press tries it again."""
+        return self._camera_failures >= CAMERA_TRIES
 
     @property
     def is_idle(self) -> bool:
@@ -105,7 +114,9 @@ class Shutter:
     def _capture(self, press: Press) -> Step:
         shot = yield TakePicture(Occasion(self.core.unit, press.taken_at, press.quality))
         self._capturing = None
-        self.camera_trouble = None
+        if self.camera_failed:
+            self.core.log("camera", "the camera takes pictures again")
+        self.camera_trouble, self._camera_failures = None, 0
         press.shot = shot
         self.core.room.saw_picture(shot.size_bytes)
         self._held.append(press)
@@ -118,6 +129,10 @@ class Shutter:
         self._capturing = None
         self.camera_trouble = str(error)
         self.core.log("captured_failed", f"no picture was taken: {'; '.join(filter(None, (error.what, error.can)))}")
+        self._camera_failures += 1
+        if self._camera_failures == CAMERA_TRIES:
+            failed = f"the camera has failed {CAMERA_TRIES} times in a row: {error.what}"
+            self.core.log("alarm", f"{failed}; the unit goes on without, and each shot tries it again")
         states.dispersal.move(press.dispersal, "failed")
         self.core.failed(press.ticket, Refused(error.what, did=error.did, can=error.can))
         self._capture_next()
