@@ -17,6 +17,7 @@ from firmware.catalogue_home import CatalogueFile
 from firmware.config import Config
 from firmware.control import Server, serve
 from firmware.core import Settings
+from firmware.daily_load import DailyLoad, carried_bytes_per_day, daily_load, expected_picture_bytes, shots_per_day
 from firmware.determine import Policy, Rules
 from firmware.errors import ConfigError, Refused
 from firmware.events import Answer, CardRequest, CatalogueRequest, Memory, Request, TakePicture, WallClock
@@ -185,6 +186,8 @@ class Service:
         self._read_clock()
         if config.shutter.interval_s is not None and not self.temporary:
             loop.call_later(config.shutter.interval_s, self._interval)
+        if (load := self.daily_load()) is not None:
+            self.unit.core.log("camera", load.text)
         server = await serve(config.unit.socket_path, Answers(self).handle)
         self.turn()
         return server
@@ -480,6 +483,22 @@ class Service:
         if not told:
             self.unit.handle(WallClock(unix_s, quality), now)
         self._loop.call_later(CLOCK_EVERY_S, self._read_clock)
+
+    def daily_load(self) -> DailyLoad | None:
+        """What the camera makes against what the link carries; None where there is none, or nobody can say yet."""
+        config, core, shutter = self.config, self.unit.core, self.unit.shutter
+        if "none" in (config.camera.driver, config.radio.driver) or core.settings.rules.policy is Policy.NEVER:
+            return None
+        seen_for_s = self.clock.monotonic() - core.started
+        shots = shots_per_day(config.shutter.interval_s, seen=shutter.times.count, seen_for_s=seen_for_s)
+        size = core.room.recent_bytes
+        if not size and config.camera.driver != "folder":  # files of others have any size
+            size = expected_picture_bytes(config.camera.size, config.camera.quality)
+        if shots is None or not size:
+            return None
+        by_turns = self.radio.duplex is Duplex.HALF
+        carried = carried_bytes_per_day(self.radio.line_bytes_per_s, by_turns=by_turns)
+        return daily_load(shots=shots, picture_bytes=size, copies=core.settings.rules.copies, carried_bytes=carried)
 
     def _interval(self) -> None:
         if self._ended:

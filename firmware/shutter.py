@@ -14,6 +14,7 @@ from firmware.events import KeepShot, TakePicture
 from firmware.file_system import FileSystem
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import MAX_SEQUENCE, Entry, File, Picture, PictureId
+from firmware.shot_times import ShotTimes
 from firmware.steps import Step
 from hal.errors import CardFull, DandelionError
 from hal.interfaces import Occasion, Shot, TimeQuality
@@ -63,6 +64,7 @@ class Shutter:
         self.may_make_room: Callable[[], bool] = lambda: False  # whether a file may be dropped for a shot that waits
         self.camera_trouble: str | None = None
         self._camera_failures = 0  # in a row
+        self.times = ShotTimes()
         self.card_trouble: str | None = None  # why the last picture could not be put on the card
 
     @property
@@ -172,6 +174,7 @@ class Shutter:
         if core.settings.without_card:
             self._unannounced[picture.id] = press
         else:
+            self.times.add(core.now - press.pressed_at)
             core.log("shot", f"picture {picture.id} is taken and on the card", picture.id)
             core.done(press.ticket, picture)
         if not self._dispersals.busy_with(picture.id):
@@ -185,6 +188,7 @@ class Shutter:
         """A host has stored it: without a card it is announced only now."""
         press = self._unannounced.pop(picture.id, None)
         if press is not None:
+            self.times.add(self.core.now - press.pressed_at)
             self.core.log("shot", f"picture {picture.id} is taken, and stored at another unit", picture.id)
             self.core.done(press.ticket, picture)
             self._capture_next()

@@ -51,7 +51,11 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
             "after": None if unit.scrub.after is None else str(unit.scrub.after),
         },
         "waiting_shots": unit.shutter.waiting,
+        "shots": unit.shutter.times.row(),
         "camera": config.camera.driver,
+        "camera_failed": unit.shutter.camera_failed,
+        "camera_note": service.camera.note or None,
+        "load": _load(service),
         "network": _network(service),
         "radio": _radio(service),
         "packets_refused": dict(unit.bad_packets.counts),
@@ -77,6 +81,9 @@ def _problems(service: Service, counted: Counted, *, full: bool, why: str | None
     unit, shutter = service.unit, service.unit.shutter
     troubles = service.radio.problem, service.camera_problem, shutter.camera_trouble, shutter.card_trouble
     problems = [text for text in dict.fromkeys(troubles) if text]
+    load = service.daily_load()
+    if load is not None and load.too_much:
+        problems.append(load.text)
     if without := unit.core.settings.without_card:
         problems.append(f"the unit goes on without its card, pictures are in memory until a host has them: {without}")
     if full and why is not None:
@@ -89,6 +96,19 @@ def _problems(service: Service, counted: Counted, *, full: bool, why: str | None
     if (few := _too_few_units(service, counted)) is not None:
         problems.append(few)
     return problems
+
+
+def _load(service: Service) -> dict[str, object] | None:
+    """What the camera makes a day against what the link carries."""
+    load = service.daily_load()
+    if load is None:
+        return None
+    return {
+        "made_bytes_per_day": load.made_bytes,
+        "carried_bytes_per_day": load.carried_bytes,
+        "too_much": load.too_much,
+        "text": load.text,
+    }
 
 
 def _network(service: Service) -> dict[str, object] | None:
