@@ -9,6 +9,7 @@
 # audit: what bandit says of the code, and pip-audit of what is installed, for which it asks PyPI.
 # xbee: Digi's own library on each simulated XBee module, ten times; two minutes.
 # deb: the Debian package, in build/, for Raspberry Pi OS and Debian, bookworm and trixie; see deploy/README.md.
+# camera: the camera's contract tests with the real picamera2, in a trixie root that is made at the first time; as root.
 # detection: how soon a host that lies is found out, over many seeds.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,7 +18,7 @@ FUZZ ?= --for 600
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check audit coverage cuts deb detection fuzz model power mutants soak xbee clean
+.PHONY: setup run test check audit camera coverage cuts deb detection fuzz model power mutants soak xbee clean
 
 setup: $(STAMP)
 
@@ -79,6 +80,9 @@ audit: setup
 
 deb:
 	$(PYTHON) -m deploy.build_deb -o build
+
+camera:
+	sim/board/camera/run.sh
 
 detection: setup
 	$(BIN)/python -m sim.detection --seeds 500 --share 0.1

@@ -106,9 +106,10 @@ class Answers:
         count = _number(arguments, "count", 1, MAX_SHOTS)
         priority = bool(arguments.get("priority"))
         for _ in range(count):
+            pressed_at = self.service.clock.monotonic()
             picture = await self._told(lambda ticket: c.Shoot(ticket, priority))
             assert isinstance(picture, Picture)
-            await reply.row(rows.shoot_row(picture))
+            await reply.row(rows.shoot_row(picture, self.service.clock.monotonic() - pressed_at))
 
     async def _get(self, arguments: Arguments, reply: Reply) -> None:
         picture = _picture(arguments)

@@ -146,8 +146,7 @@ class Config:
 Read = Callable[[object], object]
 
 
-_CAMERAS_NOW = ("folder", "pattern", "none")
-_CAMERAS = partial(values.choice, _CAMERAS_NOW, later=("picamera2",))
+_CAMERAS = ("picamera2", "folder", "pattern", "none")
 _RADIOS = partial(values.choice, ("serial", "xbee", "none"))
 _PIN = partial(values.whole, 0, MAX_PIN)
 _COPIES = partial(values.whole, 1, MAX_COPIES)
@@ -166,7 +165,7 @@ _KEYS: Mapping[str, Mapping[str, tuple[str, Read]]] = {
         "low_water": ("low_water", values.share),
     },
     "camera": {
-        "driver": ("driver", _CAMERAS),
+        "driver": ("driver", partial(values.choice, _CAMERAS)),
         "folder": ("folder", values.path),
         "size": ("size", partial(values.pixels, MIN_SIDE_PX, MAX_SIDE_PX)),
         "quality": ("quality", partial(values.whole, MIN_QUALITY, MAX_QUALITY)),
@@ -318,8 +317,6 @@ def _check_together(config: Config) -> None:
     card, camera, dispersal = config.card, config.camera, config.dispersal
     if card.low_water > card.high_water:
         raise _wrong("card.low_water", card.low_water, "above card.high_water", f"0 to {card.high_water}")
-    if camera.driver not in _CAMERAS_NOW:  # picamera2, the default
-        raise _wrong("camera.driver", camera.driver, "not in this version", ", ".join(_CAMERAS_NOW))
     if camera.driver == "folder" and camera.folder is None:
         raise ConfigError("camera.folder is missing", can="allowed: a directory with *.jpg files")
     if config.radio.driver == "xbee" and config.radio.duplex is Duplex.HALF:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from firmware.pictures import Entry, File, Picture, PictureId
 from hal.errors import DandelionError
-from hal.interfaces import Shot, TimeQuality
+from hal.interfaces import Occasion, Shot, TimeQuality
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,18 @@ class Answer:
 class TakePicture:
     """Result: Shot. Errors: CameraError, CameraHung."""
 
+    occasion: Occasion
+
 
 # ---------------------------------------------------------------- requests: card (recipes of HANDOVER §1, store.py)
 
 
 @dataclass(frozen=True, slots=True)
 class KeepShot:
-    """Recipe 1-4 for an own picture, its preview too. Result: None. On any error the card is as before."""
+    """Recipe 1-4 for an own picture, its preview too. On any error the card is as before.
+
+    Result: Picture, as it is on the card: with its id in it (Shot.named), and the digest of that.
+    """
 
     picture: Picture
     shot: Shot

@@ -139,7 +139,7 @@ def status(row: Fields) -> str:
         f"card      {_card(row)}",
         f"pictures  {known}; {so_many(row.get('waiting_shots'), 'shot')} waiting"
         + (f", {so_many(unsure, 'delete')} pending" if unsure else ""),
-        f"camera    {_text(row.get('camera'))}",
+        f"camera    {_camera(row)}",
         f"radio     {_radio(radio)}",
     ]
     if row.get("priority"):
@@ -156,6 +156,17 @@ def status(row: Fields) -> str:
     full = f"the card is full: {row.get('why')}"  # stands above
     lines += [f"problem   {problem}" for problem in row.get("problems") or () if problem != full]
     return "\n".join(lines)
+
+
+def _camera(row: Fields) -> str:
+    """Its driver, how long its shots take, and what it makes a day; where that is too much it is a problem, below."""
+    text, shots, load = _text(row.get("camera")), row.get("shots") or {}, row.get("load") or {}
+    if shots.get("last_s") is not None:
+        last, half, most = (f"{shots[key]:.3g} s" for key in ("last_s", "p50_s", "p99_s"))
+        text += f"; the last picture was durable {last} after the shutter, half within {half}, 99 % within {most}"
+    if row.get("camera_note"):
+        text += f"; {row['camera_note']}"
+    return text if not load or load.get("too_much") else f"{text}; {load['text']}"
 
 
 def _network(row: Fields) -> str:

@@ -49,9 +49,10 @@ def nothing_decided(picture: PictureId, unit: int) -> Refused:
     return Refused(f"nothing was decided here about picture {picture}", can=can)
 
 
-def shoot_row(picture: Picture) -> dict[str, object]:
-    """A picture that is durable now."""
-    return {"picture": str(picture.id), "size_bytes": picture.size_bytes, "sha256": picture.sha256.hex()}
+def shoot_row(picture: Picture, seconds: float) -> dict[str, object]:
+    """A picture that is durable now, so many seconds after the shutter."""
+    told = {"picture": str(picture.id), "size_bytes": picture.size_bytes, "sha256": picture.sha256.hex()}
+    return {**told, "seconds": round(seconds, 3)}
 
 
 def explain_row(picture: PictureId, text: str, inputs: dict[str, object]) -> dict[str, object]:

@@ -18,6 +18,7 @@ from firmware.catalogue_home import CatalogueFile
 from firmware.config import Config
 from firmware.control import Server, serve
 from firmware.core import Settings
+from firmware.daily_load import DailyLoad, carried_bytes_per_day, daily_load, expected_picture_bytes, shots_per_day
 from firmware.determine import Policy, Rules
 from firmware.errors import ConfigError, Refused
 from firmware.events import (
@@ -212,6 +213,7 @@ class Service:
         )
         self.camera_problem: str | None = None
         self.panel = Panel(self._make_pins(), config.shutter, self.clock.monotonic())
+        self._camera_note = ""
         self._begin(started, why)
         for problem in self.panel.problems:
             self.unit.core.log("pins", problem)
@@ -225,6 +227,8 @@ class Service:
             loop.call_later(self._starts.good_after_s, self._was_good, self._starts)
         if config.shutter.interval_s is not None and not self.temporary:
             loop.call_later(config.shutter.interval_s, self._interval)
+        if (load := self.daily_load()) is not None:
+            self.unit.core.log("camera", load.text)
         server = await serve(config.unit.socket_path, Answers(self).handle)
         self.turn()
         return server
@@ -361,11 +365,11 @@ class Service:
             self._loop.remove_reader(descriptor)
         self.panel.close()
         self.radio.close()
-        self.camera.close()
         workers = (self._card, self._catalogue_worker, self._camera)
         for worker in workers:
             worker.end_soon()
         deadline = self.clock.monotonic() + END_TIMEOUT_S
+        self.camera.close()  # while card and catalogue end what they are at
         ended = [worker.wait(max(0.0, deadline - self.clock.monotonic())) for worker in workers]
         if all(ended[:2]):
             with suppress(CardError):  # at worst the last hour of operating time is lost
@@ -542,7 +546,12 @@ class Service:
     def _use_camera(self, request: Request | None) -> object:
         """In the camera's thread: make ready (None), or take a picture."""
         if request is not None:
-            shot = self.camera.capture(CAPTURE_TIMEOUT_S)
+            assert isinstance(request, TakePicture), request
+            try:
+                shot = self.camera.capture(CAPTURE_TIMEOUT_S, request.occasion)
+            except CameraHung:
+                self._camera.submit(self._new_private(), cast(Request, None))  # ready again before the next press
+                raise
             self.camera_problem = None
             return shot
         try:
@@ -550,7 +559,18 @@ class Service:
             self.camera_problem = None
         except CameraError as error:
             self.camera_problem = str(error)
+        else:
+            self._loop.call_soon_threadsafe(self._tell_camera_note)
         return None
+
+    def _tell_camera_note(self) -> None:
+        """Once for each thing that there is to know."""
+        note = self.camera.note
+        if note != self._camera_note and not self._ended:
+            self._camera_note = note
+            if note:
+                self.unit.core.log("camera", note)
+                self.turn()
 
     def _ask_camera(self, token: int, request: Request) -> None:
         self._asked_of_camera.add(token)
@@ -616,6 +636,22 @@ class Service:
         if not told:
             self.unit.handle(WallClock(unix_s, quality), now)
         self._loop.call_later(CLOCK_EVERY_S, self._read_clock)
+
+    def daily_load(self) -> DailyLoad | None:
+        """What the camera makes against what the link carries; None where there is none, or nobody can say yet."""
+        config, core, shutter = self.config, self.unit.core, self.unit.shutter
+        if "none" in (config.camera.driver, config.radio.driver) or core.settings.rules.policy is Policy.NEVER:
+            return None
+        seen_for_s = self.clock.monotonic() - core.started
+        shots = shots_per_day(config.shutter.interval_s, seen=shutter.times.count, seen_for_s=seen_for_s)
+        size = core.room.recent_bytes
+        if not size and config.camera.driver != "folder":  # files of others have any size
+            size = expected_picture_bytes(config.camera.size, config.camera.quality)
+        if shots is None or not size:
+            return None
+        by_turns = self.radio.duplex is Duplex.HALF
+        carried = carried_bytes_per_day(self.radio.line_bytes_per_s, by_turns=by_turns)
+        return daily_load(shots=shots, picture_bytes=size, copies=core.settings.rules.copies, carried_bytes=carried)
 
     def _interval(self) -> None:
         if self._ended:

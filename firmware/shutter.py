@@ -14,9 +14,10 @@ from firmware.events import KeepShot, TakePicture
 from firmware.file_system import FileSystem
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import MAX_SEQUENCE, Entry, File, Picture, PictureId
+from firmware.shot_times import ShotTimes
 from firmware.steps import Step
 from hal.errors import CardFull, DandelionError
-from hal.interfaces import Shot
+from hal.interfaces import Occasion, Shot, TimeQuality
 
 SHOTS_HELD = 2
 """Pictures held in memory while room is made (DESIGN §5)."""
@@ -24,6 +25,9 @@ CARD_TRIES = 3
 """A picture that the card does not take is tried so often; then the card has failed. One bad call is no dead card."""
 CARD_AGAIN_S = 5.0
 """Between two of these tries: a card that resets itself takes a second or two. Guess."""
+CAMERA_TRIES = 3
+"""So many shots in a row without a picture, and the camera has failed: an alarm. The unit goes on, as a host too, and
+each further press tries the camera again."""
 PRESSES_WAITING = 8
 """Presses that may wait for the camera; beyond it they are refused. Guess: a finger on the button."""
 
@@ -37,6 +41,7 @@ class Press:
     dispersal: Dispersal
     pressed_at: float
     taken_at: float | None
+    quality: TimeQuality
     shot: Shot | None = None
     on_card: Picture | None = None  # its file has its place; the row is still to be committed
     tries: int = 0  # that the card has failed
@@ -58,6 +63,8 @@ class Shutter:
         core.first_copy = self._has_copy
         self.may_make_room: Callable[[], bool] = lambda: False  # whether a file may be dropped for a shot that waits
         self.camera_trouble: str | None = None
+        self._camera_failures = 0  # in a row
+        self.times = ShotTimes()
         self.card_trouble: str | None = None  # why the last picture could not be put on the card
         self.all_priority = False  # every picture is taken as a priority picture
         self.taken = 0  # pictures announced since the start
@@ -67,6 +74,11 @@ class Shutter:
     def waiting(self) -> int:
         """Pictures held in memory for want of room, or of a card."""
         return len(self._held) + len(self._unannounced)
+
+    @property
+    def camera_failed(self) -> bool:
+        """Whether the camera is given up, though each press tries it again."""
+        return self._camera_failures >= CAMERA_TRIES
 
     @property
     def is_idle(self) -> bool:
@@ -96,8 +108,8 @@ class Shutter:
             return
         dispersal = Dispersal(None)
         states.dispersal.move(dispersal, "shutter")
-        priority = priority or self.all_priority
-        self._presses.append(Press(ticket, priority, dispersal, self.core.now, self.core.wall_s()))
+        core, priority = self.core, priority or self.all_priority
+        self._presses.append(Press(ticket, priority, dispersal, core.now, core.wall_s(), core.wall_quality))
         self._capture_next()
 
     def _capture_next(self) -> None:
@@ -106,14 +118,16 @@ class Shutter:
         if self.waiting >= SHOTS_HELD:
             return  # the next press waits in front of the camera until a held picture has found room
         press = self._presses.popleft()
-        press.taken_at = self.core.wall_s()
+        press.taken_at, press.quality = self.core.wall_s(), self.core.wall_quality
         self._capturing = press
         self.core.run(self._capture(press), on_error=lambda error: self._capture_failed(press, error))
 
     def _capture(self, press: Press) -> Step:
-        shot = yield TakePicture()
+        shot = yield TakePicture(Occasion(self.core.unit, press.taken_at, press.quality))
         self._capturing = None
-        self.camera_trouble = None
+        if self.camera_failed:
+            self.core.log("camera", "the camera takes pictures again")
+        self.camera_trouble, self._camera_failures = None, 0
         press.shot = shot
         self.core.room.saw_picture(shot.size_bytes)
         self._held.append(press)
@@ -127,6 +141,10 @@ class Shutter:
         self.failed += 1
         self.camera_trouble = str(error)
         self.core.log("captured_failed", f"no picture was taken: {'; '.join(filter(None, (error.what, error.can)))}")
+        self._camera_failures += 1
+        if self._camera_failures == CAMERA_TRIES:
+            failed = f"the camera has failed {CAMERA_TRIES} times in a row: {error.what}"
+            self.core.log("alarm", f"{failed}; the unit goes on without, and each shot tries it again")
         states.dispersal.move(press.dispersal, "failed")
         self.core.failed(press.ticket, Refused(error.what, did=error.did, can=error.can))
         self._capture_next()
@@ -151,8 +169,8 @@ class Shutter:
         picture = press.on_card
         if picture is None:
             yield from core.make_way()
-            picture = self._new_picture(press, shot)
-            yield KeepShot(picture, shot)
+            picture = yield KeepShot(self._new_picture(press, shot), shot)
+            assert isinstance(picture, Picture)
             press.on_card = picture
         entry = Entry(picture, File.WHOLE, version=1)
         age_s = max(0, core.age_s - int(core.now - press.pressed_at))
@@ -167,6 +185,7 @@ class Shutter:
             self._unannounced[picture.id] = press
         else:
             self.taken += 1
+            self.times.add(core.now - press.pressed_at)
             core.log("shot", f"picture {picture.id} is taken and on the card", picture.id)
             core.done(press.ticket, picture)
         if not self._dispersals.busy_with(picture.id):
@@ -181,6 +200,7 @@ class Shutter:
         press = self._unannounced.pop(picture.id, None)
         if press is not None:
             self.taken += 1
+            self.times.add(self.core.now - press.pressed_at)
             self.core.log("shot", f"picture {picture.id} is taken, and stored at another unit", picture.id)
             self.core.done(press.ticket, picture)
             self._capture_next()
@@ -190,7 +210,7 @@ class Shutter:
         core = self.core
         core.sequence += 1
         pid = PictureId(core.unit, core.card, core.sequence)
-        return Picture(pid, shot.size_bytes, shot.sha256, press.priority, press.taken_at, core.wall_quality)
+        return Picture(pid, shot.size_bytes, shot.sha256, press.priority, press.taken_at, press.quality)
 
     def _keep_failed(self, press: Press, error: DandelionError) -> None:
         self._keeping = None

@@ -55,7 +55,11 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         },
         "waiting_shots": unit.shutter.waiting,
         "priority": unit.shutter.all_priority,
+        "shots": unit.shutter.times.row(),
         "camera": config.camera.driver,
+        "camera_failed": unit.shutter.camera_failed,
+        "camera_note": service.camera.note or None,
+        "load": _load(service),
         "network": _network(service),
         "radio": _radio(service),
         "packets_refused": dict(unit.bad_packets.counts),
@@ -93,6 +97,9 @@ def faults(service: Service) -> list[str]:
 def _problems(service: Service, counted: Counted, *, full: bool, why: str | None) -> list[str]:
     """What a person should look at."""
     unit, problems = service.unit, faults(service)
+    load = service.daily_load()
+    if load is not None and load.too_much:
+        problems.append(load.text)
     if full and why is not None:
         problems.append(f"the card is full: {why}")
     if unit.file_system.why is not None and not full:
@@ -100,6 +107,19 @@ def _problems(service: Service, counted: Counted, *, full: bool, why: str | None
     if (few := _too_few_units(service, counted)) is not None:
         problems.append(few)
     return problems
+
+
+def _load(service: Service) -> dict[str, object] | None:
+    """What the camera makes a day against what the link carries."""
+    load = service.daily_load()
+    if load is None:
+        return None
+    return {
+        "made_bytes_per_day": load.made_bytes,
+        "carried_bytes_per_day": load.carried_bytes,
+        "too_much": load.too_much,
+        "text": load.text,
+    }
 
 
 def _network(service: Service) -> dict[str, object] | None:

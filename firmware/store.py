@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from firmware.events import (
     BeginPart,
@@ -105,9 +105,10 @@ class Store:
 
     # ------------------------------------------------------------ own pictures
 
-    def keep_shot(self, request: KeepShot) -> None:
+    def keep_shot(self, request: KeepShot) -> Picture:
         """Recipe 1-4; a failed write or fsync is tried once more with a new file from the shot's memory."""
-        picture, shot = request.picture, request.shot
+        shot = request.shot.named(str(request.picture.id))
+        picture = replace(request.picture, sha256=shot.sha256)
         assert picture.id.unit == self.unit
         assert picture.size_bytes == shot.size_bytes
         read_back = self._shots % self._read_back_own == 0
@@ -125,6 +126,7 @@ class Store:
             self._discard(preview_path(picture.id))
             raise
         self.saw(picture.size_bytes)
+        return picture
 
     def _write_shot(self, picture: Picture, shot: Shot, *, read_back: bool) -> None:
         """tmp/<id>.part with the shot's bytes on the medium; nothing is left of it after an error."""

@@ -116,11 +116,11 @@ def share(value: object) -> float:
     return float(value)
 
 
-def choice(known: tuple[str, ...], value: object, *, later: tuple[str, ...] = ()) -> str:
-    """One of the known words; `later` are words that a later version will know."""
+def choice(known: tuple[str, ...], value: object) -> str:
+    """One of the known words."""
     if isinstance(value, str) and value in known:
         return value
-    raise NotAllowed("not in this version" if value in later else "unknown", allowed=", ".join(known))
+    raise NotAllowed("unknown", allowed=", ".join(known))
 
 
 def duplex(value: object) -> Duplex:

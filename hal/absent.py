@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from hal.errors import CameraError
-from hal.interfaces import Address, Arrival, Duplex, Protection, RadioCounts, Shot
+from hal.interfaces import Address, Arrival, Duplex, Occasion, Protection, RadioCounts, Shot
 
 
 class NoCamera:
     """Implements Camera: every capture says that there is none."""
 
+    note = ""
+
     def open(self) -> None:
         """Nothing to make ready."""
 
-    def capture(self, timeout_s: float) -> Shot:  # noqa: ARG002 - the Protocol's
+    def capture(self, timeout_s: float, occasion: Occasion) -> Shot:  # noqa: ARG002 - the Protocol's
         """Raises CameraError."""
         raise CameraError(
             "this unit has no camera",

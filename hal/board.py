@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def make_camera(driver: str, *, folder: Path | None, size: tuple[int, int], quality: int) -> Camera:
-    """driver: "folder", "pattern" or "none"; size in pixels, quality of JPEG 1–95."""
+    """driver: "picamera2", "folder", "pattern" or "none"; size in pixels, quality of JPEG 1–95."""
     if driver == "none":
         return NoCamera()
     return ChildCamera(driver, folder=folder, size=size, quality=quality)

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import ClassVar
 
 from hal.errors import CameraError
+from hal.exif import ID_FIELD_BYTES
+from hal.interfaces import Occasion, TimeQuality
 
 PREVIEW_MAX_BYTES = 4000  # DESIGN §8: JPEG of at most 4 kB
 MESSAGE_MAX_BYTES = 16_384  # a preview, a name of 255 characters and three clauses fit, all escaped by JSON
@@ -25,25 +27,33 @@ NAME_MAX_CHARS = 255  # of a picture's name: no file system of ours has longer o
 CLAUSE_MAX_CHARS = 600  # of each clause of an error; JSON makes at most 6 bytes of a character
 PICTURE_MAX_BYTES = 64_000_000  # guess: four times the largest JPEG of a Pi camera
 SHA256_BYTES = 32
+NO_FIELD = -1
 # What the child promises of the bytes it hands over: nobody can change them under the reader any more.
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Take a picture. number counts from 1; the child ends itself when it takes much longer than timeout_s."""
+    """Take a picture. number counts from 1; the child ends itself when it takes much longer than timeout_s.
+
+    unit, unix_s, quality: of the Occasion; quality as the number of a TimeQuality, unix_s 0 where that is UNSET.
+    """
 
     word: ClassVar[str] = "request"
     number: int
     after: str
     timeout_s: float
+    unit: int
+    unix_s: float
+    quality: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Imports are done, and a shot would work as far as can be seen now."""
+    """Imports are done, and a shot would work as far as can be seen now. note: what a person should know of it."""
 
     word: ClassVar[str] = "ready"
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +66,13 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The picture's length and digest (hex); its bytes are in the descriptor beside the message."""
+    """The picture's length and digest (hex); its bytes are in the descriptor beside the message. id_at: where in them
+    the field for its id is (hal.exif.with_id), NO_FIELD where the bytes are of others and stay as they are."""
 
     word: ClassVar[str] = "taken"
     size_bytes: int
     sha256: str
+    id_at: int
     preview: bytes
 
 
@@ -82,6 +94,20 @@ class Failed:
     def error(self) -> CameraError:
         """To be raised in the parent."""
         return CameraError(self.what, did=self.did, can=self.can)
+
+
+def request_of(number: int, after: str, timeout_s: float, occasion: Occasion) -> Request:
+    """The request for this shot."""
+    unix_s, quality = occasion.unix_s, occasion.quality
+    if unix_s is None or quality is TimeQuality.UNSET:  # nothing is claimed then
+        unix_s, quality = 0.0, TimeQuality.UNSET
+    return Request(number, after, float(timeout_s), occasion.unit, float(unix_s), int(quality))
+
+
+def occasion_of(request: Request) -> Occasion:
+    """What it was made of."""
+    quality = TimeQuality(request.quality)
+    return Occasion(request.unit, None if quality is TimeQuality.UNSET else request.unix_s, quality)
 
 
 Message = Request | Ready | Chosen | Taken | Failed
@@ -126,12 +152,23 @@ def _check(message: Message) -> None:
                 raise ValueError("a picture of no length that a picture has")
             if len(bytes.fromhex(message.sha256)) != SHA256_BYTES:
                 raise ValueError("not a SHA-256 digest")
+            if not NO_FIELD <= message.id_at <= message.size_bytes - ID_FIELD_BYTES:
+                raise ValueError("a field for its id outside of the picture")
             if len(message.preview) > PREVIEW_MAX_BYTES:
                 raise ValueError(f"a preview of {len(message.preview)} bytes")
+        case Request() if message.quality not in set(TimeQuality):
+            raise ValueError(f"{message.quality} is no quality of time")
+        case Ready(note):
+            _check_text(note)
         case Chosen(name) if len(name) > NAME_MAX_CHARS:  # it is said back in the next Request, which must fit
             raise ValueError(f"a name of {len(name)} characters")
         case Failed(what, did, can):
             for clause in (what, did, can):
-                clause.encode()  # it is printed: UnicodeEncodeError, a ValueError, where it is no text
-                if len(clause) > CLAUSE_MAX_CHARS:
-                    raise ValueError(f"an error of {len(clause)} characters")
+                _check_text(clause)
+
+
+def _check_text(clause: str) -> None:
+    """It is printed: UnicodeEncodeError, a ValueError, where it is no text."""
+    clause.encode()
+    if len(clause) > CLAUSE_MAX_CHARS:
+        raise ValueError(f"a clause of {len(clause)} characters")

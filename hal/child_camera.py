@@ -6,26 +6,46 @@ sleep, where even SIGKILL does nothing for a while: such a child is left behind 
 
 from __future__ import annotations
 
+import hashlib
 import io
+import math
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fcntl import F_GET_SEALS, fcntl
 from pathlib import Path
 
-from hal.camera_line import MESSAGE_MAX_BYTES, SEALS, Chosen, Failed, Message, Ready, Request, Taken, decode, encode
+from hal.camera_line import (
+    MESSAGE_MAX_BYTES,
+    NO_FIELD,
+    SEALS,
+    Chosen,
+    Failed,
+    Message,
+    Ready,
+    Request,
+    Taken,
+    decode,
+    encode,
+    request_of,
+)
 from hal.errors import CameraError, CameraHung
+from hal.exif import ID_FIELD_BYTES, with_id
+from hal.interfaces import Occasion
 
 START_TIMEOUT_S = 20.0  # until the child has imported Pillow; guess: a Pi Zero with a slow card takes 4 s
 END_PATIENCE_S = 1.0  # for a child to end by itself once the line is closed: longer than any drawing takes
+GIVING_BACK_S = 2.5  # the same for one that gives a device back first: 0.4 s here, 1.2 s where all processors are busy
 KILL_PATIENCE_S = 0.5  # for a killed child to be gone; after that it is reaped whenever it goes
 UNREAPED_MAX = 8  # killed children that the kernel does not let go; with so many no further one is started
 LAST_WORDS_MAX_BYTES = 2000  # of the child's stderr, kept to tell why it ended
+BACK_OFF_S = (1.0, 2.0, 5.0, 10.0)  # between two starts of a camera that fails; a shot meanwhile fails as the last did
+_BLOCK_BYTES = 262_144  # that are digested at a time
 _PIPE_BYTES = 65_536  # what a pipe holds unless told otherwise (pipe(7))
 _ABOVE_HAL = Path(__file__).resolve().parent.parent
 
@@ -33,15 +53,37 @@ _ABOVE_HAL = Path(__file__).resolve().parent.parent
 class MemfdShot:
     """A picture in a sealed memfd: its bytes are in no process's own memory, and nobody can change them."""
 
-    def __init__(self, file: io.FileIO, taken: Taken) -> None:
-        self._file = file
+    def __init__(self, file: io.FileIO, taken: Taken, field: bytes = b"") -> None:
+        """field: what stands at taken.id_at in place of the bytes in the memfd."""
+        self._file, self._taken, self._field = file, taken, field
         self.size_bytes = taken.size_bytes
         self.sha256 = bytes.fromhex(taken.sha256)
         self.preview = taken.preview
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """Exactly these bytes, less only at the end; ValueError once closed. From any thread."""
-        return os.pread(self._file.fileno(), size_bytes, offset)
+        data = os.pread(self._file.fileno(), size_bytes, offset)
+        at = self._taken.id_at - offset  # of the field in data
+        if not self._field or at >= len(data) or at + len(self._field) <= 0:
+            return data
+        before, behind = data[: max(0, at)], data[at + len(self._field) :]
+        return before + self._field[max(0, -at) : len(data) - at] + behind
+
+    def named(self, picture: str) -> MemfdShot:
+        """With this id in its Exif block; itself where it is a picture of others. Nobody alters the memfd."""
+        at = self._taken.id_at
+        if at == NO_FIELD:
+            return self
+        field = with_id(os.pread(self._file.fileno(), ID_FIELD_BYTES, at), picture)
+        made = MemfdShot(self._file, self._taken, field)
+        made.sha256 = made._digest()
+        return made
+
+    def _digest(self) -> bytes:
+        digest = hashlib.sha256()
+        for offset in range(0, self.size_bytes, _BLOCK_BYTES):
+            digest.update(self.read(offset, _BLOCK_BYTES))
+        return digest.digest()
 
     def close(self) -> None:
         """Forget the bytes; safe to call twice."""
@@ -49,22 +91,40 @@ class MemfdShot:
 
 
 class ChildCamera:
-    """The `folder` and `pattern` cameras (DESIGN §9), each in its child process. Implements hal.interfaces.Camera.
+    """The cameras of DESIGN §9, each in its child process. Implements hal.interfaces.Camera.
 
-    driver: "folder" takes the *.jpg of `folder` in name order, round and round, from the first on (by name also when
-    the child had to be started anew); "pattern" draws JPEGs of `size` (width, height in pixels) and `quality`.
+    driver: "picamera2" is the board's camera; "folder" takes the *.jpg of `folder` in name order, round and round, from
+    the first on (by name also when the child had to be started anew); "pattern" draws JPEGs. size (width, height in
+    pixels) and quality are of those of picamera2, which may give others and says so in `note`, and of "pattern".
     One thread captures at a time; close() may come from another thread and ends a capture that is under way.
     """
 
-    def __init__(self, driver: str, *, folder: Path | None, size: tuple[int, int], quality: int) -> None:
+    def __init__(
+        self,
+        driver: str,
+        *,
+        folder: Path | None,
+        size: tuple[int, int],
+        quality: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """clock: the monotonic time by which a camera that fails is left alone for a while (BACK_OFF_S)."""
         match driver:
             case "folder" if folder is not None:
                 self._words = ["folder", str(folder.absolute())]
             case "pattern":
                 seed = int.from_bytes(os.urandom(8))
                 self._words = ["pattern", *map(str, (*size, quality, seed))]
+            case "picamera2":
+                self._words = ["picamera2", *map(str, (*size, quality))]
             case _:
                 raise ValueError(f"no camera driver {driver!r} with folder {folder}")
+        self.note = ""
+        self._clock = clock
+        self._is_device = driver == "picamera2"  # held by a child; one that has failed is of no more use
+        self._failures = 0  # starts in a row that came to nothing
+        self._not_before = -math.inf  # by clock: the device is left alone until then,
+        self._last_failure: CameraError | None = None  # for which this is the reason
         self._lock = threading.Lock()  # held by whoever talks to the child
         self._child: _Child | None = None
         self._closed = False
@@ -90,19 +150,20 @@ class ChildCamera:
             if problem is not None:
                 raise problem.error()
 
-    def capture(self, timeout_s: float) -> MemfdShot:
+    def capture(self, timeout_s: float, occasion: Occasion) -> MemfdShot:
         """Take one picture. Raises CameraError, or CameraHung after timeout_s; may be called again then."""
         deadline = time.monotonic() + timeout_s
         with self._lock:
             if self._closed:
                 raise _closed_error()
-            self._running(deadline)
+            problem = self._running(deadline)
+            if problem is not None and self._is_device:
+                raise problem.error()
             child = self._child
             assert child is not None
             self._number += 1
-            request = Request(number=self._number, after=self._after, timeout_s=float(timeout_s))
             with self._watched(child):
-                child.ask(request)
+                child.ask(request_of(self._number, self._after, timeout_s, occasion))
                 return self._answer(child, deadline)
 
     def _answer(self, child: _Child, deadline: float) -> MemfdShot:
@@ -113,6 +174,8 @@ class ChildCamera:
             message, file = child.hear(deadline)
         match message:
             case Failed():
+                if self._is_device:
+                    self._drop(child)
                 raise message.error()
             case Taken() if file is not None and _is_whole(file, message):
                 self._doubtful = False
@@ -127,6 +190,8 @@ class ChildCamera:
         if self._child is not None:
             return None
         self._reap()
+        if self._last_failure is not None and self._clock() < self._not_before:
+            raise self._last_failure
         child = self._child = _Child(self._words)
         with self._watched(child):
             if self._closed:
@@ -135,7 +200,20 @@ class ChildCamera:
             if not isinstance(message, Ready | Failed):
                 raise ValueError(f"{message.word!r} is no greeting")
         self._doubtful = isinstance(message, Failed)
+        self.note = message.note if isinstance(message, Ready) else ""
+        if self._is_device:
+            self._count(message, child)
         return message if isinstance(message, Failed) else None
+
+    def _count(self, message: Ready | Failed, child: _Child) -> None:
+        """A device that has failed is left alone for a while, by a child that is let go."""
+        if isinstance(message, Ready):
+            self._failures, self._last_failure = 0, None
+            return
+        self._drop(child)
+        self._not_before = self._clock() + BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
+        self._failures += 1
+        self._last_failure = message.error()
 
     @contextmanager
     def _watched(self, child: _Child) -> Iterator[None]:
@@ -149,7 +227,7 @@ class ChildCamera:
             self._kill(child)
             raise CameraHung(
                 f"the camera did not answer within {time.monotonic() - asked_at:.1f} s",
-                did="its process was killed and is started anew at the next shot",
+                did="its process was killed and is started anew",
                 can="if this happens again and again, check the camera's cable and power",
             ) from None
         except (EOFError, ConnectionError):
@@ -166,7 +244,7 @@ class ChildCamera:
     def _drop(self, child: _Child) -> None:
         """Part with a child, well or not."""
         self._child = None
-        if not child.end():
+        if not child.end(GIVING_BACK_S if self._is_device else END_PATIENCE_S):
             self._unreaped.append(child.process)
 
     def _reap(self) -> None:
@@ -261,12 +339,12 @@ class _Child:
         except OSError:
             return  # closed in this very moment by the thread that used it
 
-    def end(self) -> bool:
+    def end(self, patience_s: float) -> bool:
         """Close the line, which ends a child that is well, and use force where it does not. True once it is gone."""
         self._line.close()
-        for patience_s in (END_PATIENCE_S, KILL_PATIENCE_S):
+        for within_s in (patience_s, KILL_PATIENCE_S):
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(patience_s)
+                self.process.wait(within_s)
                 break
             self.process.kill()
         self._note_stderr()
@@ -293,8 +371,12 @@ def _forget(file: io.FileIO | None) -> None:
 
 
 def _is_whole(file: io.FileIO, taken: Taken) -> bool:
-    """Whether the bytes are there and cannot go away; what they are the digest says, to whoever copies them."""
-    return os.fstat(file.fileno()).st_size == taken.size_bytes and fcntl(file, F_GET_SEALS) == SEALS
+    """Whether the bytes are there and cannot go away; what they are the digest says, to whoever copies them.
+    ValueError where the field for the picture's id is none."""
+    whole = os.fstat(file.fileno()).st_size == taken.size_bytes and fcntl(file, F_GET_SEALS) == SEALS
+    if whole and taken.id_at != NO_FIELD:
+        with_id(os.pread(file.fileno(), ID_FIELD_BYTES, taken.id_at), "any")
+    return whole
 
 
 def _closed_error() -> CameraError:

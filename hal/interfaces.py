@@ -45,6 +45,16 @@ class Arrival(NamedTuple):
     rssi_dbm: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Of which unit a picture is, and when it was asked for (Unix seconds, None where nobody has said the time); what a
+    camera cannot know of itself, and writes into the picture's Exif block."""
+
+    unit: int
+    unix_s: float | None
+    quality: TimeQuality
+
+
 @dataclass(slots=True)
 class RadioCounts:
     """What went over the line since the radio was made; damaged = delimited but wrong CRC, length or coding."""
@@ -121,17 +131,26 @@ class Shot(Protocol):
     def read(self, offset: int, size_bytes: int) -> bytes:
         """Exactly these bytes, less only at the end."""
 
+    def named(self, picture: str) -> Shot:
+        """The same shot, as long as it was, with this picture id in its Exif block; itself where the camera does not
+        write one, but gives bytes of others. It lasts as long as this one. Reads and digests all of it."""
+
     def close(self) -> None:
         """Forget the bytes; safe to call twice."""
 
 
 class Camera(Protocol):
-    """Takes JPEGs. Blocks, so it has a thread of its own; what can hang lives in a child process behind it."""
+    """Takes JPEGs. Blocks, so it has a thread of its own; what can hang lives in a child process behind it.
+
+    note: what a person should know of the camera since it was opened, though it works; empty if there is nothing.
+    """
+
+    note: str
 
     def open(self) -> None:
         """Make ready, so that the next capture starts within 20 ms; raises CameraError. Safe to call again."""
 
-    def capture(self, timeout_s: float) -> Shot:
+    def capture(self, timeout_s: float, occasion: Occasion) -> Shot:
         """Take one picture. Raises CameraError, or CameraHung after timeout_s; may be called again then."""
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """A camera made of memory and chance: real, tiny JPEGs of any length, and faults at the shots they are ordered for.
 
-Not simulated: time (a hang is told at once, nothing waits for timeout_s), what is on a picture (a grey square; its
+The id of a picture is written into its first comment, where that is long enough. Not simulated: an Exif block, time
+(a hang is told at once, nothing waits for timeout_s), what is on a picture (a grey square; its
 length and its bytes are what counts), previews of realistic length, and memory that runs out.
 """
 
@@ -11,6 +12,8 @@ import random
 from dataclasses import dataclass
 
 from hal.errors import CameraError, CameraHung
+from hal.exif import ID_MAX_CHARS
+from hal.interfaces import Occasion
 
 # A whole JPEG: 16x16 pixels of grey. Comments between its first 20 bytes (SOI, APP0) and the rest make it longer.
 GREY_JPEG = bytes.fromhex(
@@ -23,6 +26,7 @@ _COMMENTS_AT = 20
 COMMENT_HEAD_BYTES = 4  # marker FF FE and the length, which counts itself (ITU T.81 B.2.4.5)
 COMMENT_MAX_BYTES = 65_537  # marker and the longest segment
 LEAST_BYTES = len(GREY_JPEG) + COMMENT_HEAD_BYTES
+ID_AT = _COMMENTS_AT + COMMENT_HEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,11 @@ class CameraFaults:
 
 
 class MemoryShot:
-    """A picture held as bytes. Implements hal.interfaces.Shot."""
+    """A picture held as bytes. Implements hal.interfaces.Shot. id_at: where an id goes, None: nowhere. of: whose memory
+    it shares."""
 
-    def __init__(self, data: bytes, preview: bytes) -> None:
+    def __init__(self, data: bytes, preview: bytes, id_at: int | None = None, of: MemoryShot | None = None) -> None:
+        self._id_at, self._of = id_at, of
         self.size_bytes = len(data)
         self.sha256 = hashlib.sha256(data).digest()
         self.preview = preview
@@ -44,9 +50,16 @@ class MemoryShot:
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """Exactly these bytes, less only at the end; ValueError once closed."""
-        if self._data is None:
+        if self._data is None or (self._of is not None and self._of._data is None):
             raise ValueError("the shot is closed")
         return self._data[offset : offset + size_bytes]
+
+    def named(self, picture: str) -> MemoryShot:
+        """With this id in its first comment."""
+        if self._id_at is None:
+            return self
+        data, at = self.read(0, self.size_bytes), self._id_at
+        return MemoryShot(data[:at] + picture.encode() + data[at + len(picture) :], self.preview, at, self)
 
     def close(self) -> None:
         """Forget the bytes; safe to call twice."""
@@ -68,13 +81,14 @@ class SimCamera:
         self.faults = faults or CameraFaults()
         self._closed = False
         self.captures = 0
+        self.note = ""
         self.has_previews = True
 
     def open(self) -> None:
         """Nothing to wait for."""
         self._closed = False
 
-    def capture(self, timeout_s: float) -> MemoryShot:
+    def capture(self, timeout_s: float, occasion: Occasion) -> MemoryShot:  # noqa: ARG002 - no Exif block
         """Take one picture. Raises CameraError and CameraHung where the faults say so."""
         if self._closed:
             raise CameraError("the camera was closed", did="no picture was taken")
@@ -84,7 +98,8 @@ class SimCamera:
         if self.captures in self.faults.fail:
             raise CameraError("the camera failed as it was ordered to", did="no picture was taken")
         preview = GREY_JPEG if self.has_previews else b""
-        return MemoryShot(grey_jpeg(self._chance, self._chance.randint(*self._size_bytes)), preview)
+        data = grey_jpeg(self._chance, self._chance.randint(*self._size_bytes))
+        return MemoryShot(data, preview, ID_AT if len(data) >= LEAST_BYTES + ID_MAX_CHARS else None)
 
     def close(self) -> None:
         """capture() raises CameraError until open() is called."""

@@ -521,7 +521,7 @@ class Machine:
 
     def _result(self, request: e.Request, store: Store) -> object:
         if isinstance(request, e.TakePicture):
-            return self.camera.capture(timeout_s=20.0)
+            return self.camera.capture(20.0, request.occasion)
         if isinstance(request, _CARD):
             carry_out = store.carry_out if self.liar is None else partial(self.liar.carry_out, store)
             return carry_out(cast(e.CardRequest, request))

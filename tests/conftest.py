@@ -21,6 +21,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-cut", action="store_true", help=text)
     text = "how often Digi's library goes through each simulated XBee module (tests/test_xbee_ports.py)"
     parser.addoption("--digi-runs", type=int, default=1, metavar="N", help=text)
+    text = "the board's camera by picamera2 too, as in the root that sim/board/camera/run.sh makes"
+    parser.addoption("--picamera2", action="store_true", help=text)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Tests of picamera2 are for where it is."""
+    there = collection_path.name != "test_picamera2.py" or config.getoption("--picamera2")
+    return None if there else True
 
 
 def pytest_configure():

@@ -10,6 +10,7 @@ import os
 import pickle
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import card_scene as scene
@@ -135,7 +136,9 @@ class RealMachine(Machine):
 
     def _result(self, request: e.Request, store: Store) -> object:
         if isinstance(request, e.KeepShot):
-            self._tell("picture", request.picture, request.shot.read(0, request.picture.size_bytes))
+            shot = request.shot.named(str(request.picture.id))
+            picture = replace(request.picture, sha256=shot.sha256)
+            self._tell("picture", picture, shot.read(0, picture.size_bytes))
         if not isinstance(request, e.Save):
             return super()._result(request, store)
         self._tell("saving", self.unit, request)

@@ -16,16 +16,20 @@ import textwrap
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from hal.camera_holder import holder
 from hal.child_camera import ChildCamera, MemfdShot
 from hal.errors import CameraError, CameraHung
+from hal.interfaces import Occasion, TimeQuality
 from sim.camera import grey_jpeg
 from sim.jpegs import progressive
 
 PATIENCE_S = 60.0  # for what must happen
+OCCASION = Occasion(1, None, TimeQuality.UNSET)
 NAMES = ("a.jpg", "b.jpg", "c.jpg")
 
 
@@ -54,7 +58,7 @@ def whole(shot: MemfdShot) -> bytes:
 def names(camera: ChildCamera, folder: Path, count: int) -> list[str]:
     """Which of the folder's files the next shots are, by their bytes."""
     known = {path.read_bytes(): path.name for path in folder.glob("*.jpg") if path.is_file()}
-    return [known[whole(camera.capture(PATIENCE_S))] for _ in range(count)]
+    return [known[whole(camera.capture(PATIENCE_S, OCCASION))] for _ in range(count)]
 
 
 def gone(pidfd: int) -> bool:
@@ -103,7 +107,7 @@ def test_names_that_are_no_text_are_taken_and_told(camera: ChildCamera, folder: 
         file.write(b"no jpeg")
     assert names(camera, folder, 2) == ["a.jpg", "b.jpg"]
     with pytest.raises(CameraError, match="not a JPEG") as caught:
-        camera.capture(PATIENCE_S)
+        camera.capture(PATIENCE_S, OCCASION)
     str(caught.value).encode()
     assert names(camera, folder, 1) == ["c.jpg"]
 
@@ -116,7 +120,7 @@ def test_a_folder_without_pictures_is_told_and_heals(tmp_path: Path, spoil: str)
     if spoil == "not a directory":
         folder.write_bytes(b"")
     camera = ChildCamera("folder", folder=folder, size=(640, 480), quality=85)
-    for attempt in (camera.open, lambda: camera.capture(PATIENCE_S), camera.open):
+    for attempt in (camera.open, lambda: camera.capture(PATIENCE_S, OCCASION), camera.open):
         with pytest.raises(CameraError, match=str(folder)) as caught:
             attempt()
         assert caught.value.did
@@ -138,7 +142,7 @@ def test_a_file_that_is_no_jpeg_is_named_and_the_next_shot_goes_on(
     assert names(camera, folder, 1) == ["a.jpg"]
     child = camera.child_pid
     with pytest.raises(CameraError, match=r"b\.jpg is not a JPEG"):
-        camera.capture(PATIENCE_S)
+        camera.capture(PATIENCE_S, OCCASION)
     assert names(camera, folder, 2) == ["c.jpg", "a.jpg"]
     assert camera.child_pid == child
 
@@ -147,7 +151,7 @@ def test_a_file_that_is_too_long_is_refused(camera: ChildCamera, folder: Path) -
     with open(folder / "a.jpg", "r+b") as file:
         file.truncate(65_000_000)
     with pytest.raises(CameraError, match="longer than 64 MB"):
-        camera.capture(PATIENCE_S)
+        camera.capture(PATIENCE_S, OCCASION)
     assert names(camera, folder, 1) == ["b.jpg"]
 
 
@@ -156,7 +160,7 @@ def test_a_jpeg_that_cannot_be_decoded_is_delivered_without_a_preview(
 ) -> None:
     half = (folder / "a.jpg").read_bytes()[:2000]
     (folder / "a.jpg").write_bytes(half)
-    shot = camera.capture(PATIENCE_S)
+    shot = camera.capture(PATIENCE_S, OCCASION)
     assert shot.preview == b""
     assert shot.sha256 == hashlib.sha256(half).digest()
     assert whole(shot) == half
@@ -185,7 +189,7 @@ def test_a_picture_that_does_harm_is_delivered_and_the_child_goes_on(
     camera: ChildCamera, folder: Path, kind: str
 ) -> None:
     (folder / "a.jpg").write_bytes(BOMBS[kind])
-    shot = camera.capture(PATIENCE_S)
+    shot = camera.capture(PATIENCE_S, OCCASION)
     child = camera.child_pid
     assert shot.preview == b""
     assert whole(shot) == BOMBS[kind]
@@ -196,7 +200,7 @@ def test_a_picture_that_does_harm_is_delivered_and_the_child_goes_on(
 def test_a_bomb_of_another_kind_is_refused(camera: ChildCamera, folder: Path) -> None:
     (folder / "a.jpg").write_bytes(png((60_000, 60_000)))
     with pytest.raises(CameraError, match=r"a\.jpg is not a JPEG"):
-        camera.capture(PATIENCE_S)
+        camera.capture(PATIENCE_S, OCCASION)
     assert names(camera, folder, 1) == ["b.jpg"]
 
 
@@ -242,7 +246,7 @@ def test_no_two_patterns_are_alike_over_starts_of_the_unit() -> None:
     digests = set()
     for _ in range(2):
         camera = ChildCamera("pattern", folder=None, size=(160, 120), quality=85)
-        digests |= {hashlib.sha256(whole(camera.capture(PATIENCE_S))).digest() for _ in range(3)}
+        digests |= {hashlib.sha256(whole(camera.capture(PATIENCE_S, OCCASION))).digest() for _ in range(3)}
         camera.close()
     assert len(digests) == 6
 
@@ -255,7 +259,7 @@ def test_a_hanging_child_is_killed_and_the_next_one_goes_on_in_the_folder(camera
     child = pidfd_of(camera)
     signal.pidfd_send_signal(child, signal.SIGSTOP)
     with pytest.raises(CameraHung, match=r"did not answer within 0\.1 s"):
-        camera.capture(0.1)
+        camera.capture(0.1, OCCASION)
     assert gone(child)
     os.close(child)
     assert names(camera, folder, 2) == ["b.jpg", "c.jpg"]
@@ -272,23 +276,29 @@ def test_a_child_that_dies_between_shots_is_not_missed(camera: ChildCamera, fold
 
 PREAMBLE = """\
 #!{python}
-import os, signal, socket, sys
+import fcntl, os, signal, socket, sys
 from hal.camera_line import *
 line = socket.socket(fileno=int(sys.argv[4]))  # after -P -m hal.camera_child
-line.send(encode(Ready()))
+line.send(encode(Ready("")))
 line.recv(MESSAGE_MAX_BYTES)
 line.send(encode(Chosen("a.jpg")))
 memory = os.memfd_create("picture", os.MFD_ALLOW_SEALING)
 os.write(memory, b"12345")
-taken = Taken(size_bytes=5, sha256="00" * 32, preview=b"")
+taken = Taken(size_bytes=5, sha256="00" * 32, id_at=NO_FIELD, preview=b"")
 """
 
 WRONG_CHILDREN = {
     "dies with a message": ("print('lens fell off', file=sys.stderr); sys.exit(7)", "exit status 7: lens fell off"),
     "dies of a signal": ("os.kill(os.getpid(), signal.SIGKILL)", "signal 9"),
     "talks nonsense": ("line.send(b'cheese'); signal.pause()", "wrong answer"),
-    "greets again": ("line.send(encode(Ready())); signal.pause()", "wrong answer"),
+    "greets again": ("line.send(encode(Ready(''))); signal.pause()", "wrong answer"),
     "gives no descriptor": ("line.send(encode(taken)); signal.pause()", "wrong answer"),
+    "has no field where it says": (
+        "os.ftruncate(memory, 99); fcntl.fcntl(memory, fcntl.F_ADD_SEALS, SEALS); "
+        "bent = Taken(size_bytes=99, sha256='00' * 32, id_at=3, preview=b''); "
+        "socket.send_fds(line, [encode(bent)], [memory]); signal.pause()",
+        "wrong answer",
+    ),
     "does not seal": ("socket.send_fds(line, [encode(taken)], [memory]); signal.pause()", "wrong answer"),
 }
 
@@ -305,7 +315,7 @@ def test_a_wrong_child_is_told_and_replaced(
         patched.setattr(sys, "executable", str(program))
         camera.open()
         with pytest.raises(CameraError, match=told):
-            camera.capture(PATIENCE_S)
+            camera.capture(PATIENCE_S, OCCASION)
     assert camera.child_pid is None
     assert names(camera, folder, 1) == ["b.jpg"]  # a.jpg was chosen before it went wrong
 
@@ -318,7 +328,7 @@ def test_a_child_that_cannot_start_is_told(
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(sys, "executable", executable)
-        for attempt in (camera.open, lambda: camera.capture(PATIENCE_S)):
+        for attempt in (camera.open, lambda: camera.capture(PATIENCE_S, OCCASION)):
             with pytest.raises(CameraError, match=told):
                 attempt()
     assert names(camera, folder, 1) == ["a.jpg"]
@@ -352,7 +362,7 @@ def test_close_ends_a_hanging_capture_of_another_thread(camera: ChildCamera) -> 
 
     def capture() -> None:
         try:
-            camera.capture(PATIENCE_S)
+            camera.capture(PATIENCE_S, OCCASION)
         except CameraError as error:
             raised.append(error)
 
@@ -396,16 +406,18 @@ def test_a_capture_that_hangs_without_a_parent_is_ended_by_its_alarm() -> None:
         """
         import socket, threading
         from hal.camera_child import serve
-        from hal.camera_line import Request, encode
+        from hal.camera_line import encode, request_of
+        from hal.interfaces import Occasion, TimeQuality
 
         class Stuck:
+            note = ""
             def choose(self, request):
                 return "x"
             def take(self, name, request, into):
                 threading.Event().wait()
 
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.send(encode(Request(number=1, after="", timeout_s=0.0)))
+        ours.send(encode(request_of(1, "", 0.0, Occasion(1, None, TimeQuality.UNSET))))
         serve(theirs, Stuck())
         """
     )
@@ -461,7 +473,7 @@ def test_no_descriptor_is_left_behind(camera: ChildCamera, folder: Path) -> None
 
 
 def test_nobody_can_alter_a_shot(camera: ChildCamera) -> None:
-    shot = camera.capture(PATIENCE_S)
+    shot = camera.capture(PATIENCE_S, OCCASION)
     data = shot.read(0, shot.size_bytes)
     for name in os.listdir("/proc/self/fd"):
         if shot_is_behind(int(name)):
@@ -485,3 +497,100 @@ def shot_is_behind(descriptor: int) -> bool:
         return "memfd:picture" in os.readlink(f"/proc/self/fd/{descriptor}")
     except FileNotFoundError:
         return False  # that of the listing itself
+
+
+# The board's camera: what is told where it cannot be used. With the real library: contract/test_picamera2.py.
+
+
+FAILING = """\
+#!{python}
+import socket, sys
+from hal.camera_line import *
+from hal.errors import CameraError
+line = socket.socket(fileno=int(sys.argv[4]))
+open({starts!r}, "a").write("x")
+line.send(encode({greeting}))
+while packet := line.recv(MESSAGE_MAX_BYTES):
+    line.send(encode(Chosen("")))
+    line.send(encode(Failed(what="it shook", did="", can="")))
+"""
+
+
+@dataclass
+class Board:
+    """A camera of the driver picamera2 whose child is such a program; how often that was started, and its clock."""
+
+    camera: ChildCamera
+    starts: Path
+    now: float = 0.0
+
+    @property
+    def started(self) -> int:
+        return len(self.starts.read_text())
+
+
+@pytest.fixture
+def board(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
+    program, starts = tmp_path / "child", tmp_path / "starts"
+    starts.touch()
+    text = FAILING.format(python=sys.executable, starts=str(starts), greeting=request.param)
+    program.write_text(text)
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    camera = ChildCamera("picamera2", folder=None, size=(640, 480), quality=85, clock=lambda: board.now)
+    board = Board(camera, starts)
+    yield board
+    camera.close()
+
+
+@pytest.mark.parametrize("board", ['Failed(what="busy", did="", can="")'], indirect=True)
+def test_a_camera_that_cannot_be_opened_is_left_alone_for_a_while_and_told_meanwhile(board: Board) -> None:
+    started = []
+    for board.now in (0.0, 0.9, 1.0, 2.9, 3.0, 7.9, 8.0, 17.9, 18.0, 27.9, 28.0):
+        for attempt in (lambda: board.camera.capture(PATIENCE_S, OCCASION), board.camera.open):
+            with pytest.raises(CameraError, match="busy"):
+                attempt()
+        started.append(board.started)
+    assert started == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6]  # after 1, 2, 5 s, and then each 10
+    assert board.camera.child_pid is None
+
+
+@pytest.mark.parametrize("board", ['Ready("another size")'], indirect=True)
+def test_a_camera_that_has_failed_begins_anew_with_the_next_shot(board: Board) -> None:
+    board.camera.open()
+    assert board.camera.note == "another size"
+    for number in (1, 2):
+        with pytest.raises(CameraError, match="it shook"):
+            board.camera.capture(PATIENCE_S, OCCASION)
+        assert board.camera.child_pid is None
+        assert board.started == number
+
+
+def test_without_picamera2_it_is_told_how_to_install_it() -> None:
+    camera = ChildCamera("picamera2", folder=None, size=(640, 480), quality=85)
+    with pytest.raises(CameraError, match="picamera2 cannot be imported") as caught:
+        camera.open()
+    assert "--system-site-packages" in caught.value.can
+    assert camera.child_pid is None
+
+
+def test_the_process_that_holds_the_camera_is_named(tmp_path: Path) -> None:
+    devices = [tmp_path / "media0", tmp_path / "media1"]
+    for device in devices:
+        device.touch()
+    assert holder([*map(str, devices), str(tmp_path / "gone")]) == ""
+    program = f"""
+        import fcntl, sys
+        device = open({str(devices[1])!r}, "r+b")
+        fcntl.lockf(device, fcntl.LOCK_EX)  # as libcamera does
+        print("locked", flush=True)
+        sys.stdin.read()
+    """
+    words = [sys.executable, "-c", textwrap.dedent(program)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        name = Path(f"/proc/{other.pid}/comm").read_text().strip()
+        assert holder(map(str, devices)) == f"{name} (process {other.pid})"
+        other.communicate()
+    assert holder(map(str, devices)) == ""

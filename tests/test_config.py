@@ -116,8 +116,7 @@ def test_the_example_names_every_key_of_this_version_with_its_default():
         ("card", "high_water = 1.1", "card.high_water = 1.1", "0.0 to 1.0"),
         ("card", "low_water = nan", "card.low_water = nan", "0.0 to 1.0"),
         ("card", "low_water = 0.9", "card.low_water = 0.9", "card.high_water"),
-        ("camera", 'driver = "picamera2"', "camera.driver = 'picamera2'", "not in this version"),
-        ("camera", 'driver = "webcam"', "camera.driver = 'webcam'", "folder, pattern, none"),
+        ("camera", 'driver = "webcam"', "camera.driver = 'webcam'", "picamera2, folder, pattern, none"),
         ("camera", 'driver = "folder"', "camera.folder", "missing"),
         ("camera", "quality = 96", "camera.quality = 96", "1 to 95"),
         ("camera", "quality = 0", "camera.quality = 0", "1 to 95"),
@@ -223,8 +222,8 @@ def test_a_relative_path_of_a_credential_starts_from_the_config_file(tmp_path):
     assert found == tmp_path / "mine"
 
 
-def test_without_a_camera_driver_the_default_one_is_not_in_this_version(tmp_path):
-    assert "camera.driver = 'picamera2'" in error_of(tmp_path, SMALLEST.replace('[camera]\ndriver = "none"', ""))
+def test_without_a_camera_driver_the_camera_is_the_board_s(tmp_path):
+    assert load(write(tmp_path, SMALLEST.replace('[camera]\ndriver = "none"', ""))).camera.driver == "picamera2"
 
 
 def test_a_table_must_be_a_table(tmp_path):

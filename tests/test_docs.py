@@ -60,7 +60,7 @@ def verbs() -> dict[str, argparse.ArgumentParser]:
 # --- config --------------------------------------------------------------------------------------------------------
 
 KEYS = dict(re.findall(r"^\| `(\w+\.\w+)` \|\s*(.*?)\s*\| ", OPERATIONS, re.MULTILINE))
-NEEDED = {"unit": {"id": "7"}, "camera": {"driver": '"pattern"'}, "radio": {"port": '"nowhere"'}}
+NEEDED = {"unit": {"id": "7"}, "radio": {"port": '"nowhere"'}}
 
 
 def as_toml(tables: dict[str, dict[str, str]]) -> str:

@@ -94,10 +94,11 @@ def test_whereis_tells_holders_of_the_same_entry():
 
 
 def test_shoot_and_units_have_the_fields_of_the_design():
-    assert rows.shoot_row(PICTURE) == {
+    assert rows.shoot_row(PICTURE, 0.12345) == {
         "picture": "00001-3fa7-00000042",
         "size_bytes": 200_000,
         "sha256": PICTURE.sha256.hex(),
+        "seconds": 0.123,
     }
     assert rows.unit_row(
         2, name=None, room_bytes=None, last_heard_s=3.14159, loss=None, rate_bps=92160.4, rssi_dbm=-71

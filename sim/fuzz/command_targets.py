@@ -32,6 +32,7 @@ from firmware.control_lines import (
 from firmware.errors import ConfigError, Refused, WrongArgument
 from firmware.pictures import MAX_PICTURE_BYTES, MAX_UNIT, PictureId
 from firmware.service import Service
+from hal.clock import SystemClock
 from sim.fuzz.target import MAX_WORDS, Target
 
 ID = "00001-3fa7-00000042"
@@ -113,7 +114,7 @@ class _Refusing:
     """In a service's place: every command that its unit gets, and every question to its catalogue, is refused. So what
     is tried is how a request is read, up to the command that it becomes."""
 
-    number, mute = 1, ""
+    number, mute, clock = 1, "", SystemClock()
 
     def __init__(self) -> None:
         self.commands: list[c.Command] = []

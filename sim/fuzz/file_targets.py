@@ -16,11 +16,12 @@ from hal.camera_line import (
     Failed,
     Message,
     Ready,
-    Request,
     Taken,
     decode,
     encode,
+    request_of,
 )
+from hal.interfaces import Occasion, TimeQuality
 from hal.jpeg import draw_pattern, make_preview
 from sim.camera import GREY_JPEG, grey_jpeg
 from sim.fuzz.target import Target
@@ -69,11 +70,14 @@ def _names() -> list[bytes]:
 # ---------------------------------------------------------------- the camera's child
 
 
+_OCCASION = Occasion(1, 1.7e9, TimeQuality.SYNCED)
+
+
 def _check_line(_data: bytes, message: Message) -> None:
     """What the parent goes on to do with it."""
     match message:
         case Chosen(name):
-            encode(Request(number=1, after=name, timeout_s=1.0))
+            encode(request_of(1, name, 1.0, _OCCASION))
         case Failed():
             str(message.error()).encode()
         case Taken():
@@ -83,10 +87,10 @@ def _check_line(_data: bytes, message: Message) -> None:
 
 def _lines() -> list[bytes]:
     said: tuple[Message, ...] = (
-        Request(number=3, after="a.jpg", timeout_s=2.5),
-        Ready(),
+        request_of(3, "a.jpg", 2.5, _OCCASION),
+        Ready("another size"),
         Chosen("a\udcff.jpg"),
-        Taken(size_bytes=5, sha256="ab" * 32, preview=GREY_JPEG),
+        Taken(size_bytes=500, sha256="ab" * 32, id_at=26, preview=GREY_JPEG),
         Failed(what="no", did="nothing", can="wait"),
     )
     return [encode(message) for message in said]
