@@ -18,7 +18,7 @@ from firmware.config import Config
 from firmware.control import Server, serve
 from firmware.core import Settings
 from firmware.determine import Policy, Rules
-from firmware.errors import ConfigError, Refused
+from firmware.errors import Refused
 from firmware.events import Answer, CardRequest, CatalogueRequest, Memory, Request, TakePicture, WallClock
 from firmware.link import Link
 from firmware.log_printer import LogPrinter
@@ -516,10 +516,7 @@ class Service:
 def _credential_of(config: Config) -> credential.Credential:
     """ConfigError where there is none, or another unit's."""
     found = credential.read(config.security.credential)
-    if found.unit != config.unit.id:
-        what = f"{config.security.credential}: the credential of unit {found.unit} ({found.name})"
-        can = f"put right unit.id, or copy the credential of unit {config.unit.id} there: each unit has its own"
-        raise ConfigError(f"{what}, and unit.id is {config.unit.id}", can=can)
+    credential.require_unit(found, config.unit.id, config.security.credential)
     return found
 
 

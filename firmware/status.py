@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from firmware.determine import Rules
@@ -9,6 +10,7 @@ from firmware.events import Counted
 from firmware.exposure import exposure_row
 from firmware.pictures import PictureId
 from firmware.roster import public_of
+from firmware.rosters import public_in
 from firmware.states import State
 from firmware.wording import so_many, units
 
@@ -25,7 +27,9 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         "unit": core.unit,
         "name": config.unit.name,
         "boot": core.boot,
+        "pid": os.getpid(),
         "temporary": service.temporary,
+        "clock_quality": core.wall_quality.name.lower(),
         "card_number": f"{core.card:04x}",
         "capacity_bytes": room.capacity_bytes,
         "own_bytes": room.own_bytes,
@@ -52,6 +56,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         },
         "waiting_shots": unit.shutter.waiting,
         "camera": config.camera.driver,
+        "camera_problem": service.camera_problem or unit.shutter.camera_trouble,
         "network": _network(service),
         "radio": _radio(service),
         "packets_refused": dict(unit.bad_packets.counts),
@@ -97,10 +102,10 @@ def _network(service: Service) -> dict[str, object] | None:
     credential, roster = service.credential, service.unit.rosters.roster
     if credential is None or roster is None:
         return None
-    key = public_of(credential.private).hex()
+    key = public_of(credential.private)
     acts_for = sorted(service.unit.core.acts_for)
     told = {"name": credential.network, "epoch": roster.epoch, "members": len(roster.rows)}
-    return {**told, "key": key, "acts_for": acts_for}
+    return {**told, "member": public_in(roster, credential.unit) == key, "key": key.hex(), "acts_for": acts_for}
 
 
 def _radio(service: Service) -> dict[str, object]:

@@ -1,0 +1,71 @@
+"""The board itself: supply voltage and heat as its firmware tells them, memory for the camera, its clock."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from hal.interfaces import Clock, TimeQuality
+from hal.probes.reading import number_in, run, text_of
+
+UNDER_VOLTAGE, UNDER_VOLTAGE_SINCE_BOOT = 1 << 0, 1 << 16
+HOT, HOT_SINCE_BOOT = 1 << 2 | 1 << 3, 1 << 18 | 1 << 19
+"""Bits of `vcgencmd get_throttled` (Raspberry Pi documentation, os.adoc): throttled, and soft limit of temperature."""
+_ZONES = ("cpu-thermal", "cpu_thermal", "soc-thermal", "x86_pkg_temp")
+_CMA = re.compile(r"^(CmaTotal|CmaFree): +(\d+) kB$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class PowerFacts:
+    """throttled: bits of the firmware, None where it cannot be asked, which `problem` says. celsius: None: not told."""
+
+    throttled: int | None
+    problem: str
+    celsius: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFacts:
+    """Contiguous memory (CMA), of which the camera takes its buffers; None where the kernel does not tell."""
+
+    cma_bytes: int | None
+    cma_free_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockFacts:
+    """rtc: the name of a clock that goes on without power, empty where there is none."""
+
+    unix_s: float
+    quality: TimeQuality
+    rtc: str
+
+
+def power(root: Path) -> PowerFacts:
+    """`throttled=0x50005` is what vcgencmd prints."""
+    said = run("vcgencmd", "get_throttled")
+    try:
+        throttled, problem = int(said.text.removeprefix("throttled="), 16) if not said.problem else None, said.problem
+    except ValueError:
+        throttled, problem = None, f"vcgencmd says {said.text[:40]!r}"
+    return PowerFacts(throttled, problem, _celsius(root))
+
+
+def _celsius(root: Path) -> float | None:
+    """The hottest of the zones that are a processor's."""
+    zones = (root / "sys/class/thermal").glob("thermal_zone*")
+    found = (number_in(zone / "temp") for zone in zones if text_of(zone / "type") in _ZONES)
+    return max((milli / 1000 for milli in found if milli is not None), default=None)
+
+
+def memory(root: Path) -> MemoryFacts:
+    """From /proc/meminfo."""
+    found = {name: int(kib) * 1024 for name, kib in _CMA.findall(text_of(root / "proc/meminfo") or "")}
+    return MemoryFacts(found.get("CmaTotal"), found.get("CmaFree"))
+
+
+def clock(clock: Clock, root: Path) -> ClockFacts:
+    """What the clock says, and whether the board has one that goes on while it is off."""
+    unix_s, quality = clock.wall()
+    return ClockFacts(unix_s, quality, text_of(root / "sys/class/rtc/rtc0/name") or "")
