@@ -33,6 +33,7 @@ from hal.directory_card import DirectoryCard
 from hal.errors import CameraError, CardError
 from hal.interfaces import Card, Duplex, Protection, TimeQuality
 from hal.memory import give_back
+from hal.probes.mounts import is_overlay_in_memory
 
 CAPTURE_TIMEOUT_S = 20.0
 """A camera that has not answered by then is killed (TRAPS: the next attempt within 20 s)."""
@@ -71,6 +72,7 @@ class Service:
         self._roster = b""  # the newest one that an earlier life in this process has known
         self.clock = SystemClock()
         self.stop = asyncio.Event()
+        self.card_problem: str | None = None  # of the place of the card, as long as the unit runs
         self.ending = False  # as soon as no command needs this unit
         self.starts_anew = False  # it ends to be started again
         self._may_start_anew = False  # whoever asked for something before has been answered
@@ -179,6 +181,7 @@ class Service:
         )
         self.camera_problem: str | None = None
         self._begin(started, why)
+        self._look_where_the_card_is(why)
         self._camera = self._worker("camera", self._use_camera)
         self._camera.submit(self._new_private(), cast(Request, None))
         self._read_clock()
@@ -187,6 +190,14 @@ class Service:
         server = await serve(config.unit.socket_path, Answers(self).handle)
         self.turn()
         return server
+
+    def _look_where_the_card_is(self, why: str) -> None:
+        """Pictures on a read-only root look safe until the power goes. why: the unit is without its card, if it is."""
+        path = self.config.card.path
+        if not why and self._given_card is None and is_overlay_in_memory(path, Path("/")):
+            text = f"{path} is in memory, on a read-only (overlay) root: its pictures are gone after a power cut"
+            self.card_problem = f"{text}; put card.path on a partition of its own"
+            self.unit.core.log("alarm", self.card_problem)
 
     def _begin(self, started: Started, why: str) -> None:
         """The unit after its start-up, and the threads of its card and catalogue."""

@@ -80,7 +80,8 @@ def _fullness(service: Service) -> tuple[bool, str | None]:
 def _problems(service: Service, counted: Counted, *, full: bool, why: str | None) -> list[str]:
     """What a person should look at, each once."""
     unit, shutter = service.unit, service.unit.shutter
-    troubles = service.radio.problem, service.camera_problem, shutter.camera_trouble, shutter.card_trouble
+    own = shutter.camera_trouble, shutter.card_trouble, unit.file_system.failure
+    troubles = service.radio.problem, service.camera_problem, service.card_problem, *own
     problems = [text for text in dict.fromkeys(troubles) if text]
     if without := unit.core.settings.without_card:
         problems.append(f"the unit goes on without its card, pictures are in memory until a host has them: {without}")
