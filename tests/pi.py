@@ -186,6 +186,10 @@ class Pi:
         return dict(findings(dataclasses.replace(self.facts(), **changed)))  # type: ignore[arg-type]
 
     def not_ok(self, **changed: object) -> dict[str, State]:
-        """What is not well, and not for the want of a running unit, which no test but its own has."""
-        found = self.verdicts(**changed)
-        return {name: each.state for name, each in found.items() if each.state is not State.OK and name != "unit"}
+        """What is not well now."""
+        return not_ok(self.verdicts(**changed))
+
+
+def not_ok(found: Mapping[str, Verdict]) -> dict[str, State]:
+    """What is not well, and not for the want of a running unit, which no test but its own has."""
+    return {name: each.state for name, each in found.items() if each.state is not State.OK and name != "unit"}

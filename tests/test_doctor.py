@@ -6,17 +6,19 @@ import dataclasses
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from commands import Recorder
 from control_server import serving
-from pi import HEALTHY_SERVICE, NAME, ROOT, UNIT, Pi
+from pi import HEALTHY_SERVICE, NAME, ROOT, UNIT, Pi, not_ok
 from unprivileged import nobody
 
 from firmware import cli, network
@@ -380,6 +382,79 @@ def test_a_unit_whose_radio_does_not_work_is_found(pi: Pi, changed: dict[str, ob
     assert (found.state, says in found.what) == (state, True)
 
 
+# --- XBee ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def module(pi: Pi, *options: str) -> Iterator[None]:
+    """A simulated module, a process of its own, at the radio's port."""
+    link = str(pi.root / "dev/ttyUSB0")
+    command = [sys.executable, "-m", "sim.xbee", "--link", link, *options]
+    pi.tables["radio"] = {"driver": '"xbee"', "port": f'"{link}"', "rtscts": "false"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        pi.owned("dev/ttyUSB0", "dialout")
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def test_a_module_that_is_set_as_the_config_needs_it_is_well(pi: Pi) -> None:
+    with module(pi):
+        found = pi.verdicts()
+    assert {name: each.state for name, each in found.items() if each.state is not State.OK}.keys() == {"unit"}
+    assert "DigiMesh, address 0013A200" in found["xbee"].what
+    assert "leaves network and channel to the module" in found["xbee-channel"].what
+    assert "(NP)" in found["xbee-payload"].what
+
+
+@seeds("xbee-mode")
+def test_a_module_as_from_the_factory_is_found_and_fix_sets_it(pi: Pi) -> None:
+    with module(pi, "--mode", "transparent"):
+        found = pi.verdicts()
+        assert not_ok(found) == {"xbee-mode": FAULT}
+        assert "knows no frames" in found["xbee-mode"].what
+        _, rows, _ = doctor(pi, "--fix")
+        assert "AP = 1" in rows["xbee-mode"]["fixed"]
+        assert rows["xbee-mode"]["state"] == "ok"
+        assert pi.not_ok() == {}
+
+
+@seeds("xbee-channel")
+def test_a_module_in_another_network_or_on_another_channel_is_found_and_fix_sets_it(pi: Pi) -> None:
+    with module(pi):
+        pi.tables["radio"] |= {"network": "0x1234", "channel": "0x17"}
+        found = pi.verdicts()
+        assert not_ok(found) == {"xbee-channel": FAULT}
+        assert "sets ID = 1234, CH = 17" in found["xbee-channel"].fix
+        _, rows, _ = doctor(pi, "--fix")
+        assert "ID = 1234, CH = 17" in rows["xbee-channel"]["fixed"]
+        assert pi.not_ok() == {}
+
+
+@seeds("xbee", "xbee-payload")
+def test_a_module_that_does_not_answer_or_carries_too_little_is_found(pi: Pi) -> None:
+    """What an inquiry comes to there its own tests show; looking for a module at each rate takes half a minute."""
+    with module(pi):
+        facts = pi.facts()
+    assert facts.xbee is not None
+    silent = dataclasses.replace(facts.xbee, found=None)
+    assert pi.not_ok(config=facts.config, xbee=silent)["xbee"] is FAULT
+    small = dataclasses.replace(facts.xbee, unusable="its packets carry 49 bytes (NP), and 66 are needed")
+    assert pi.not_ok(config=facts.config, xbee=small)["xbee-payload"] is FAULT
+
+
+def test_a_running_unit_says_itself_what_is_wrong_with_its_module(pi: Pi) -> None:
+    pi.tables["radio"] |= {"driver": '"xbee"', "rtscts": "false"}
+    with serving(pi.runtime_dir / "control.sock", Recorder(status())):
+        assert "the unit has asked its module" in pi.verdicts()["xbee"].what
+    radio = {"driver": "xbee", "problem": "the XBee module at /dev/serial0 does not answer", "bytes_in": 0}
+    with serving(pi.runtime_dir / "control.sock", Recorder(status(radio=radio))):
+        assert pi.not_ok() == {"link": FAULT}
+
+
 # --- camera ----------------------------------------------------------------------------------------------------------
 
 
@@ -402,6 +477,7 @@ def test_a_user_who_may_not_use_camera_or_pins_is_found(pi: Pi) -> None:
     pi.device("dev/video0", "video")
     pi.device("dev/gpiochip0", "gpio")
     assert pi.not_ok(camera=a_camera(pi), gpio=devices("gpiochip*", pi.root)) == {}
+    assert pi.not_ok(gpio=()) == {"gpio-permission": FAULT}
     pi.leaves_groups("dev/video0")
     pi.leaves_groups("dev/gpiochip0")
     found = pi.not_ok(camera=a_camera(pi), gpio=devices("gpiochip*", pi.root))

@@ -95,8 +95,12 @@ def needed_cma_bytes(config: Config) -> int:
 
 def gpio_permission(facts: Facts) -> Verdict | None:
     """The unit's user may use the pins."""
-    if not facts.gpio:
+    if facts.gpio is None:
         return None
+    if not facts.gpio:
+        return fault(
+            "the config names pins, and the board has none (/dev/gpiochip0)", "leave the pins out of the config"
+        )
     closed = [node for node in facts.gpio if not may_use(facts.person, node)]
     if closed:
         group = closed[0].group if closed[0].group != "root" else "gpio"

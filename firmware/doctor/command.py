@@ -9,7 +9,7 @@ from types import MappingProxyType
 from firmware.doctor.facts import Facts
 from firmware.doctor.gather import gather
 from firmware.doctor.mend import MENDS
-from firmware.doctor.table import findings
+from firmware.doctor.table import CHECKS, findings
 from firmware.doctor.verdicts import State
 from firmware.output import Output
 from hal.errors import DandelionError
@@ -35,10 +35,11 @@ def examined(facts: Facts, output: Output, fixed: Mapping[str, str] = MappingPro
 
 def _mended(facts: Facts, fixed: dict[str, str], output: Output) -> Facts:
     """The facts as they are after each fault has been mended that can be; fixed: what was done, by finding."""
-    for name, verdict in list(findings(facts)):
-        if name in MENDS and verdict.state in (State.FAULT, State.WARNING):
+    for check in CHECKS:
+        verdict = check.look(facts)
+        if check.name in MENDS and verdict is not None and verdict.state is State.FAULT:
             try:
-                fixed[name], facts = MENDS[name](facts)
+                fixed[check.name], facts = MENDS[check.name](facts)
             except DandelionError as error:
                 output.error(error)
     return facts

@@ -15,6 +15,8 @@ from hal.probes.cards import CardFacts, SpeedFacts
 from hal.probes.holders import Holder
 from hal.probes.ports import PortFacts
 from hal.probes.services import ServiceFacts
+from hal.xbee_module import Need
+from hal.xbee_repair import Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,23 @@ class CameraFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class XBeeFacts:
+    """found: the module, None where none has answered at any rate. needs: what is to be set in it. unusable: why it
+    cannot be used whatever is set, empty if it can."""
+
+    found: Found | None
+    needs: tuple[Need, ...]
+    unusable: str
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """person: the user whom the unit runs as. asking: the one of this command. What depends on a config is None
     where that is wrong; port, camera, credential and speed also where there is nothing to look at.
 
-    used_bytes: of pictures on the card by its catalogue, None where it cannot be read now.
+    gpio: the chips of the pins that the config names, None where it names none. xbee: None where there is none, or it
+    could not be asked as somebody else has the port. used_bytes: of pictures on the card by its catalogue, None where
+    it cannot be read now.
     """
 
     config: Config | None
@@ -76,8 +90,9 @@ class Facts:
     power: PowerFacts
     clock: ClockFacts
     memory: MemoryFacts
-    gpio: tuple[Device, ...]
+    gpio: tuple[Device, ...] | None
     port: PortFacts | None
+    xbee: XBeeFacts | None
     camera: CameraFacts | None
     credential: CredentialFacts | None
     card: CardFacts | None

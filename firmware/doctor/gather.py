@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,20 +16,22 @@ from firmware.client import Client
 from firmware.config import Config
 from firmware.control_lines import Row
 from firmware.doctor.camera import REAL
-from firmware.doctor.facts import CameraFacts, CredentialFacts, Facts, UnitFacts
+from firmware.doctor.facts import CameraFacts, CredentialFacts, Facts, UnitFacts, XBeeFacts
 from firmware.doctor.service import SERVICE
 from firmware.errors import ConfigError, NobodyRuns, Refused
 from firmware.layout import TMP
 from firmware.rosters import Membership
 from hal.board import make_camera
 from hal.clock import SystemClock
-from hal.errors import CameraError, CameraHung, CardError
+from hal.errors import CameraError, CameraHung, CardError, RadioError
 from hal.framing import crc_engine
 from hal.interfaces import Clock
 from hal.probes import access, board, boot, cards, ports, services
 from hal.probes.access import Person
 from hal.probes.holders import holders
 from hal.probes.services import ServiceFacts
+from hal.xbee_module import Wanted, unusable
+from hal.xbee_repair import all_needs, find
 
 ANSWER_S = 10.0  # guess: a unit that has not said how it is by then hangs
 CAPTURE_TIMEOUT_S = 20.0  # as the unit has it (firmware/service.py)
@@ -52,6 +55,7 @@ def gather(path: Path, *, root: Path = ROOT, clock: Clock | None = None) -> Fact
     person = _person(service, asking, root)
     unit = UnitFacts() if config is None else _unit(config)
     kept = None if config is None or unit.runs else _kept(config)
+    port = None if config is None or config.radio.driver == "none" else ports.look(config.radio.port, root)
     return Facts(
         config=config,
         config_error=error,
@@ -64,8 +68,9 @@ def gather(path: Path, *, root: Path = ROOT, clock: Clock | None = None) -> Fact
         power=board.power(root),
         clock=board.clock(clock or SystemClock(), root),
         memory=board.memory(root),
-        gpio=(),
-        port=None if config is None or config.radio.driver == "none" else ports.look(config.radio.port, root),
+        gpio=access.devices("gpiochip*", root) if config is not None and _has_pins(config) else None,
+        port=port,
+        xbee=None if config is None or unit.runs or port is None else xbee_facts(config, port),
         camera=None if config is None else _camera(config, unit, root),
         credential=None if config is None else credential_facts(config, unit, kept, root),
         card=None if config is None else cards.look(config.card.path, start.words, root),
@@ -171,6 +176,32 @@ def credential_facts(config: Config, unit: UnitFacts, kept: _Kept | None, root: 
     elif kept is None and (unit.runs or config.card.catalogue_path.exists()):
         return CredentialFacts(str(path), device, None, False, epoch, None)
     return CredentialFacts(str(path), device, None, False, epoch, named)
+
+
+def _has_pins(config: Config) -> bool:
+    names = (field.name for field in fields(config.shutter) if field.name.endswith("_pin"))
+    return any(getattr(config.shutter, name) is not None for name in names)
+
+
+def xbee_facts(config: Config, port: ports.PortFacts) -> XBeeFacts | None:
+    """Where nobody has the port. A module in another mode, or at another rate, is looked for: half a minute where none
+    answers."""
+    if config.radio.driver != "xbee" or port.open_error or port.locked or port.holders or not port.is_serial:
+        return None
+    try:
+        found = find(config.radio.port, config.radio.baud, SystemClock())
+    except RadioError:
+        return None  # it went away meanwhile, or somebody has taken it
+    if found is None:
+        return XBeeFacts(None, (), "")
+    needs = all_needs(found, wanted_of(config), config.radio.baud)
+    return XBeeFacts(found, tuple(needs), ("" if found.module is None else unusable(found.module)) or "")
+
+
+def wanted_of(config: Config) -> Wanted:
+    """What the config asks of a module."""
+    radio = config.radio
+    return Wanted(network=radio.network, channel=radio.channel, flow_control=radio.rtscts)
 
 
 def _camera(config: Config, unit: UnitFacts, root: Path) -> CameraFacts | None:

@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from firmware.doctor.facts import Facts
+from firmware.doctor.gather import wanted_of, xbee_facts
 from firmware.private_files import FILE_MODE
+from hal.clock import SystemClock
 from hal.errors import HardwareError
+from hal.xbee_repair import repair
 
 Mend = Callable[[Facts], tuple[str, Facts]]
 """From the facts to what was done, in words, and the facts as they are now. Raises DandelionError."""
@@ -31,5 +34,18 @@ def credential_mode(facts: Facts) -> tuple[str, Facts]:
     return done, replace(facts, credential=replace(found, device=device))
 
 
-MENDS: Mapping[str, Mend] = {"credential-mode": credential_mode}
+def xbee(facts: Facts) -> tuple[str, Facts]:
+    """The module is set as the config needs it, and keeps that without power."""
+    config, before, port = facts.config, facts.xbee, facts.port
+    assert config is not None
+    assert port is not None
+    assert before is not None
+    assert before.found is not None
+    name, baud = config.radio.port, config.radio.baud
+    done, _ = repair(name, before.found, wanted_of(config), baud, SystemClock())
+    told = ", ".join(f"{need.setting} = {need.value:X}" for need in done)
+    return f"set in the XBee module at {name}: {told}", replace(facts, xbee=xbee_facts(config, port))
+
+
+MENDS: Mapping[str, Mend] = {"credential-mode": credential_mode, "xbee-mode": xbee, "xbee-channel": xbee}
 """By the name of the finding."""

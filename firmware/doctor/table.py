@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from firmware.doctor import camera, card, machine, radio, service, settings
+from firmware.doctor import camera, card, machine, radio, service, settings, xbee
 from firmware.doctor.facts import Facts
 from firmware.doctor.verdicts import Check, Finding
 
@@ -12,6 +12,7 @@ CHECKS: tuple[Check, ...] = (
     *settings.CHECKS,
     *service.CHECKS,
     *radio.CHECKS,
+    *xbee.CHECKS,
     *camera.CHECKS,
     *card.CHECKS,
     *machine.CHECKS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,10 @@ from hal.ptys import is_pty
 
 MAX_PROCESSES = 10_000  # looked at; a board has a hundred
 MAX_FILES = 4_096  # of one process that are looked at
+
+
+_FAR_END = re.compile(r"^tty-index:\t(\d+)$", re.MULTILINE)
+"""In fdinfo of an open /dev/ptmx: the number of the pty whose far end it is (proc_pid_fdinfo(5), Linux 4.14)."""
 
 
 class Holder(NamedTuple):
@@ -56,12 +61,18 @@ def _pids(proc: Path) -> list[int]:
 
 
 def _has_open(process: Path, wanted: set[tuple[int, int]]) -> bool:
+    """Whoever has the far end of a pty may keep its near end open, too: that is the line, and no other user of it."""
     try:
         names = os.listdir(process / "fd")[:MAX_FILES]
     except OSError:  # another user's, or gone
         return False
-    statuses = (_status(process / "fd" / name) for name in names)
-    return any(s is not None and stat.S_ISCHR(s.st_mode) and _device(s) in wanted for s in statuses)
+    statuses = [(_status(process / "fd" / name)) for name in names]
+    found = [s for s in statuses if s is not None and stat.S_ISCHR(s.st_mode) and _device(s) in wanted]
+    if not found or not all(map(is_pty, found)):
+        return bool(found)
+    infos = [text_of(process / "fdinfo" / name) or "" for name in names]
+    far_ends = {int(number) for info in infos for number in _FAR_END.findall(info)}
+    return any(os.minor(s.st_rdev) not in far_ends for s in found)
 
 
 def _lockers(devices: Sequence[os.stat_result], proc: Path) -> set[int]:
