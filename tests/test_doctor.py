@@ -202,6 +202,7 @@ def test_a_unit_that_does_not_answer_is_found(pi: Pi) -> None:
         ({"ActiveState": "failed", "SubState": "failed", "Result": "exit-code"}, FAULT, "failed (failed, exit-code)"),
         ({"ActiveState": "activating", "SubState": "auto-restart", "NRestarts": "41"}, FAULT, "restarted 41 times"),
         ({"NRestarts": "3"}, WARNING, "restarted 3 times"),
+        ({"ActiveState": "activating", "SubState": "start"}, WARNING, "is just starting"),
     ],
 )
 def test_a_service_that_does_not_start_the_unit_or_restarts_it_is_found(
@@ -285,6 +286,13 @@ def test_the_mini_uart_is_found(pi: Pi) -> None:
     pi.link("dev/ttyS0", pi.line)
     assert pi.not_ok() == {"mini-uart": FAULT}
     assert "dtoverlay=disable-bt" in pi.verdicts()["mini-uart"].fix
+
+
+def test_the_debug_connector_of_a_pi_5_is_told_from_its_pin_header(pi: Pi) -> None:
+    pi.uart("ttyAMA10", "arm,pl011\0arm,primecell\0")
+    pi.link("dev/ttyAMA10", pi.line)
+    assert pi.not_ok() == {}
+    assert "the pin header is ttyAMA0" in pi.verdicts()["port"].what
 
 
 def test_the_mini_uart_at_a_fixed_clock_of_the_core_is_none(pi: Pi) -> None:
@@ -524,6 +532,9 @@ def test_too_little_contiguous_memory_for_the_camera_is_found(pi: Pi) -> None:
     assert found.state is FAULT
     assert "needs 83 MB" in found.what
     assert "cma-128" in found.fix
+    pi.link("dev/dma_heap/vidbuf_cached", "system")  # a Pi 5
+    assert "ordinary memory" in pi.verdicts(config=real)["cma"].what
+    pi.link("dev/dma_heap/vidbuf_cached", "linux,cma")
     pi.write("proc/meminfo", "MemTotal:         431472 kB\n")
     assert pi.verdicts(config=real)["cma"].state is UNKNOWN
 
@@ -685,10 +696,12 @@ def test_a_clock_that_nobody_vouches_for_is_a_warning_but_where_the_board_has_on
 @pytest.mark.parametrize(
     ("bits", "expected"),
     [
-        ("0x50005", {"voltage": FAULT, "heat": FAULT}),
-        ("0x10000", {"voltage": WARNING}),
-        ("0x50000", {"voltage": WARNING, "heat": WARNING}),
+        ("0x50005", {"voltage": FAULT}),  # slowed down, but not for heat
+        ("0x50000", {"voltage": WARNING}),
+        ("0xd0000", {"voltage": WARNING, "heat": WARNING}),
         ("0x80008", {"heat": FAULT}),
+        ("0x40004", {"heat": FAULT}),
+        ("0x40000", {"heat": WARNING}),
         ("0x20002", {}),
     ],
 )

@@ -74,6 +74,8 @@ def cma(facts: Facts) -> Verdict | None:
     config = facts.config
     if config is None or config.camera.driver != REAL:
         return None
+    if facts.memory.camera_heap == "system":
+        return ok("the camera takes its buffers of ordinary memory here")
     total = facts.memory.cma_bytes
     if total is None:
         return unknown("the kernel does not tell how much contiguous memory (CMA) it has")

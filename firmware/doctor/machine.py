@@ -5,7 +5,7 @@ from __future__ import annotations
 from firmware.doctor.facts import Facts
 from firmware.doctor.verdicts import Check, Verdict, fault, ok, unknown, warning
 from hal.interfaces import TimeQuality
-from hal.probes.board import HOT, HOT_SINCE_BOOT, UNDER_VOLTAGE, UNDER_VOLTAGE_SINCE_BOOT
+from hal.probes.board import HOT, SINCE_BOOT, THROTTLED, UNDER_VOLTAGE
 
 EARLIEST_UNIX_S = 1_735_689_600.0  # 2025-01-01: no unit with this software has run before
 HOT_CELSIUS = 80.0  # a Raspberry Pi slows down from here on (Raspberry Pi documentation)
@@ -36,7 +36,7 @@ def voltage(facts: Facts) -> Verdict:
         return unknown(f"whether the supply holds is not known: {_why(facts)}")
     if bits & UNDER_VOLTAGE:
         return fault("the supply voltage is too low now: cards lose what they write, cameras hang", can)
-    if bits & UNDER_VOLTAGE_SINCE_BOOT:
+    if bits >> SINCE_BOOT & UNDER_VOLTAGE:
         return warning("the supply voltage was too low since the board was started", can)
     return ok("the supply voltage has held since the board was started")
 
@@ -46,15 +46,20 @@ def heat(facts: Facts) -> Verdict:
     bits, celsius = facts.power.throttled or 0, facts.power.celsius
     told = "" if celsius is None else f" ({celsius:.0f} °C)"
     can = "shade, air holes, a heat sink; a longer shutter.interval"
-    if bits & HOT or (celsius is not None and celsius >= HOT_CELSIUS):
+    if _is_hot(bits) or (celsius is not None and celsius >= HOT_CELSIUS):
         return fault(f"the board is too hot{told}", can)
-    if bits & HOT_SINCE_BOOT:
+    if _is_hot(bits >> SINCE_BOOT):
         return warning(f"the board was too hot since it was started{told}", can)
     if celsius is None:
         return unknown(f"how hot the board is, is not known: {_why(facts)}")
     if celsius >= WARM_CELSIUS:
         return warning(f"the board is warm{told}", can)
     return ok(f"the board is cool enough{told}")
+
+
+def _is_hot(bits: int) -> bool:
+    """Slowed down with a supply that holds: for its heat."""
+    return bool(bits & HOT or (bits & THROTTLED and not bits & UNDER_VOLTAGE))
 
 
 def _why(facts: Facts) -> str:

@@ -11,6 +11,7 @@ from hal.probes.access import may_use
 from hal.probes.boot import BootFacts
 from hal.probes.ports import PortFacts, Uart
 
+_DEBUG = "ttyAMA10"
 _HEADER = ("serial0", "ttyAMA0", "ttyS0", "ttyAMA10")
 """What cmdline.txt may call the UART of the pin header; the firmware puts the right one in for serial0."""
 _ON_BOARD = (Uart.PL011, Uart.MINI, Uart.OTHER)
@@ -58,7 +59,7 @@ def mini_uart(facts: Facts) -> Verdict | None:
         what = f"{port.name} is the mini-UART: its baud rate changes with the core's clock, and frames are lost"
         can = f"dtoverlay=disable-bt in {boot.folder}/config.txt, sudo systemctl disable hciuart, restart the board"
         return fault(what, f"{can}; with Bluetooth: dtoverlay=miniuart-bt and core_freq=250 instead")
-    if port.uart is Uart.OTHER:
+    if port.uart is Uart.OTHER and facts.boot.is_pi:
         return unknown(f"what kind of UART {port.path} is, is not known here")
     return ok(f"the port is {port.uart.value}")
 
@@ -88,7 +89,8 @@ def port(facts: Facts) -> Verdict | None:
         return fault(f"the radio's port {found.path} cannot be opened: {why}", "check its plug, cable and power")
     if not found.is_serial:
         return fault(f"{found.path} is no serial port", "name the radio's in radio.port, as /dev/serial0")
-    return ok(f"{found.path} is there: {found.uart.value}{f' ({found.name})' if found.name else ''}")
+    where = "; on a Pi 5 this is the debug connector, and the pin header is ttyAMA0" if found.name == _DEBUG else ""
+    return ok(f"{found.path} is there: {found.uart.value}{f' ({found.name})' if found.name else ''}{where}")
 
 
 def port_permission(facts: Facts) -> Verdict | None:

@@ -43,6 +43,8 @@ def service(facts: Facts) -> Verdict:
             f"{SERVICE} is {found.file or 'not enabled'}: nothing starts the unit after a power cut",
             "sudo systemctl enable --now dandelion",
         )
+    if found.active == "activating" and found.sub != "auto-restart" and not found.restarts:
+        return warning(f"{SERVICE} is just starting", "look again in a minute")
     if found.active in ("failed", "activating", "deactivating") and found.sub != "running":
         how = f"{found.active} ({found.sub}, {found.result})"
         return fault(f"{SERVICE} is {how}; it was restarted {found.restarts} times", f"see why: {_JOURNAL}")

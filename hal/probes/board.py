@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,15 @@ from pathlib import Path
 from hal.interfaces import Clock, TimeQuality
 from hal.probes.reading import number_in, run, text_of
 
-UNDER_VOLTAGE, UNDER_VOLTAGE_SINCE_BOOT = 1 << 0, 1 << 16
-HOT, HOT_SINCE_BOOT = 1 << 2 | 1 << 3, 1 << 18 | 1 << 19
-"""Bits of `vcgencmd get_throttled` (Raspberry Pi documentation, os.adoc): throttled, and soft limit of temperature."""
+UNDER_VOLTAGE, THROTTLED, HOT = 1 << 0, 1 << 2, 1 << 3
+"""Bits of `vcgencmd get_throttled` (Raspberry Pi documentation, os.adoc); the last is the soft limit of temperature.
+A board is throttled for either of the two others."""
+SINCE_BOOT = 16
+"""The same, so many bits higher: at any time since the board was started."""
+CAMERA_HEAP = "dev/dma_heap/vidbuf_cached"
+"""What libcamera takes its buffers of: a link to linux,cma, or on a Pi 5 to system (libcamera, dma_heaps.cpp)."""
 _ZONES = ("cpu-thermal", "cpu_thermal", "soc-thermal", "x86_pkg_temp")
-_CMA = re.compile(r"^(CmaTotal|CmaFree): +(\d+) kB$", re.MULTILINE)
+_CMA = re.compile(r"^CmaTotal: +(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +32,11 @@ class PowerFacts:
 
 @dataclass(frozen=True, slots=True)
 class MemoryFacts:
-    """Contiguous memory (CMA), of which the camera takes its buffers; None where the kernel does not tell."""
+    """cma_bytes: contiguous memory (CMA), None where the kernel does not tell. camera_heap: the kernel's name of what
+    the camera takes its buffers of; empty where that is not told."""
 
     cma_bytes: int | None
-    cma_free_bytes: int | None
+    camera_heap: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +66,13 @@ def _celsius(root: Path) -> float | None:
 
 
 def memory(root: Path) -> MemoryFacts:
-    """From /proc/meminfo."""
-    found = {name: int(kib) * 1024 for name, kib in _CMA.findall(text_of(root / "proc/meminfo") or "")}
-    return MemoryFacts(found.get("CmaTotal"), found.get("CmaFree"))
+    """From /proc/meminfo, and the name of a device."""
+    found = _CMA.search(text_of(root / "proc/meminfo") or "")
+    try:
+        heap = os.path.basename(os.readlink(root / CAMERA_HEAP))
+    except OSError:
+        heap = ""
+    return MemoryFacts(int(found[1]) * 1024 if found else None, heap)
 
 
 def clock(clock: Clock, root: Path) -> ClockFacts:
