@@ -690,6 +690,8 @@ def test_a_clock_that_nobody_vouches_for_is_a_warning_but_where_the_board_has_on
     assert pi.not_ok() == {"clock": WARNING}
     pi.write("sys/class/rtc/rtc0/name", "rtc-ds1307 1-0068\n")
     assert pi.not_ok() == {}
+    pi.write("sys/class/rtc/rtc0/battery_voltage", "17000\n")  # a Pi 5 without its cell
+    assert pi.not_ok() == {"clock": WARNING}
 
 
 @seeds("voltage", "heat")

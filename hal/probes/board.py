@@ -15,6 +15,8 @@ UNDER_VOLTAGE, THROTTLED, HOT = 1 << 0, 1 << 2, 1 << 3
 A board is throttled for either of the two others."""
 SINCE_BOOT = 16
 """The same, so many bits higher: at any time since the board was started."""
+CELL_MICROVOLTS = 2_000_000
+"""A lithium cell of 3 V that has less is empty, or not there (battery_voltage of the Pi 5's clock)."""
 CAMERA_HEAP = "dev/dma_heap/vidbuf_cached"
 """What libcamera takes its buffers of: a link to linux,cma, or on a Pi 5 to system (libcamera, dma_heaps.cpp)."""
 _ZONES = ("cpu-thermal", "cpu_thermal", "soc-thermal", "x86_pkg_temp")
@@ -76,6 +78,9 @@ def memory(root: Path) -> MemoryFacts:
 
 
 def clock(clock: Clock, root: Path) -> ClockFacts:
-    """What the clock says, and whether the board has one that goes on while it is off."""
+    """What the clock says, and whether the board has one that goes on while it is off: that of a Pi 5 needs a cell."""
     unix_s, quality = clock.wall()
-    return ClockFacts(unix_s, quality, text_of(root / "sys/class/rtc/rtc0/name") or "")
+    rtc = root / "sys/class/rtc/rtc0"
+    microvolts = number_in(rtc / "battery_voltage")
+    is_empty = microvolts is not None and microvolts < CELL_MICROVOLTS
+    return ClockFacts(unix_s, quality, "" if is_empty else text_of(rtc / "name") or "")
