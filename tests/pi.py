@@ -27,6 +27,9 @@ ROOT = os.geteuid() == 0
 UID = 990 if ROOT else os.getuid()  # of the user dandelion; only root can give files away
 GROUPS = {"dialout": 20, "video": 44, "gpio": 997} if ROOT else dict.fromkeys(("dialout", "video", "gpio"), os.getgid())
 CARD_BYTES = "5 MB"
+LOWER_PTYS = 40
+"""The numbers of ptys that are free are used again, and a unit elsewhere on this machine whose line has ended goes on
+trying the name that it had: it would hold ours. So these are taken, for as long as a test lasts."""
 
 HEALTHY_SERVICE = {
     "LoadState": "loaded",
@@ -116,6 +119,7 @@ class Pi:
         self.link("dev/serial0", name)
 
     def _make_devices(self) -> None:
+        self._lower = [descriptor for _ in range(LOWER_PTYS) for descriptor in pty.openpty()]
         self._far, near = pty.openpty()
         tty.setraw(near)
         self.line = os.ttyname(near)
@@ -149,8 +153,8 @@ class Pi:
 
     def close(self) -> None:
         """The line away."""
-        os.close(self._far)
-        os.close(self._near)
+        for descriptor in (self._far, self._near, *self._lower):
+            os.close(descriptor)
 
     # ------------------------------------------------------------ programs and users
 
