@@ -80,7 +80,12 @@ def _do(arguments: list[str]) -> int:
 
             return bench.main(rest)
     options = _parser().parse_args(arguments)
-    return _do_net(options) if options.verb == "net" else _do_at_unit(options)
+    match options.verb:
+        case "net":
+            return _do_net(options)
+        case "doctor":
+            return _do_doctor(options)
+    return _do_at_unit(options)
 
 
 def _do_net(options: argparse.Namespace) -> int:
@@ -94,13 +99,28 @@ def _do_net(options: argparse.Namespace) -> int:
         return NET_VERBS[options.net_verb](options, output)
 
 
+def _do_doctor(options: argparse.Namespace) -> int:
+    from firmware import lines
+    from firmware.doctor.command import doctor
+    from firmware.output import Output
+    from hal.memory import keep_to_itself
+
+    keep_to_itself()
+    with Output(as_json=options.json, human=lines.diagnosis) as output:
+        return doctor(_config_file(options), output, fix=options.fix)
+
+
+def _config_file(options: argparse.Namespace) -> Path:
+    return options.config or Path(os.environ.get("DANDELION_CONFIG") or DEFAULT_CONFIG)
+
+
 def _do_at_unit(options: argparse.Namespace) -> int:
     from firmware import config, lines
     from firmware.client import Client
     from firmware.output import Output
     from firmware.verbs import VERBS
 
-    loaded = config.load(options.config or Path(os.environ.get("DANDELION_CONFIG") or DEFAULT_CONFIG))
+    loaded = config.load(_config_file(options))
     if options.verb == "run" or not Client(loaded.unit.socket_path).runs():  # a unit that runs has its port open
         config.check_port(loaded)
     with Output(as_json=options.json, human=lines.of_verb(options.verb, loaded.unit.id)) as output:
@@ -154,6 +174,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--follow", action="store_true", help="and the ones to come, until Ctrl-C")
     made = verb("fsck", "check every file's digest, and the catalogue against the card")
     made.add_argument("--repair", action="store_true", help="mend what can be mended; the unit must not be running")
+    made = verb("doctor", "what is wrong with this board, its radio, camera, card and config, and how to mend it")
+    made.add_argument("--fix", action="store_true", help="mend what is safe to mend, and say what was changed")
     _add_net(verbs.add_parser("net", help="who is in the network: its admin's commands", allow_abbrev=False))
     verbs.add_parser("sim", help="a simulated fleet on this machine; see `dandelion sim --help`")
     verbs.add_parser("bench", help="measurements; see `dandelion bench --help`")

@@ -86,6 +86,14 @@ def read(path: Path) -> Credential:
         raise ConfigError(f"{path}: {error.what}", did=error.did, can=error.can) from error
 
 
+def require_unit(found: Credential, unit: int, path: Path) -> None:
+    """ConfigError where the credential of this path is another unit's."""
+    if found.unit != unit:
+        what = f"the credential of unit {found.unit} ({found.name}), and unit.id is {unit}"
+        can = f"put right unit.id, or copy the credential of unit {unit} there: each unit has its own"
+        raise ConfigError(f"{path}: {what}", can=can)
+
+
 def part_of(path: Path) -> Path:
     """What it is called while it is written. WrongArgument where path has no name, as `/`."""
     if not path.name:

@@ -1,4 +1,5 @@
-"""What the file system has room for, where that is less than card.capacity promises (HANDOVER §1, floor)."""
+"""What the card's file system has room for, where that is less than card.capacity promises (HANDOVER §1, floor); and
+whether it takes writes at all."""
 
 from __future__ import annotations
 
@@ -16,11 +17,15 @@ LOOK_AGAIN_S = 3.0
 
 
 class FileSystem:
-    """Keeps room.ceiling_bytes. trouble: why the last picture found no room there, else None."""
+    """Keeps room.ceiling_bytes. trouble: why the last picture found no room there, else None. failure: what the card
+    has failed in, until a picture is written there again; else None."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
         self.trouble: str | None = None
+        self.failure: str | None = None
+        self._failed_look = False  # failure is what the last look came to
+        self._told = False  # that less fits than card.capacity says
         self._looking = False
         self._look_at = core.now
 
@@ -33,6 +38,24 @@ class FileSystem:
             core.log("card", f"a picture finds no room: {error}")
         self.trouble = error.what
         self._look_at = core.now + LOOK_AGAIN_S
+
+    def failed(self, error: DandelionError) -> None:
+        """A picture of another unit could not be kept. If that was not for want of room, the card has failed: an alarm,
+        once until it works again. An origin's shots find out by themselves; a host may take none for years."""
+        if isinstance(error, CardFull):
+            self.full(error)
+            return
+        if self.failure is None:
+            text = "the unit goes on, and tries again with the next picture: look at the kernel log, replace the card"
+            self.core.log("alarm", f"the card has failed: {error.what}; {text}")
+        self.failure = f"the card has failed: {error.what}"
+        self._failed_look = False
+
+    def works(self) -> None:
+        """A picture is on the card."""
+        if self.failure is not None:
+            self.core.log("card", "the card has taken a picture again")
+        self.failure = None
 
     @property
     def why(self) -> str | None:
@@ -56,6 +79,8 @@ class FileSystem:
         free_bytes = yield FreeSpace()
         assert isinstance(free_bytes, int)
         self._looking = False
+        if self._failed_look:
+            self.failure, self._failed_look = None, False
         room = self.core.room
         ceiling_bytes = room.used_bytes + free_bytes
         before_bytes = room.limit_bytes
@@ -63,19 +88,30 @@ class FileSystem:
         self.core.changed = self.core.changed or room.limit_bytes > before_bytes
         if room.ceiling_bytes is None or free_bytes > room.recent_bytes:
             self.trouble = None
+        self._tell()
         ample = self.trouble is None and ceiling_bytes >= 1.1 * room.capacity_bytes
         self._look_at = self.core.now + (LOOK_SELDOM_S if ample else LOOK_EVERY_S if not self.trouble else LOOK_AGAIN_S)
 
-    def _failed(self, error: DandelionError) -> None:
+    def _tell(self) -> None:
+        """Once: that the card is smaller than the config says is seen at the start, not when it is full."""
+        if self.why is not None and self.trouble is None and not self._told:
+            self._told = True
+            text = "the unit keeps to what is there: make card.capacity smaller, or remove what else is on the card"
+            self.core.log("card", f"{self.why}; {text}")
+
+    def _look_failed(self, error: DandelionError) -> None:
+        """As on a card that was mounted anew to be read only, after errors."""
         self._looking = False
         self._look_at = self.core.now + LOOK_EVERY_S
-        self.core.log("card", f"the card does not say how much room it has: {error}")
+        if self.failure is None or self._failed_look:
+            self.failed(error)
+            self._failed_look = True
 
     def tick(self) -> None:
         """Look when it is time."""
         if self.is_due and not self._looking:
             self._looking = True
-            self.core.run(self._look(), on_error=self._failed)
+            self.core.run(self._look(), on_error=self._look_failed)
 
     def deadline(self) -> float | None:
         """When tick has something to do."""

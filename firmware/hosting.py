@@ -189,6 +189,7 @@ class Hostings:
             except CardError as error:
                 why, retry_s, needed = m.RefuseWhy.FAILED, FAILED_RETRY_S, 0
                 core.log("card", f"cannot reserve room for picture {picture.id}: {error}", picture.id)
+                self.file_system.failed(error)
                 core.room.reserved_held.pop(hosting.key, None)
         if why is not None:
             states.hosting.move(hosting, "no_room")
@@ -371,6 +372,7 @@ class Hostings:
                 case handover.Say():
                     states.hosting.move(hosting, "stored")
                     core.say(hosting.owner, m.Stored(picture.id, hosting.attempt, proof))
+        self.file_system.works()
         core.log("holding", f"picture {picture.id} is stored here for unit {hosting.owner}", picture.id, hosting.owner)
 
     def _note(self, hosting: Hosting, before: Entry | None, entry: Entry | None) -> Generator[Request, Any, None]:
@@ -496,6 +498,7 @@ class Hostings:
             self.core.log("card", f"picture {hosting.picture.id} could not be stored here: {error}", hosting.picture.id)
             self._refuse(hosting.owner, hosting.picture.id, hosting.attempt, m.RefuseWhy.FAILED, FAILED_RETRY_S)
             self._end(hosting, "refused" if hosting.state is State.RECEIVE else "failed")
+            self.file_system.failed(error)
         self._forget(hosting)
 
     def _write_failed(self, hosting: Hosting, error: DandelionError) -> None:

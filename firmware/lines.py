@@ -122,6 +122,14 @@ def finding(row: Fields) -> str:
     return f"{_text(row.get('path'))}: {_text(row.get('text'))}{note}"
 
 
+def diagnosis(row: Fields) -> str:
+    """Something that doctor looked at: its state and name, what was found, and below it what can be done."""
+    lines = [f"{_text(row.get('state')):<7}  {_text(row.get('name')):<17}  {_text(row.get('what'))}"]
+    lines += [f"{'':<7}  {'':<17}  mended: {row['fixed']}"] if row.get("fixed") else []
+    lines += [f"{'':<7}  {'':<17}  to do: {row['fix']}"] if row.get("fix") else []
+    return "\n".join(lines)
+
+
 def change(row: Fields) -> str:
     """What drop or delete did."""
     rest = (f"{key} {_text(value)}" for key, value in row.items() if key != "picture")

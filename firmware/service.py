@@ -20,7 +20,7 @@ from firmware.control import Server, serve
 from firmware.core import Settings
 from firmware.daily_load import DailyLoad, carried_bytes_per_day, daily_load, expected_picture_bytes, shots_per_day
 from firmware.determine import Policy, Rules
-from firmware.errors import ConfigError, Refused
+from firmware.errors import Refused
 from firmware.events import (
     Answer,
     CardRequest,
@@ -48,6 +48,7 @@ from hal.errors import CameraError, CameraHung, CardError, CardFull
 from hal.gpio import Gpio
 from hal.interfaces import Card, Duplex, Protection, Shot, TimeQuality
 from hal.memory import give_back
+from hal.probes.mounts import is_overlay_in_memory
 
 CAPTURE_TIMEOUT_S = 20.0
 """A camera that has not answered by then is killed (TRAPS: the next attempt within 20 s)."""
@@ -97,6 +98,7 @@ class Service:
         self._roster = b""  # the newest one that an earlier life in this process has known
         self.clock = SystemClock()
         self.stop = asyncio.Event()
+        self.card_problem: str | None = None  # of the place of the card, as long as the unit runs
         self.ending = False  # as soon as no command needs this unit
         self.starts_anew = False  # it ends to be started again
         self._may_start_anew = False  # whoever asked for something before has been answered
@@ -219,6 +221,7 @@ class Service:
             self.unit.core.log("pins", problem)
         for descriptor in self.panel.watched:
             loop.add_reader(descriptor, self._panel_moved)
+        self._look_where_the_card_is(why)
         self._camera = self._worker("camera", self._use_camera)
         self._has_begun = True
         self._camera.submit(self._new_private(), cast(Request, None))
@@ -247,6 +250,14 @@ class Service:
             directory=self.config.unit.runtime_dir,
             gpio=self._given_gpio,
         )
+
+    def _look_where_the_card_is(self, why: str) -> None:
+        """Pictures on a read-only root look safe until the power goes. why: the unit is without its card, if it is."""
+        path = self.config.card.path
+        if not why and self._given_card is None and is_overlay_in_memory(path, Path("/")):
+            text = f"{path} is in memory, on a read-only (overlay) root: its pictures are gone after a power cut"
+            self.card_problem = f"{text}; put card.path on a partition of its own"
+            self.unit.core.log("alarm", self.card_problem)
 
     def _begin(self, started: Started, why: str) -> None:
         """The unit after its start-up, and the threads of its card and catalogue."""
@@ -705,10 +716,7 @@ class Service:
 def _credential_of(config: Config) -> credential.Credential:
     """ConfigError where there is none, or another unit's."""
     found = credential.read(config.security.credential)
-    if found.unit != config.unit.id:
-        what = f"{config.security.credential}: the credential of unit {found.unit} ({found.name})"
-        can = f"put right unit.id, or copy the credential of unit {config.unit.id} there: each unit has its own"
-        raise ConfigError(f"{what}, and unit.id is {config.unit.id}", can=can)
+    credential.require_unit(found, config.unit.id, config.security.credential)
     return found
 
 

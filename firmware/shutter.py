@@ -180,6 +180,7 @@ class Shutter:
             if (yield from core.look_up(picture.id)) is None:
                 raise
         self.card_trouble = None
+        self._file_system.works()
         self._end(press)
         if core.settings.without_card:
             self._unannounced[picture.id] = press

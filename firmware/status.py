@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from firmware import bad_starts
@@ -11,6 +12,7 @@ from firmware.exposure import exposure_row
 from firmware.panel import is_full
 from firmware.pictures import PictureId
 from firmware.roster import public_of
+from firmware.rosters import public_in
 from firmware.states import State
 from firmware.wording import so_many, units
 
@@ -27,8 +29,10 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         "unit": core.unit,
         "name": config.unit.name,
         "boot": core.boot,
+        "pid": os.getpid(),
         "temporary": service.temporary,
         "safe_mode": service.in_safe_mode,
+        "clock_quality": core.wall_quality.name.lower(),
         "card_number": f"{core.card:04x}",
         "capacity_bytes": room.capacity_bytes,
         "own_bytes": room.own_bytes,
@@ -60,6 +64,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         "camera_failed": unit.shutter.camera_failed,
         "camera_note": service.camera.note or None,
         "load": _load(service),
+        "camera_problem": service.camera_problem or unit.shutter.camera_trouble,
         "network": _network(service),
         "radio": _radio(service),
         "packets_refused": dict(unit.bad_packets.counts),
@@ -83,7 +88,8 @@ def _fullness(service: Service) -> tuple[bool, str | None]:
 def faults(service: Service) -> list[str]:
     """What does not work, each once."""
     unit, shutter = service.unit, service.unit.shutter
-    troubles = service.radio.problem, service.camera_problem, shutter.camera_trouble, shutter.card_trouble
+    of_parts = shutter.camera_trouble, shutter.card_trouble, unit.file_system.failure
+    troubles = service.radio.problem, service.camera_problem, service.card_problem, *of_parts
     found = [text for text in dict.fromkeys((*troubles, *service.panel.problems)) if text]
     if service.in_safe_mode:
         found.append(f"{bad_starts.NOTICE}; {bad_starts.CAN}")
@@ -128,10 +134,10 @@ def _network(service: Service) -> dict[str, object] | None:
     credential, roster = service.credential, service.unit.rosters.roster
     if credential is None or roster is None:
         return None
-    key = public_of(credential.private).hex()
+    key = public_of(credential.private)
     acts_for = sorted(service.unit.core.acts_for)
     told = {"name": credential.network, "epoch": roster.epoch, "members": len(roster.rows)}
-    return {**told, "key": key, "acts_for": acts_for}
+    return {**told, "member": public_in(roster, credential.unit) == key, "key": key.hex(), "acts_for": acts_for}
 
 
 def _radio(service: Service) -> dict[str, object]:

@@ -42,6 +42,12 @@ FLOOR_SMALL_BYTES = 16 * 1024 * 1024  # and never less than this, HANDOVER §1
 MAX_QUARANTINE_NAMES = 10_000  # files of one name that quarantine/ takes; more is a bug or an attack
 
 
+def floor_bytes(total_bytes: int, largest_bytes: int) -> int:
+    """Of a file system of total_bytes; largest_bytes: of the largest picture."""
+    share = min(int(total_bytes * FLOOR_SHARE), FLOOR_LARGE_BYTES)
+    return max(share, 2 * largest_bytes, FLOOR_SMALL_BYTES)
+
+
 @dataclass(slots=True)
 class _Part:
     """An open .part; named: its directory entry is durable."""
@@ -92,8 +98,7 @@ class Store:
 
     def floor_bytes(self) -> int:
         """Room of the file system that pictures never take, so that SQLite and deletion work on a full card."""
-        share = min(int(self.card.total_bytes() * FLOOR_SHARE), FLOOR_LARGE_BYTES)
-        return max(share, 2 * self.largest_bytes, FLOOR_SMALL_BYTES)
+        return floor_bytes(self.card.total_bytes(), self.largest_bytes)
 
     def free_space(self, _request: FreeSpace) -> int:
         """What is above the floor."""

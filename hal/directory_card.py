@@ -194,6 +194,8 @@ class DirectoryCard:
         """Room of the file system for us (statvfs f_bavail)."""
         with _in_words("measure", ""):
             status = os.statvfs(self._root)
+            if status.f_flag & os.ST_RDONLY:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         return status.f_bavail * status.f_frsize
 
     def total_bytes(self) -> int:

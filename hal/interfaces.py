@@ -220,7 +220,7 @@ class Card(Protocol):
         """What is in a directory, by name; empty if the directory is not there."""
 
     def free_bytes(self) -> int:
-        """Room of the file system for us (statvfs f_bavail)."""
+        """Room of the file system for us (statvfs f_bavail). CardReadOnly where it takes no writes."""
 
     def total_bytes(self) -> int:
         """Size of the file system."""

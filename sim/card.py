@@ -285,7 +285,12 @@ class SimCard:
         return found
 
     def free_bytes(self) -> int:
-        """What whole blocks leave free."""
+        """What whole blocks leave free; no call that counts."""
+        if self.options.read_only:
+            raise CardReadOnly(Fault.READ_ONLY.value)
+        return self._left_bytes()
+
+    def _left_bytes(self) -> int:
         return max(0, self.options.size_bytes - self._used_bytes)
 
     def total_bytes(self) -> int:
@@ -352,7 +357,7 @@ class SimCard:
 
     def take_room(self, size_bytes: int, path: str) -> None:
         """CardFull unless so much is free, else it is taken."""
-        if size_bytes > self.free_bytes():
+        if size_bytes > self._left_bytes():
             raise CardFull(f"{path}: {Fault.FULL.value}")
         self._used_bytes += size_bytes
 

@@ -21,6 +21,7 @@ from deploy import build_deb, setup_board
 from firmware import cli, config, credential, lights
 from firmware.client import Client
 from firmware.control_lines import Row
+from firmware.doctor.table import as_table
 from firmware.messages import RefuseWhy
 from sim import line
 from sim.children import DANDELION
@@ -144,6 +145,10 @@ def test_the_table_of_the_admins_commands_has_exactly_those_with_their_arguments
         assert set(re.findall(r"(?<![\w-])--?[a-z]+", re.sub(r"\[.*?\]", "", rows[verb]))) == needed, verb
 
 
+def test_the_table_of_doctors_findings_is_the_one_of_the_code() -> None:
+    assert f"<!-- table: doctor -->\n{as_table()}\n" in OPERATIONS
+
+
 COMMANDS = [command for text in TEXTS.values() for block in blocks(text, "sh") for command in block.splitlines()]
 
 
@@ -173,7 +178,7 @@ def test_each_command_to_type_is_one(command: str, capsys: pytest.CaptureFixture
             line._arguments(rest)
         case [program, "sim", *rest] if Path(program).name == "dandelion":
             read_options(rest)
-        case [program, *rest] if Path(program).name == "dandelion":
+        case ["sudo", "dandelion", *rest] | ["dandelion", *rest] | [".venv/bin/dandelion", *rest]:
             cli._parser().parse_args(rest)
         case _:
             raise AssertionError(f"{command!r}: what is this?")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import dataclasses
 import os
 import threading
 from contextlib import closing
@@ -20,6 +22,7 @@ from firmware.running import run, temporary
 from firmware.service import Service
 from hal.errors import CardError
 from hal.interfaces import CardEntry
+from sim import power
 from sim.card import CardOptions, SimCard
 
 PATIENCE_S = 60.0  # for what must happen
@@ -104,6 +107,48 @@ def test_a_unit_whose_card_is_dead_at_its_start_goes_on_without_and_says_so(load
     asyncio.run(run())
     assert "without its card" in str(rows)
     assert (loaded.unit.runtime_dir / "card" / "own").is_dir()
+
+
+@pytest.mark.skipif(bool(power.why_not()), reason=power.why_not())
+def test_a_unit_whose_card_is_on_an_overlay_in_memory_says_so(loaded: config.Config) -> None:
+    """On a real one, in a mount namespace of its own."""
+    loaded.unit.runtime_dir.mkdir()
+    told = loaded.file.with_name("told")
+
+    async def run(on_overlay: config.Config) -> None:
+        service = Service(on_overlay, temporary=False)
+        ready = asyncio.Event()
+        unit = asyncio.create_task(service.main(ready.set))
+        async with asyncio.timeout(PATIENCE_S):
+            await ready.wait()
+        lines = [f"{line.event}: {line.text}" for line in service.unit.core.journal.after(0)]
+        told.write_text("\n".join((*lines, f"problem: {service.card_problem}")))
+        service.stop.set()
+        await unit
+
+    def start(top: Path) -> None:
+        (memory := top / "memory").mkdir()
+        (merged := top / "merged").mkdir()
+        if not mounted("tmpfs", memory, ""):
+            return
+        for name in ("lower", "upper", "work"):
+            (memory / name).mkdir()
+        if mounted("overlay", merged, f"lowerdir={memory}/lower,upperdir={memory}/upper,workdir={memory}/work"):
+            card = dataclasses.replace(loaded.card, path=merged / "card")
+            asyncio.run(run(dataclasses.replace(loaded, card=card)))
+
+    done = power.run(start)
+    assert not done.error, done.error
+    if not told.exists():
+        pytest.skip("this kernel does not let us mount an overlay")
+    alarm, problem = (line for line in told.read_text().splitlines() if "power cut" in line)
+    assert alarm.startswith("alarm: ")
+    assert problem.startswith("problem: ")
+
+
+def mounted(kind: str, where: Path, options: str) -> bool:
+    words = (kind.encode(), bytes(where), kind.encode(), ctypes.c_ulong(0), options.encode())
+    return ctypes.CDLL(None).mount(*words) == 0
 
 
 def test_a_unit_that_ends_keeps_how_long_it_has_run(loaded: config.Config) -> None:

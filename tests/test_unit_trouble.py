@@ -23,7 +23,7 @@ from firmware.events import (
     Unrecorded,
 )
 from firmware.hosting import FAILED_RETRY_S
-from firmware.layout import picture_path
+from firmware.layout import TMP, picture_path
 from firmware.pictures import EVERYONE, MAX_SEQUENCE, File, Picture, PictureId
 from firmware.steps import MAX_WAITING_PER_PICTURE
 from firmware.store import FLOOR_SMALL_BYTES
@@ -304,6 +304,39 @@ def test_a_beacon_offers_no_more_than_the_file_system_has():
     _, origin, host = a_pair(host=Options(file_system_bytes=18_000_000, capacity_bytes=1_000_000_000))
     left = host.card.free_bytes() - FLOOR_SMALL_BYTES
     assert origin.on.core.neighbours.find(2).room_bytes <= left < 2_000_000
+
+
+@pytest.mark.parametrize("fault", [Fault.IO, Fault.READ_ONLY])
+def test_a_host_whose_card_fails_says_so_once_and_again_when_it_works(fault):
+    rig, origin, host = a_pair(host=Options())
+    host.card.options.below[TMP] = fault
+    pictures = [shoot(origin) for _ in range(3)]
+    rig.run_for(400)
+    (alarm,) = host.logged("alarm")
+    assert "the card has failed" in alarm
+    assert "the card has failed" in host.on.file_system.failure
+    del host.card.options.below[TMP]
+    rig.run_until(lambda: all(copies(origin, picture) == [2] for picture in pictures), 3600)
+    assert host.on.file_system.failure is None
+    assert host.logged("card")[-1] == "the card has taken a picture again"
+
+
+def test_a_card_that_is_mounted_anew_to_be_read_only_is_noticed_without_a_picture():
+    rig, _, host = a_pair(host=Options())
+    host.card.options.read_only = True
+    rig.run_for(1200)
+    (alarm,) = host.logged("alarm")
+    assert "the card has failed" in alarm
+    host.card.options.read_only = False
+    rig.run_for(120)
+    assert host.on.file_system.failure is None
+
+
+def test_a_capacity_that_the_file_system_does_not_have_is_told_once_at_the_start():
+    rig, _, host = a_pair(host=Options(file_system_bytes=18_000_000, capacity_bytes=1_000_000_000))
+    rig.run_for(400)
+    (told,) = [line for line in host.logged("card") if "less than card.capacity" in line]
+    assert "the unit keeps to what is there" in told
 
 
 class DropsFail:

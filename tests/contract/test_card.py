@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import stat
@@ -14,6 +15,7 @@ from unprivileged import nobody
 from hal.directory_card import DirectoryCard, DirectoryFile
 from hal.errors import CardError, CardFull, CardReadOnly
 from hal.interfaces import Card, CardEntry
+from sim import power
 from sim.card import CardOptions, Fault, PowerCut, SimCard
 
 
@@ -43,6 +45,26 @@ def test_a_new_file_has_its_whole_size_at_once(card: Card) -> None:
     card.create("a", 100_000).close()
     assert card.entries("") == [CardEntry("a", 100_000, False)]
     assert card.total_bytes() >= card.free_bytes() > 0
+
+
+def test_a_card_that_takes_no_writes_has_no_room_for_us() -> None:
+    with pytest.raises(CardReadOnly):
+        SimCard(CardOptions(read_only=True)).free_bytes()
+
+
+@pytest.mark.skipif(bool(power.why_not()), reason=power.why_not())
+def test_a_directory_whose_file_system_was_mounted_anew_to_be_read_only_has_no_room_for_us() -> None:
+    remount, read_only = 32, 1  # MS_REMOUNT, MS_RDONLY of <linux/mount.h>
+
+    def look(top: Path) -> None:
+        card = DirectoryCard(str(top))
+        assert card.free_bytes() > 0
+        flags = ctypes.c_ulong(remount | read_only)
+        assert ctypes.CDLL(None).mount(b"card", bytes(top), b"fuse", flags, None) == 0
+        with pytest.raises(CardReadOnly, match="takes no more writes"):
+            card.free_bytes()
+
+    assert power.run(look).error == ""
 
 
 def test_the_room_of_a_new_file_is_taken_at_once(tmp_path: Path) -> None:

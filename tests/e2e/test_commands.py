@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -149,6 +150,17 @@ def test_status_is_one_object_about_this_unit(pair: Pair) -> None:
     assert row["own_bytes"] == sum(path.stat().st_size for path in pair.one.card.glob("own/*/*"))
     (row,) = pair.two.rows("status")
     assert row["held_bytes"] == sum(path.stat().st_size for path in pair.two.card.glob("held/*/*"))
+
+
+def test_doctor_asks_the_unit_that_runs_and_takes_nothing_from_it(pair: Pair) -> None:
+    before = pair.one.status()["radio"]
+    done = pair.one.command("doctor", "--json")
+    states = {row["name"]: row["state"] for row in map(json.loads, done.out.splitlines())}
+    own = ("config", "credential", "unit", "port", "port-held", "link", "camera", "card", "card-room", "card-capacity")
+    assert {name: states[name] for name in own} == dict.fromkeys(own, "ok")
+    assert done.code == (0 if set(states.values()) == {"ok"} else 1)  # what else there is depends on this machine
+    after = pair.one.status()["radio"]
+    assert (after["reopened"], after["frames_damaged"]) == (before["reopened"], before["frames_damaged"])
 
 
 def test_get_writes_the_very_bytes_at_either_unit(pair: Pair, tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""What `--fix` does: only what is safe and has one answer. All else is told as a command for a person."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from firmware.doctor.facts import Facts
+from firmware.doctor.gather import wanted_of, xbee_facts
+from firmware.private_files import FILE_MODE
+from hal.clock import SystemClock
+from hal.errors import HardwareError
+from hal.xbee_repair import repair
+
+Mend = Callable[[Facts], tuple[str, Facts]]
+"""From the facts to what was done, in words, and the facts as they are now. Raises DandelionError."""
+
+
+def credential_mode(facts: Facts) -> tuple[str, Facts]:
+    """Nobody but its owner reads it from now on."""
+    found = facts.credential
+    assert found is not None
+    assert found.device is not None
+    try:
+        os.chmod(found.path, FILE_MODE)
+    except OSError as error:
+        raise HardwareError(
+            f"{found.path} was left as it is: {error.strerror}", can="give the command with sudo"
+        ) from error
+    before = found.device.mode & 0o7777
+    device = replace(found.device, mode=os.stat(found.path).st_mode)
+    done = f"{found.path} has mode {FILE_MODE:04o} now, before {before:04o}"
+    return done, replace(facts, credential=replace(found, device=device))
+
+
+def xbee(facts: Facts) -> tuple[str, Facts]:
+    """The module is set as the config needs it, and keeps that without power."""
+    config, before, port = facts.config, facts.xbee, facts.port
+    assert config is not None
+    assert port is not None
+    assert before is not None
+    assert before.found is not None
+    name, baud = config.radio.port, config.radio.baud
+    done, _ = repair(name, before.found, wanted_of(config), baud, SystemClock())
+    told = ", ".join(f"{need.setting} = {need.value:X}" for need in done)
+    return f"set in the XBee module at {name}: {told}", replace(facts, xbee=xbee_facts(config, port))
+
+
+MENDS: Mapping[str, Mend] = {"credential-mode": credential_mode, "xbee-mode": xbee, "xbee-channel": xbee}
+"""By the name of the finding."""
