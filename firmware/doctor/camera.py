@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from firmware.config import Config
+from firmware.daily_load import (
+    DailyLoad,
+    carried_bytes_per_day,
+    daily_load,
+    expected_picture_bytes,
+    shots_per_day,
+)
 from firmware.doctor.facts import Facts
-from firmware.doctor.verdicts import Check, Verdict, fault, ok, unknown
+from firmware.doctor.verdicts import Check, Verdict, fault, ok, unknown, warning
+from hal.interfaces import Duplex
 from hal.probes.access import may_use
+from hal.serial_port import BITS_PER_BYTE
 
 REAL = "picamera2"  # the driver of a camera that is a device
 CMA_OTHER_BYTES = 48_000_000
@@ -46,7 +55,7 @@ def camera(facts: Facts) -> Verdict | None:
     if facts.config is None or facts.config.camera.driver == "none":
         return None
     if facts.unit.runs:
-        problem = None if status is None else status.get("camera_problem")
+        problem = None if status is None else status.get("camera_failed") or status.get("camera_problem")
         if status is None:
             return unknown("the unit has the camera, and does not answer")
         return fault(f"the unit says: {problem}", _PLUG) if problem else ok("the unit has the camera, which works")
@@ -93,6 +102,36 @@ def needed_cma_bytes(config: Config) -> int:
     """YUV420 or NV12 stills have 1.5 bytes a pixel."""
     width, height = config.camera.size
     return STILL_BUFFERS * width * height * 3 // 2 + CMA_OTHER_BYTES
+
+
+def camera_load(facts: Facts) -> Verdict | None:
+    """The link carries what the camera makes."""
+    status, config = facts.unit.status, facts.config
+    if config is None or "none" in (config.camera.driver, config.radio.driver) or config.dispersal.policy == "never":
+        return None
+    if status is not None and (told := status.get("load")) is not None:
+        text, too_much = str(told["text"]), bool(told["too_much"])
+    elif (load := _expected_load(config, facts)) is not None:
+        text, too_much = load.text, load.too_much
+    else:
+        return None  # pictures are taken by hand only, or of a size that nobody knows yet
+    return warning(text, "as it says, or a faster link (radio.baud)") if too_much else ok(text)
+
+
+def _expected_load(config: Config, facts: Facts) -> DailyLoad | None:
+    """By the config alone, before a unit has run."""
+    shots = shots_per_day(config.shutter.interval_s, seen=0, seen_for_s=0.0)
+    if shots is None or config.camera.driver == "folder":
+        return None
+    rate = config.radio.baud / BITS_PER_BYTE
+    if facts.xbee is not None and facts.xbee.found is not None and facts.xbee.found.module is not None:
+        rate = min(rate, facts.xbee.found.module.bytes_per_s)
+    return daily_load(
+        shots=shots,
+        picture_bytes=expected_picture_bytes(config.camera.size, config.camera.quality),
+        copies=config.dispersal.copies,
+        carried_bytes=carried_bytes_per_day(rate, by_turns=config.radio.duplex is Duplex.HALF),
+    )
 
 
 def gpio_permission(facts: Facts) -> Verdict | None:
@@ -143,6 +182,12 @@ CHECKS = (
         "the camera does not answer",
         "cable and power; switch the board off and on",
         camera_hung,
+    ),
+    Check(
+        "camera-load",
+        "the camera makes more than the link carries: copies fall behind",
+        "pictures more seldom or smaller, a faster link, fewer copies",
+        camera_load,
     ),
     Check(
         "cma",

@@ -25,7 +25,7 @@ from hal.board import make_camera
 from hal.clock import SystemClock
 from hal.errors import CameraError, CameraHung, CardError, RadioError
 from hal.framing import crc_engine
-from hal.interfaces import Clock
+from hal.interfaces import Clock, Occasion, TimeQuality
 from hal.probes import access, board, boot, cards, ports, services
 from hal.probes.access import Person
 from hal.probes.holders import holders
@@ -217,7 +217,7 @@ def _camera(config: Config, unit: UnitFacts, root: Path) -> CameraFacts | None:
     )
     try:
         camera.open()
-        camera.capture(CAPTURE_TIMEOUT_S).close()
+        camera.capture(CAPTURE_TIMEOUT_S, Occasion(config.unit.id, None, TimeQuality.UNSET)).close()
     except CameraError as error:
         busy = holders([node.path for node in nodes if "dma_heap" not in node.path])
         return CameraFacts(nodes, busy, error.what, error.can, isinstance(error, CameraHung))
