@@ -9,6 +9,9 @@ grep -q 'UM_LAST_SIGNAL_IRQ + 64' arch/um/include/asm/irq.h
 # is on each kernel stack, which has to grow with it.
 sed -i 's/DEFINE_LONGS(HOST_FP_SIZE, 2696)/DEFINE_LONGS(HOST_FP_SIZE, 12288)/' arch/x86/um/user-offsets.c
 grep -q 12288 arch/x86/um/user-offsets.c
+# Once a serial port has been throttled, because nobody read it for 4 kB, nothing more ever comes in.
+sed -i '/= line_throttle,$/d; /= line_unthrottle,$/d' arch/um/drivers/ssl.c
+if grep -q throttle arch/um/drivers/ssl.c; then exit 1; fi
 export ARCH=um
 make --silent defconfig
 on() { for name; do ./scripts/config --enable "$name"; done; }

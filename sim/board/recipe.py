@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 FILES = Path(__file__).parent / "files"  # what goes into the image, and the script that puts it there
 IMAGE_BYTES = 2_000_000_000  # the root file system; 1.1 GB of it are used
 MACHINE_ID = "0123456789abcdef0123456789abcdef"  # any will do; without one, the first boot spends 15 s on presets
-VENV = "/opt/v"  # in the image; the Python that runs the checkout
+VENV = "/opt/v"  # in the image; its Python runs the checkout, the system's what is installed there
 
 # What a Raspberry Pi OS has, or apt gives there: systemd and udev, Python, libcamera with its Python bindings, and what
 # picamera2 imports of the system's.
@@ -22,6 +22,9 @@ PACKAGES = (
     *("python3-libcamera", "libcamera-tools", "libcamera-ipa"),
     *("python3-prctl", "python3-piexif", "python3-av", "python3-numpy", "python3-pil", "python3-libarchive-c"),
     "python3-jsonschema",
+    # what the software's own package depends on: the installer in a board has no network
+    *("python3-serial", "python3-crcmod", "python3-transitions", "python3-cryptography", "python3-mnemonic"),
+    "python3-rich",
     *("gcc", "libc6-dev", "python3-dev", "swig"),  # there is no wheel of lgpio for Python 3.13; crcmod's C extension
 )
 # Wheels for Python 3.13 that come with what they need of others.

@@ -12,6 +12,8 @@ pip --no-build-isolation /wheels/*.tar.gz
 site=$(ls -d "$venv"/lib/python3.*/site-packages)
 echo /mnt/dandelion > "$site/dandelion.pth"
 cp /files/pykms.py "$site/"
+# picamera2 and rpi-lgpio, which are apt's on a Raspberry Pi, for the system's Python: behind what it has itself
+echo "$site" > "$(ls -d /usr/local/lib/python3.*/dist-packages)/board.pth"
 gcc -O2 -Wall -shared -fPIC -o /usr/local/lib/dmaheap.so /files/dmaheap.c
 mkdir -p /usr/share/libcamera/pipeline/virtual /mnt/dandelion /mnt/host /var/lib/dandelion
 cp /files/virtual.yaml /usr/share/libcamera/pipeline/virtual/
@@ -22,4 +24,6 @@ systemctl --quiet mask getty.target e2scrub_reap.service
 systemctl --quiet disable apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer
 echo "$2" > /etc/machine-id
 echo board > /etc/hostname
+rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*  # there is no network
+touch /etc/.updated /var/.updated  # nothing is left for the first boot to bring up to date
 rm -r /wheels /files
