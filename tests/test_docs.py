@@ -30,6 +30,7 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "docs/operations.md",
     "docs/architecture.md",
+    "docs/board.md",
     "docs/states.md",
     "docs/protocol.md",
     "docs/reliability.md",
