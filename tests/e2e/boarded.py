@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,30 +22,34 @@ from sim.fleet_config import enrol
 
 BAUD = 115_200
 EVENT_S = 180.0  # longest wait for anything in a board; two of them and their line share the host's cores
-PYTHON = f"{recipe.VENV}/bin/python"
-# Compiled modules cannot be kept beside the checkout, which is only read.
-ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPYCACHEPREFIX": "/var/cache/dandelion"}
-COMMAND = f"#!{PYTHON}\nimport sys\nfrom firmware.cli import main\nsys.exit(main())\n"
-SERVICE = """\
-[Unit]
-Description=Dandelion
-After=board.service var-lib-dandelion.mount
-
+INSTALL_S = 600.0  # apt unpacks the package, Python compiles it
+BUTTON, LED = 17, 27
+CHIP = "/sys/devices/platform/gpio-sim.0/gpiochip0"
+# The pins of a board, which gpio-sim forgets with each boot; the button's pull-up holds it open.
+PINS = f"""\
+#!/bin/sh -e
+made=/sys/kernel/config/gpio-sim/cam
+[ ! -e "$made" ] || exit 0
+mkdir -p "$made/bank0"
+echo 54 > "$made/bank0/num_lines"
+echo pinctrl-bcm2835 > "$made/bank0/label"
+echo 1 > "$made/live"
+echo pull-up > {CHIP}/sim_gpio{BUTTON}/pull
+udevadm settle
+"""
+# What is adapted to a board that is no Raspberry Pi, and to a camera that is none.
+DROP_IN = """\
 [Service]
-Environment=PYTHONPYCACHEPREFIX=/var/cache/dandelion
-ExecStart=/usr/local/bin/dandelion run
-RuntimeDirectory=dandelion
-Restart=always
-
-[Install]
-WantedBy=multi-user.target
+Environment=LD_PRELOAD=/usr/local/lib/dmaheap.so
+Environment=RPI_LGPIO_REVISION=c03115 RPI_LGPIO_CHIP=0
+ExecStartPre=+/usr/local/sbin/pins
 """
 
 Found = TypeVar("Found")
 
 
 class BoardedUnit:
-    """A unit that runs as a service of its board, from the checkout."""
+    """A unit that its own installer has put into its board."""
 
     def __init__(self, number: int, board: Board, tables: Tables) -> None:
         self.number = number
@@ -53,25 +59,36 @@ class BoardedUnit:
         defaults: dict[str, dict[str, object]] = {
             "unit": {"id": number},
             "card": {"capacity": "50 MB"},
-            "camera": {"driver": "pattern", "size": [640, 480]},
+            "camera": {"driver": "picamera2"},
+            "shutter": {"button_pin": BUTTON, "led_pin": LED},
             "radio": {"port": "/dev/ttyS0", "baud": BAUD},
         }
         for table, keys in tables.items():
             defaults.setdefault(table, {}).update(keys)
         (board.shared / "config.toml").write_text(toml(defaults))
-        (board.shared / "dandelion").write_text(COMMAND)
-        (board.shared / "dandelion.service").write_text(SERVICE)
+        (board.shared / "pins").write_text(PINS)
+        (board.shared / "board.conf").write_text(DROP_IN)
 
     def install(self) -> None:
-        """Put it into the board, which is on, and start it."""
-        for name, mode, place in (
-            ("config.toml", "644", "/etc/dandelion/config.toml"),
-            ("unit.credential", "600", "/etc/dandelion/unit.credential"),
-            ("dandelion", "755", "/usr/local/bin/dandelion"),
-            ("dandelion.service", "644", "/etc/systemd/system/dandelion.service"),
+        """As a person does it, in the board, which is on; then start it."""
+        words = [sys.executable, "-m", "deploy.build_deb", "-o", str(self.board.shared)]
+        subprocess.run(words, cwd=recipe.ROOT, check=True, capture_output=True)
+        (package,) = self.board.shared.glob("*.deb")
+        self.board.run("/mnt/dandelion/deploy/install", "--yes", f"/mnt/host/{package.name}", within_s=INSTALL_S)
+        (self.board.shared / "virtual_camera.pth").write_text("import virtual_camera\n")  # at each start of a Python
+        packages = self.shell("echo /usr/local/lib/python3.*/dist-packages").strip()
+        adaptations = "/mnt/dandelion/sim/board/camera/sitecustomize.py"
+        for source, mode, place in (
+            ("/mnt/host/config.toml", "644", "/etc/dandelion/config.toml"),
+            ("/mnt/host/pins", "755", "/usr/local/sbin/pins"),
+            ("/mnt/host/board.conf", "644", "/etc/systemd/system/dandelion.service.d/board.conf"),
+            (adaptations, "644", f"{packages}/virtual_camera.py"),
+            ("/mnt/host/virtual_camera.pth", "644", f"{packages}/virtual_camera.pth"),
         ):
-            self.board.run("install", "-D", "-m", mode, f"/mnt/host/{name}", place)
-        self.board.run("systemctl", "enable", "--now", "dandelion")
+            self.board.run("install", "-D", "-m", mode, source, place)
+        owner = ("-m", "600", "-o", "dandelion", "-g", "dandelion")
+        self.board.run("install", *owner, "/mnt/host/unit.credential", "/etc/dandelion/unit.credential")
+        self.shell("systemctl daemon-reload; systemctl start dandelion")
         self.wait_ready()
 
     def wait_ready(self) -> None:
@@ -86,7 +103,7 @@ class BoardedUnit:
         self.wait_ready()
 
     def restart(self) -> None:
-        """In order."""
+        """In order, which makes it a good start: five bad ones in a row would lead to safe mode."""
         self.board.run("systemctl", "restart", "dandelion")
         self.wait_ready()
 
@@ -94,11 +111,11 @@ class BoardedUnit:
 
     def ask(self, *words: str) -> Result:
         """`dandelion` with these words, in the board, whatever its exit status."""
-        return self.board.ask("dandelion", *words, env=ENVIRONMENT)
+        return self.board.ask("dandelion", *words)
 
     def rows(self, *words: str) -> list[Fields]:
         """The rows of a command that must be done."""
-        out = self.board.run("dandelion", words[0], "--json", *words[1:], env=ENVIRONMENT)
+        out = self.board.run("dandelion", words[0], "--json", *words[1:])
         return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
     def shoot(self) -> Fields:
@@ -132,6 +149,17 @@ class BoardedUnit:
     def said(self) -> str:
         """What the service has written since the boot."""
         return self.board.run("journalctl", "--no-pager", "-o", "cat", "-b", "-u", "dandelion")
+
+    def press(self) -> Fields:
+        """Press the button, and let it go; the row of the picture in `list`."""
+        before = {row["picture"] for row in self.rows("list")}
+        pin = f"{CHIP}/sim_gpio{BUTTON}/pull"
+        self.shell(f"echo pull-down > {pin}; sleep 0.2; echo pull-up > {pin}")
+
+        def taken() -> Fields | None:
+            return next((row for row in self.rows("list") if row["picture"] not in before), None)
+
+        return self.wait_until(taken, "picture after a press of the button")
 
     def shell(self, script: str) -> str:
         """What a script wrote that must succeed in the board."""

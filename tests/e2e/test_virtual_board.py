@@ -77,7 +77,7 @@ def read_out(unit: UnitProcess, shot: Fields, place: Path) -> bytes:
 
 
 def test_a_picture_of_a_board_is_held_by_the_other_and_read_out_at_a_third_unit(scene: Scene, tmp_path: Path) -> None:
-    shot = scene.one.shoot()
+    shot = scene.one.press()
     picture = str(shot["picture"])
     scene.one.wait_copy(picture, at=2)
     assert scene.two.row(picture)["local"]
@@ -95,6 +95,7 @@ def test_power_cuts_at_five_moments_of_a_transfer_lose_nothing_at_either_board(s
             victim.cut_and_boot()
             shots.append(shot)
             scene.one.wait_copy(shot["picture"], at=2)
+            victim.restart()
     assert len({shot["picture"] for shot in shots}) == 2 * len(MOMENTS)
     for shot in shots:
         assert read_out(scene.here, shot, tmp_path) == scene.one.file_of(shot["picture"])
@@ -107,6 +108,17 @@ def test_a_camera_that_stands_still_is_ended_and_the_next_shot_works(scene: Scen
     assert hung.code == 1, hung.out
     scene.one.shoot()
     assert time.monotonic() - began < HUNG_S
+
+
+def test_a_unit_that_stands_still_is_started_anew_by_the_watchdog(scene: Scene) -> None:
+    def restarts() -> int:
+        return int(scene.one.shell("systemctl show -p NRestarts --value dandelion"))
+
+    before = restarts()
+    scene.one.shell("systemctl kill --kill-whom=main --signal=STOP dandelion")
+    scene.one.wait_until(lambda: restarts() > before, "restart by the watchdog")
+    scene.one.wait_ready()
+    scene.one.shoot()
 
 
 def test_a_board_that_knows_no_time_takes_it_from_the_other(scene: Scene) -> None:
