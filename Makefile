@@ -4,6 +4,8 @@
 # mutants: changes these in one place after the other and sees whether a test fails; half an hour.
 # model: every state of the hand-over's models, in the order of the table in docs/reliability.md.
 # cuts: the power cut at every pair of steps of a hand-over, 60 schedules, hours; see python -m sim.cuts --help.
+# board: boots virtual boards and tries them, as docs/board.md says; the first time it makes a kernel and a card image.
+# arm64: whether the software runs on another processor, emulated.
 # soak: simulated worlds with every fault and at their worst for half an hour; with SOAK="--days 30", fifty units for a month.
 # fuzz: hostile input for every decoder, led by coverage, for ten minutes; with FUZZ="--for 3600" as long as wanted: runs add up.
 # audit: what bandit says of the code, and pip-audit of what is installed, for which it asks PyPI.
@@ -18,7 +20,7 @@ FUZZ ?= --for 600
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
 
-.PHONY: setup run test check audit camera coverage cuts deb detection fuzz model power mutants soak xbee clean
+.PHONY: setup run test check arm64 audit board camera coverage cuts deb detection fuzz model power mutants soak xbee clean
 
 setup: $(STAMP)
 
@@ -42,6 +44,13 @@ check: setup
 
 power: setup
 	$(BIN)/python -m pytest -q tests/test_power_cuts.py tests/e2e/test_stops.py --every-cut --timeout 7200
+
+board: setup
+	$(BIN)/python -m sim.board build
+	$(BIN)/python -m pytest -q -m board tests/e2e/test_virtual_board.py --durations=0
+
+arm64: setup
+	$(BIN)/python -m sim.board.arm64
 
 coverage: setup
 	$(BIN)/coverage erase

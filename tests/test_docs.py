@@ -35,6 +35,7 @@ DOCUMENTS = (
     "docs/operations.md",
     "docs/hardware.md",
     "docs/architecture.md",
+    "docs/board.md",
     "docs/states.md",
     "docs/protocol.md",
     "docs/reliability.md",
