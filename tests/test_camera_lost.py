@@ -15,7 +15,7 @@ from firmware import config
 from firmware.service import Service
 from firmware.watchdog import CAMERA_PATIENCE_S
 from hal.clock import SystemClock
-from hal.interfaces import Shot
+from hal.interfaces import Occasion, Shot
 from sim.camera import SimCamera
 
 PATIENCE_S = 60.0  # for what must happen
@@ -49,10 +49,10 @@ class HangingCamera(SimCamera):
         super().__init__(random.Random(1), size_bytes=(2000, 3000))
         self.asked, self.free = threading.Event(), threading.Event()
 
-    def capture(self, timeout_s: float) -> Shot:
+    def capture(self, timeout_s: float, occasion: Occasion) -> Shot:
         self.asked.set()
         self.free.wait(PATIENCE_S)
-        return super().capture(timeout_s)
+        return super().capture(timeout_s, occasion)
 
 
 @pytest.fixture

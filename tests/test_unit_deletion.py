@@ -308,7 +308,7 @@ def test_o7_no_drop_that_is_said_again_reaches_the_attempt_that_is_being_opened_
     picture = shoot(origin)
     rig.run_until(settled(origin, host), 60)
     third = Machine(rig, 3)
-    rig.run_until(lambda: origin.on.core.neighbours.find(3) is not None, 60)
+    rig.run_until(lambda: origin.on.core.hears(3), 60)
     rig.loses = lambda said: isinstance(said.message, m.Drop)
     host.on.core.say(1, m.Relieve(picture.id, held(host)[0].attempt))
     host.turn()
