@@ -105,7 +105,7 @@ class Board:
 
     def heard(self, *units):
         for unit in units:
-            self.core.neighbours.heard(unit, self.core.now, new_boot=True)
+            self.core.neighbours.heard(unit, self.core.now, new_boot=True, proved=True)
 
     def get(self, picture, ticket=1, *, preview=False, timeout_s=60.0, have_bytes=0, have_sha256=None):
         self.read_outs.get(c.Get(ticket, picture.id, preview, timeout_s, have_bytes, have_sha256))
@@ -306,7 +306,7 @@ class World:
             _, _, source, destination, kind, body = heapq.heappop(self._air)
             board = self.boards[destination]
             board.core.now = self.now
-            board.core.neighbours.heard(source, self.now, new_boot=False)
+            board.core.neighbours.heard(source, self.now, new_boot=False, proved=True)
             message = m.decode(kind, body)
             board.handlers[type(message)](source, message)
             board.work(self.now)

@@ -313,7 +313,7 @@ def test_h7_a_late_drop_of_an_older_attempt_is_refused():
     rig, origin, host = scene()
     third = Machine(rig, 3, SMALL)
     check_always(rig, origin, host, third)
-    rig.run_until(lambda: origin.on.core.neighbours.find(3) is not None, 60)
+    rig.run_until(lambda: origin.on.core.hears(3), 60)
     picture = shoot(origin)
     rig.run_until(settled(origin, host, third), 60)
     first, other = (host, third) if held(host) else (third, host)
@@ -335,7 +335,7 @@ def test_o9_before_the_copy_leaves_the_list_there_are_two_and_the_list_is_right(
     assert carry_out(origin, lambda ticket: c.DropOwn(ticket, picture.id)) == c.Done(None)
     third = Machine(rig, 3, SMALL)
     check_always(rig, origin, host, third)
-    rig.run_until(lambda: origin.on.core.neighbours.find(3) is not None, 60)
+    rig.run_until(lambda: origin.on.core.hears(3), 60)
 
     cut_when(origin, lambda what: what == "commit" and not origin.entry(picture.id).copy_at(2).listed)
     host.on.core.say(1, m.Relieve(picture.id, held(host)[0].attempt))

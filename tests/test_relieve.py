@@ -76,7 +76,7 @@ def test_the_oldest_held_are_named_first_and_no_more_than_needed():
 def test_a_copy_beyond_those_wanted_goes_at_once():
     rig, origin, host, pictures = a_full_host()
     other = Machine(rig, 3, OTHER)
-    rig.run_until(lambda: origin.on.core.neighbours.find(3), 10)
+    rig.run_until(lambda: origin.on.core.hears(3), 10)
     carry_out(origin, lambda ticket: c.PlaceCopy(ticket, pictures[0].id, 3, 60.0))
     assert copies(origin, pictures[0]) == [2, 3]
     sent = part_bytes(origin)
@@ -229,7 +229,7 @@ def lost_with_a_card(*, dropped=False, rules=Rules()):  # noqa: B008 - frozen
         assert place(origin, picture, 2) == c.Done(None)
     rig.run_until(settled(origin, host), 200)
     other = Machine(rig, 3, OTHER)
-    rig.run_until(lambda: origin.on.core.neighbours.find(3), 10)
+    rig.run_until(lambda: origin.on.core.hears(3), 10)
     for picture in pictures if dropped else ():
         assert place(origin, picture, 3) == c.Done(None)
         assert carry_out(origin, lambda ticket, p=picture: c.DropOwn(ticket, p.id)) == c.Done(None)
@@ -282,7 +282,7 @@ def test_not_what_a_person_has_placed_besides():
     picture = shoot(origin)
     rig.run_until(settled(origin, host), 100)
     other = Machine(rig, 3, OTHER)
-    rig.run_until(lambda: origin.on.core.neighbours.find(3), 10)
+    rig.run_until(lambda: origin.on.core.hears(3), 10)
     carry_out(origin, lambda ticket: c.PlaceCopy(ticket, picture.id, 3, 60.0))
     rig.run_for(26 * 3600)
     assert copies(origin, picture) == [2, 3]

@@ -12,6 +12,7 @@ from firmware import commands as c
 from firmware import config, running
 from firmware.log_printer import LogPrinter
 from firmware.service import Service
+from hal.service_manager import ServiceManager
 
 TOML = """
 [unit]
@@ -71,7 +72,7 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[
                 lives.services.append(self)
 
         monkeypatch.setattr(running, "Service", Noted)
-        unit = asyncio.create_task(running._run(config.load(file), lives, None))
+        unit = asyncio.create_task(running._run(config.load(file), lives, None, ServiceManager({})))
         await story(lives)
         last = lives.services[-1]
         last.starts_anew = False

@@ -338,7 +338,7 @@ def test_a_lost_drop_of_a_copy_too_many_is_said_again_until_it_is_obeyed(twice):
     arrive. Seed 1210 of the worst: and the last page of what that unit holds, without the copy, came twice."""
     rig, origin, host, (picture,) = with_pictures(1)
     third = Machine(rig, 3)
-    rig.run_until(lambda: origin.on.core.neighbours.find(3), 10)
+    rig.run_until(lambda: origin.on.core.hears(3), 10)
     assert carry_out(origin, lambda ticket: c.PlaceCopy(ticket, picture.id, 3, 60.0)) == c.Done(None)
     lose_catalogue(origin)
     # a record would name both from the start

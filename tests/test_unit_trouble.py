@@ -122,7 +122,7 @@ def test_a_unit_that_is_heard_during_a_look_is_asked_for_what_the_look_passes_ov
     rig.run_until(lambda: looks, 5)
     origin.slowness = 1000.0  # the look behind this one
     origin.turn()
-    rig.run_until(lambda: origin.on.core.neighbours.find(3), 5)
+    rig.run_until(lambda: origin.on.core.hears(3), 5)
     origin.slowness = 1.0
     rig.run_until(lambda: copies(origin, picture) == [2, 3], 30)
     assert held(third)
