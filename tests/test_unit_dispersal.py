@@ -437,10 +437,10 @@ def out_of_reach_for(seconds):
 
 
 def test_a_unit_out_of_reach_is_asked_ever_more_seldom_and_at_once_when_it_is_heard():
-    rig, origin, host, _ = out_of_reach_for(900)
+    rig, origin, host, _ = out_of_reach_for(1100)
     rounds = [at for before, at in itertools.pairwise([0.0, *times(origin, m.Request)]) if at - before > 20]
     gaps = [after - before for before, after in itertools.pairwise(rounds)]
-    assert gaps[-1] > 3 * gaps[0]
+    assert gaps[-1] > 4 * gaps[0]
     neighbour = origin.on.core.neighbours.find(2)
     rig.run_until(lambda: neighbour.refused_until > rig.now + 240, 300)
     rig.loses = None
