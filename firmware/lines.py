@@ -273,7 +273,8 @@ def _radio(radio: Fields) -> str:
 def _transfer(transfer: Fields) -> str:
     arrow = "from" if transfer.get("direction") == "in" else "to"
     done = f"{size(transfer.get('done_bytes'))} of {size(transfer.get('total_bytes'))}"
-    return f"{_text(transfer.get('picture'))} {arrow} unit {_text(transfer.get('unit'))}, {done}"
+    what = f"{'preview of ' if transfer.get('preview') else ''}{_text(transfer.get('picture'))}"
+    return f"{what} {arrow} unit {_text(transfer.get('unit'))}, {done}"
 
 
 def of_verb(verb: str, unit: int) -> Callable[[Fields], str]:

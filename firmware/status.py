@@ -185,23 +185,27 @@ def _transfers(service: Service) -> list[dict[str, object]]:
     unit = service.unit
     out: list[dict[str, object]] = []
     for d in unit.dispersals:
-        if d.outgoing is not None:
-            out.append(_transfer(d.id, d.host, "out", d.outgoing.done_bytes, d.outgoing.size_bytes))
+        if (sent := d.outgoing) is not None:
+            out.append(_transfer(d.id, d.host, "out", sent.done_bytes, sent.size_bytes))
     for h in unit.hostings:
         if h.receiver is not None and h.state in (State.ACCEPT, State.STORE):
             out.append(_transfer(h.picture.id, h.owner, "in", h.receiver.have.size_bytes, h.picture.size_bytes))
     for s in unit.serving:
-        if s.outgoing is not None:
-            out.append(_transfer(s.get.id, s.neighbour, "out", s.outgoing.done_bytes, s.outgoing.size_bytes))
+        if (sent := s.outgoing) is not None:
+            out.append(_transfer(s.get.id, s.neighbour, "out", sent.done_bytes, sent.size_bytes, s.get.preview))
     for r in unit.read_outs:
-        if (collecting := r.collecting) is not None and collecting.picture is not None:
-            out.append(_transfer(r.id, collecting.holder, "in", collecting.done_bytes, collecting.picture.size_bytes))
+        if (collecting := r.collecting) is not None and (picture := collecting.picture) is not None:
+            done_bytes = collecting.done_bytes
+            out.append(_transfer(r.id, collecting.holder, "in", done_bytes, picture.size_bytes, r.preview))
     return out
 
 
-def _transfer(picture: PictureId, unit: int, direction: str, done_bytes: int, total_bytes: int) -> dict[str, object]:
+def _transfer(
+    picture: PictureId, unit: int, direction: str, done_bytes: int, total_bytes: int, preview: bool = False
+) -> dict[str, object]:
     return {
         "picture": str(picture),
+        "preview": preview,
         "unit": unit,
         "direction": direction,
         "done_bytes": done_bytes,

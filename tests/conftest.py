@@ -39,15 +39,18 @@ def pytest_configure():
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """One worker more than cores (`-n auto`): the one that has the real units mostly waits for their line."""
-    return (os.cpu_count() or 1) + 1
+    """Two workers more than cores (`-n auto`): those that have the real units mostly wait for their lines."""
+    return (os.cpu_count() or 1) + 2
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
 def pytest_collection_modifyitems(items):
-    """Real units, each several processes in real time, run one test after the other beside all else (pytest-xdist)."""
+    """Real units, each several processes in real time, run beside all else (pytest-xdist): in two lots, each one test
+    after the other. A to R and S to Z take about as long."""
     for item in items:
         if "e2e" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("e2e"))
+            lot = "a-r" if item.path.name < "test_s" else "s-z"
+            item.add_marker(pytest.mark.xdist_group(f"e2e {lot}"))
 
 
 @pytest.fixture

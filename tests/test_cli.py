@@ -199,7 +199,10 @@ PLAIN = [
             "deletes_pending": 3,
             "camera": "ready",
             "radio": {"driver": "serial", "port": "/dev/x", "bytes_in": 0, "bytes_out": 9, "frames_damaged": 0},
-            "transfers": [{"picture": ID, "unit": 2, "direction": "out", "done_bytes": 5, "total_bytes": 10}],
+            "transfers": [
+                {"picture": ID, "unit": 2, "direction": "out", "done_bytes": 5, "total_bytes": 10},
+                {"picture": ID, "preview": True, "unit": 3, "direction": "in", "done_bytes": 0, "total_bytes": 4},
+            ],
             "problems": ["no such port", "the card is hot"],
         },
         f"""unit      1 north, boot 3
@@ -209,6 +212,7 @@ camera    ready
 radio     serial /dev/x, 0 B in, 9 B out, 0 frames damaged
 full      every known host has refused
 transfer  {ID} to unit 2, 5 B of 10 B
+transfer  preview of {ID} from unit 3, 0 B of 4 B
 problem   no such port
 problem   the card is hot
 """,

@@ -205,7 +205,7 @@ def normal(text: str) -> str:
         (r"\d+\.\d+%", "SHARE"),
         (r"\d+\.\d+(?= kbit/s)", "RATE"),
         (r" \(\d+ bytes of it were sent again\)", ""),  # a busy machine loses bytes
-        (r"\d+(?= frames damaged)", "SOME"),
+        (r"\d+ frames? damaged", "SOME frames damaged"),
         (r" +", " "),
     ):
         text = re.sub(pattern, word, text)
@@ -213,8 +213,9 @@ def normal(text: str) -> str:
 
 
 def told(text: str) -> list[str]:
-    """Lines as a person sees them once all bars of progress have gone."""
-    return [normal(each) for each in text.splitlines() if not re.fullmatch(r"\S+ \d+% of .*", each)]
+    """Lines as a person sees them once all bars of progress, and the previews that units ask for, have gone."""
+    passing = re.compile(r"\S+ \d+% of .*|transfer  preview of .*")
+    return [normal(each) for each in text.splitlines() if not passing.fullmatch(each)]
 
 
 def fits(said: list[str], expected: list[str]) -> bool:
