@@ -53,22 +53,21 @@ class Deciding:
             decision = Keep("the unit is in safe mode and sends no picture")
         elif not core.counts_elsewhere(picture):
             decision = determine(view, card, neighbours, rules, core.now)
-        self._note(picture, decision, told(view, card, neighbours, rules, core.now))
+        if self._is_new(picture, words := _words(decision)):  # for `explain`
+            inputs = told(view, card, neighbours, rules, core.now)
+            core.run(core.fetch(SaveDecision(picture, words, inputs)))
         if isinstance(decision, Disperse):
             self.idle_why = ""
         return decision
 
-    def _note(self, picture: PictureId, decision: Keep | Disperse, inputs: dict[str, object]) -> None:
-        """Keep the decision with its inputs for `explain`, unless it is the last one again."""
-        words = decision.why
-        if isinstance(decision, Disperse):
-            words = f"ask unit {decision.unit}: {decision.why}"
+    def _is_new(self, picture: PictureId, words: str) -> bool:
+        """Whether this is not what was decided last about the picture; it is now."""
         if self._decided.get(picture) == words:
-            return
+            return False
         self._decided[picture] = words
         while len(self._decided) > DECISIONS_REMEMBERED:
             self._decided.popitem(last=False)
-        self.core.run(self.core.fetch(SaveDecision(picture, words, inputs)))
+        return True
 
     def kept(self, keep: Keep, *, by_hand: bool) -> None:
         """A picture stays; what a person asked for says nothing about why the others do."""
@@ -114,6 +113,10 @@ class Deciding:
             neighbour.refused_until = self.core.now + max(1.0, seconds * stretch)
             neighbour.refused_why = why
             neighbour.refused_needing_bytes = neighbour.room_bytes + 1 if needed_bytes is None else needed_bytes
+
+
+def _words(decision: Keep | Disperse) -> str:
+    return f"ask unit {decision.unit}: {decision.why}" if isinstance(decision, Disperse) else decision.why
 
 
 def _view(entry: Entry, by_hand: int | None, avoided: set[int], leaving: set[int]) -> PictureView:
