@@ -19,6 +19,8 @@ CUTS ?= --schedules 60
 FUZZ ?= --for 600
 SOAK ?= --for 1800
 STAMP := .venv/.set-up
+# Tests start hundreds of processes; where nothing compiled is kept, each compiles all of it again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup run test check arm64 audit board camera coverage cuts deb detection fuzz model power mutants soak xbee clean
 
