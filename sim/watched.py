@@ -7,6 +7,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from firmware import events as e
 from firmware.catalogue import Catalogue
@@ -22,8 +23,8 @@ from sim.radio import SimRadio
 
 BeforeCommit = Callable[[], CardError | None]
 """Called before each COMMIT. What it raises rolls it back, what it gives back is raised when it is done."""
-MOST_LOOKED_UP = 64
-"""Entries remembered; one step's checks want a few."""
+MOST_REMEMBERED = 64
+"""Answers remembered; one step's checks want a few."""
 
 
 class _WatchedDatabase(Database):
@@ -62,8 +63,8 @@ class WatchedCatalogue(Catalogue):
     ) -> None:
         super().__init__(":memory:", unit, wall=wall)
         self._changed = changed
-        self._looked_up: dict[PictureId, Entry | None] = {}
-        self._looked_up_at = -1
+        self._remembered: dict[e.LookUp | e.Page | e.Held, object] = {}
+        self._remembered_at = -1
         self.database.before = before
         self.number = next(self._numbers)
 
@@ -87,16 +88,24 @@ class WatchedCatalogue(Catalogue):
         self.database.copy_into(other.database)
 
     def entry(self, picture: PictureId) -> Entry | None:
-        """look_up() for checks, which ask for the same one again and again: remembered until any row changes."""
+        """What it knows of a picture, for checks."""
+        return cast(Entry | None, self.remembered(e.LookUp(picture)))
+
+    def entries(self, request: e.Page | e.Held) -> list[Entry]:
+        """What it has in order, for checks."""
+        return list(cast(list[Entry], self.remembered(request)))
+
+    def remembered(self, request: e.LookUp | e.Page | e.Held) -> object:
+        """carry_out() for checks, which ask the same again and again: remembered until any row changes."""
         changes = self.database.changes
         if changes is None:
-            return self.look_up(e.LookUp(picture))
-        if changes != self._looked_up_at or len(self._looked_up) > MOST_LOOKED_UP:
-            self._looked_up.clear()
-            self._looked_up_at = changes
-        if picture not in self._looked_up:
-            self._looked_up[picture] = self.look_up(e.LookUp(picture))
-        return self._looked_up[picture]
+            return self.carry_out(request)
+        if changes != self._remembered_at or len(self._remembered) > MOST_REMEMBERED:
+            self._remembered.clear()
+            self._remembered_at = changes
+        if request not in self._remembered:
+            self._remembered[request] = self.carry_out(request)
+        return self._remembered[request]
 
     def size_bytes(self) -> int:
         """What its file would have."""
