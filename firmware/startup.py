@@ -179,10 +179,13 @@ def _new_card_number(store: Store, identity: Identity | None, rng: random.Random
     taken = {name[1] for name in found if name is not None}
     if identity is not None:
         taken.add(identity.card)
-    free = [number for number in range(1, 0x10000) if number not in taken]
-    if not free:
+    taken.discard(0)
+    if len(taken) == 0xFFFF:
         raise CardError("every card number is used up on this card", can="take a new card")
-    return rng.choice(free)
+    number = rng.randrange(1, 0x10000 - len(taken))  # the how-manieth of those that are free
+    for other in sorted(taken):
+        number += other <= number
+    return number
 
 
 # ---------------------------------------------------------------- identity
