@@ -36,7 +36,7 @@ run: setup
 	@exec $(BIN)/dandelion sim --half-duplex
 
 test: setup
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup
+	$(BIN)/python -m pytest -q -n auto
 
 check: setup
 	$(BIN)/ruff check .

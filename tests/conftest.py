@@ -43,14 +43,12 @@ def pytest_xdist_auto_num_workers():
     return (os.cpu_count() or 1) + 2
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
-def pytest_collection_modifyitems(items):
-    """Real units, each several processes in real time, run beside all else (pytest-xdist): in two lots, each one test
-    after the other. A to R and S to Z take about as long."""
-    for item in items:
-        if "e2e" in item.path.parts:
-            lot = "a-r" if item.path.name < "test_s" else "s-z"
-            item.add_marker(pytest.mark.xdist_group(f"e2e {lot}"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Only where pytest-xdist is."""
+    from lots import Lots
+
+    return Lots(config, log)
 
 
 @pytest.fixture
