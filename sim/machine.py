@@ -402,6 +402,10 @@ class Machine:
         """What the catalogue in use knows."""
         return self.in_use.entry(picture)
 
+    def entries(self, request: e.Page | e.Held) -> list[Entry]:
+        """What the catalogue in use knows."""
+        return self.in_use.entries(request)
+
     def sealed_anew(self, said: Said) -> list[bytes]:
         """See OnRig."""
         return Link.encode(self.on.link, said.destination, said.message)  # not tapped: it is not what the radio sends

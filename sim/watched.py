@@ -132,6 +132,10 @@ class MemoryHome:
         """What the catalogue knows."""
         return self.open().entry(picture)
 
+    def entries(self, request: e.Page | e.Held) -> list[Entry]:
+        """What the catalogue knows."""
+        return self.open().entries(request)
+
     def set_aside(self) -> str:
         self.catalogue = None
         return "nowhere"
@@ -152,6 +156,10 @@ class Storage:
     def entry(self, picture: PictureId) -> Entry | None:
         """What the catalogue there knows."""
         return self.home.entry(picture)
+
+    def entries(self, request: e.Page | e.Held) -> list[Entry]:
+        """What the catalogue there knows."""
+        return self.home.entries(request)
 
 
 class TappedLink(Link):

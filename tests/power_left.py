@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from card_scene import content
-from power_scene import UNITS, RealCard, start
+from power_scene import UNITS, RealCard, entries_of, start
 from rig_scene import check
 
 from firmware import events as e
@@ -139,6 +139,10 @@ class Left:
     def entry(self, picture: PictureId) -> Entry | None:
         """What the catalogue knows."""
         return self.catalogue.look_up(e.LookUp(picture))
+
+    def entries(self, request: e.Page | e.Held) -> list[Entry]:
+        """What the catalogue knows."""
+        return entries_of(self.catalogue, request)
 
 
 def check_left(image: Image, promised: Promised, units: tuple[int, ...] = UNITS) -> None:

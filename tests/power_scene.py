@@ -51,6 +51,11 @@ class RealCard(DirectoryCard):
             return file.read(0, 1_000_000)
 
 
+def entries_of(catalogue: Catalogue, request: e.Page | e.Held) -> list[Entry]:
+    """What it has in order."""
+    return catalogue.page(request) if isinstance(request, e.Page) else catalogue.held(request)
+
+
 class RealHome(CatalogueFile):
     """A catalogue file that is opened once in each life of its unit, as the service does."""
 
@@ -68,6 +73,10 @@ class RealHome(CatalogueFile):
     def entry(self, picture: PictureId) -> Entry | None:
         """What the catalogue knows."""
         return self.open().look_up(e.LookUp(picture))
+
+    def entries(self, request: e.Page | e.Held) -> list[Entry]:
+        """What the catalogue knows."""
+        return entries_of(self.open(), request)
 
     def close(self) -> None:
         if self._opened is not None:

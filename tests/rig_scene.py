@@ -57,7 +57,7 @@ def part_bytes(machine):
 
 def rows(machine):
     """Everything that the catalogue knows, tombstones excepted."""
-    return machine.catalogue.entries(e.Page(None, None, None, MOST_ROWS))
+    return machine.entries(e.Page(None, None, None, MOST_ROWS))
 
 
 def own(machine):
@@ -67,7 +67,7 @@ def own(machine):
 
 def held(machine):
     """What it holds for others, under a tombstone too."""
-    return machine.catalogue.entries(e.Held(None, None, MOST_ROWS))
+    return machine.entries(e.Held(None, None, MOST_ROWS))
 
 
 def copies(machine, picture):
