@@ -53,15 +53,15 @@ class Deciding:
             decision = Keep("the unit is in safe mode and sends no picture")
         elif not core.counts_elsewhere(picture):
             decision = determine(view, card, neighbours, rules, core.now)
-        if self._is_new(picture, words := _words(decision)):  # for `explain`
+        if self._remember(picture, words := _words(decision)):  # for `explain`
             inputs = told(view, card, neighbours, rules, core.now)
             core.run(core.fetch(SaveDecision(picture, words, inputs)))
         if isinstance(decision, Disperse):
             self.idle_why = ""
         return decision
 
-    def _is_new(self, picture: PictureId, words: str) -> bool:
-        """Whether this is not what was decided last about the picture; it is now."""
+    def _remember(self, picture: PictureId, words: str) -> bool:
+        """Take this for the last decision about the picture. False where it was that already."""
         if self._decided.get(picture) == words:
             return False
         self._decided[picture] = words

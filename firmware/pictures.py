@@ -14,6 +14,7 @@ from hal.interfaces import TimeQuality
 ID_BYTES = 8
 MAX_UNIT = 65_534  # 65535 is everyone, 0 is nobody
 EVERYONE = 65_535
+MAX_CARD = 0xFFFF
 MAX_SEQUENCE = 0xFFFF_FFFF
 NONCE_BYTES = PROOF_BYTES = 16  # a proof is BLAKE2b-128 keyed with a nonce (HANDOVER H6)
 MAX_PICTURE_BYTES = 64_000_000  # guess: four times the largest JPEG of a Pi camera; longer ones are a peer's error

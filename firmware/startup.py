@@ -14,7 +14,7 @@ from firmware.catalogue import Catalogue, CatalogueDamaged
 from firmware.catalogue_home import CatalogueHome
 from firmware.events import Memory
 from firmware.layout import HELD, IDENTITY, OWN, PART_SUFFIX, PREVIEW, QUARANTINE, TMP, own_directory_of
-from firmware.pictures import Entry
+from firmware.pictures import MAX_CARD, Entry
 from firmware.reconcile import Notices, Reconciliation, tidy_parts, tidy_previews
 from firmware.store import Store
 from hal.errors import CardError, CardFull, CardReadOnly
@@ -179,10 +179,15 @@ def _new_card_number(store: Store, identity: Identity | None, rng: random.Random
     taken = {name[1] for name in found if name is not None}
     if identity is not None:
         taken.add(identity.card)
-    taken.discard(0)
-    if len(taken) == 0xFFFF:
+    return free_number(taken, rng)
+
+
+def free_number(taken: set[int], rng: random.Random) -> int:
+    """1 to 0xffff, at random, none of those taken. Raises CardError where there is none."""
+    taken = taken - {0}
+    if len(taken) == MAX_CARD:
         raise CardError("every card number is used up on this card", can="take a new card")
-    number = rng.randrange(1, 0x10000 - len(taken))  # the how-manieth of those that are free
+    number = rng.randint(1, MAX_CARD - len(taken))  # the how-manieth of those that are free
     for other in sorted(taken):
         number += other <= number
     return number

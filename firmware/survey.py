@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 from firmware.catalogue import Catalogue
 from firmware.layout import HELD, OWN, held_directory, origin_of, own_directory, own_directory_of
-from firmware.pictures import MAX_PICTURE_BYTES, MAX_SEQUENCE, MAX_UNIT, PictureId
+from firmware.pictures import MAX_CARD, MAX_PICTURE_BYTES, MAX_SEQUENCE, MAX_UNIT, PictureId
 from firmware.store import Store
 from hal.interfaces import Card, CardEntry
-
-MAX_CARD = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from firmware.events import (
 from firmware.layout import PREVIEW, preview_path
 from firmware.pictures import Copy, Entry, File, Picture, PictureId
 from firmware.reconcile import MAX_NOTICES, PART_KEPT_S
+from firmware.startup import free_number
 from firmware.store import Store
 from hal.errors import CardError
 from sim.camera import GREY_JPEG
@@ -53,6 +55,17 @@ def test_a_new_card_gets_a_number_at_random_and_keeps_it(unit: Unit) -> None:
     other = Unit(SimCard(), unit.path.with_name("other.sqlite3"))
     assert other.start(seed=2).memory.card != first.card
     other.stop()
+
+
+@pytest.mark.parametrize("free", [{1}, {0xFFFF}, {1, 2, 0x3FA7, 0xFFFF}])
+def test_each_card_number_that_is_free_may_be_drawn_and_no_other(free: set[int]) -> None:
+    taken = set(range(0x10000)) - free  # 0 is none that a card ever has
+    assert {free_number(taken, random.Random(seed)) for seed in range(100)} == free
+
+
+def test_a_card_that_has_seen_all_numbers_is_refused() -> None:
+    with pytest.raises(CardError, match="every card number is used up"):
+        free_number(set(range(1, 0x10000)), random.Random(1))
 
 
 def test_the_identity_is_durable_and_its_number_is_not_drawn_again_for_a_new_catalogue(tmp_path: Path) -> None:
