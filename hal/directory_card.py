@@ -124,7 +124,10 @@ class DirectoryCard:
         return os.path.join(self._root, *parts)
 
     def create(self, path: str, size_bytes: int) -> DirectoryFile:
-        """A new file (O_CREAT|O_EXCL, 0600) with size_bytes really reserved; on any error nothing is left behind."""
+        """A new file (O_CREAT|O_EXCL, 0600) with size_bytes really reserved; on any error nothing is left behind. What
+        cannot fit is refused before: until it fails, reserving takes the last free byte from whoever else writes."""
+        if size_bytes > self.free_bytes():
+            raise CardFull(f"could not create {path} on the card: the file system is full", can="make room on the card")
         real = self._real(path)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         with _in_words("create", path):

@@ -190,6 +190,16 @@ def test_what_is_no_file_is_not_opened_and_what_is_no_directory_not_made(card: C
 # ------------------------------------------------------------ the real one
 
 
+def test_what_cannot_fit_takes_no_room_from_others_while_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = DirectoryCard(str(tmp_path / "card"))
+    monkeypatch.setattr(os, "posix_fallocate", lambda *_: pytest.fail("was reserved"))
+    with pytest.raises(CardFull, match=r"create a on the card.*full; make room"):
+        card.create("a", card.total_bytes() + 1)
+    assert card.entries("") == []
+
+
 def test_real_fifos_are_not_waited_for_and_links_to_nothing_are_no_directories(tmp_path: Path) -> None:
     card = DirectoryCard(str(tmp_path / "card"))
     os.mkfifo(tmp_path / "card" / "fifo")
