@@ -57,7 +57,8 @@ IDLE_TAKEN_OVER_S = 10.0
 """A reservation without a part for so long gives way to the same unit's next request; guess."""
 BUSY_RETRY_S = 5
 FULL_RETRY_S = 60
-HOSTED_FULL_RETRY_S = 300
+HOSTED_FULL_RETRY_S = 1800
+SHARE_RETRY_S = 300
 FAILED_RETRY_S = 300
 NOT_HOSTING_RETRY_S = 3600
 """When a refused unit may ask again (±25 % there); a beacon with more room ends the wait. Guesses."""
@@ -212,7 +213,7 @@ class Hostings:
         if room.hosting_left_bytes < size or self.relieving:
             return m.RefuseWhy.FULL, HOSTED_FULL_RETRY_S, size
         if not self._within_share(hosting):
-            return m.RefuseWhy.SHARE, HOSTED_FULL_RETRY_S, 0
+            return m.RefuseWhy.SHARE, SHARE_RETRY_S, 0
         needed_bytes = size + PICTURES_AHEAD * room.recent_bytes  # own shots come first, as offered_bytes says
         if room.free_bytes + room.partial_bytes < needed_bytes:
             freeable = room.cache_bytes

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 MEMORY_S = 24 * 3600.0
 """What a unit asked for fades to 1/e within this: a day has all hours of what cameras see. Guess."""
 REFUSED_S = 3600.0
-"""A refused picture is asked for again within this, or not any more: ten times the longest usual retry_after."""
+"""A refused picture is asked for again within this, or not any more: twice the longest retry_after of a full host."""
 MAX_UNITS = 64
 """Units remembered; beyond it the one that asked longest ago is forgotten."""
 
