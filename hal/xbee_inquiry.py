@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from hal.xbee_frames import ApiMode, AtCommand, AtResponse, AtStatus
+from hal.xbee_frames import AtCommand, AtResponse, AtStatus
+from hal.xbee_framing import ApiMode
 from hal.xbee_module import ASKED, WANTED, Module
 
 ANSWER_S: Final = 0.3

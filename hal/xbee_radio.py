@@ -17,7 +17,6 @@ from hal.pacing import Pacer
 from hal.serial_port import BITS_PER_BYTE, SerialPort
 from hal.xbee_frames import (
     BROADCAST,
-    ApiReader,
     AtCommand,
     AtResponse,
     AtStatus,
@@ -32,8 +31,8 @@ from hal.xbee_frames import (
     TransmitStatus,
     Tx64,
     TxStatus,
-    pack,
 )
+from hal.xbee_framing import ApiReader, pack
 from hal.xbee_inquiry import FIRST_ID, Inquiry
 from hal.xbee_module import ASKED, SMALLEST_PAYLOAD_BYTES, Module, Protocol, Wanted, needs, unusable
 

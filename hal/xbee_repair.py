@@ -14,7 +14,8 @@ from typing import Final
 from hal.errors import RadioError
 from hal.interfaces import Clock, RadioCounts
 from hal.serial_port import SerialPort
-from hal.xbee_frames import ApiMode, ApiReader, AtCommand, AtResponse, AtStatus, Frame, pack
+from hal.xbee_frames import AtCommand, AtResponse, AtStatus, Frame
+from hal.xbee_framing import ApiMode, ApiReader, pack
 from hal.xbee_inquiry import Inquiry
 from hal.xbee_module import Module, Need, Wanted, needs
 

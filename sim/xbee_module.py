@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from hal import xbee_frames as x
-from hal.xbee_frames import ApiMode, ApiReader, AtStatus, Delivery, Modem
+from hal.xbee_frames import AtStatus, Delivery, Modem
+from hal.xbee_framing import HALF_FRAME_S, ApiMode, ApiReader, pack
 from sim.xbee_air import Air
 from sim.xbee_command_mode import CommandMode
 from sim.xbee_mac import NO_64, Ack, Identity, Mac, Outcome, Packet
@@ -266,7 +267,7 @@ class Module:
         else:
             self._take_frames(self._reader.feed(data, self._air.now))
             if self._reader.deadline is not None:
-                self._later(x.HALF_FRAME_S, lambda: self._take_frames(self._reader.expire(self._air.now)))
+                self._later(HALF_FRAME_S, lambda: self._take_frames(self._reader.expire(self._air.now)))
 
     def _take_frames(self, frames: list[x.Frame]) -> None:
         for frame in frames:
@@ -275,7 +276,7 @@ class Module:
         self._next()
 
     def _enqueue(self, frame: x.Frame) -> None:
-        size_bytes = len(x.pack(frame, ApiMode.PLAIN))
+        size_bytes = len(pack(frame, ApiMode.PLAIN))
         if self._queued_bytes + size_bytes > self.product.serial_bytes:
             self.counts.frames_overrun += 1
             return
@@ -452,7 +453,7 @@ class Module:
         self.settings.told["DB"] = bytes([-rssi_dbm])
         if self._command_mode.is_on:
             return  # nothing but answers is said there
-        said = packet.data if self.settings["AP"] == 0 else x.pack(self._received(packet, rssi_dbm), self._reader.mode)
+        said = packet.data if self.settings["AP"] == 0 else pack(self._received(packet, rssi_dbm), self._reader.mode)
         if self._out and self._out_bytes + len(said) > OUT_BYTES:  # one always fits, however long
             self.counts.packets_overrun += 1
         else:
@@ -472,7 +473,7 @@ class Module:
     def _tell(self, frame: x.Frame) -> None:
         """A frame of the module's own; there is none in transparent mode."""
         if self.settings["AP"] != 0:
-            self._say(x.pack(frame, self._reader.mode))
+            self._say(pack(frame, self._reader.mode))
 
     def _say(self, data: bytes) -> None:
         """Bytes for the host, after those that wait."""

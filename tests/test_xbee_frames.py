@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hal import xbee_frames as x
-from hal.xbee_frames import HALF_FRAME_S, LONGEST_BODY_BYTES, LONGEST_DATA_BYTES, ApiMode, ApiReader, Frame, pack
+from hal.xbee_frames import LONGEST_BODY_BYTES, LONGEST_DATA_BYTES, Frame
+from hal.xbee_framing import HALF_FRAME_S, ApiMode, ApiReader, checksum, pack
 
 steady = settings(derandomize=True, deadline=None, max_examples=200)
 modes = pytest.mark.parametrize("mode", list(ApiMode), ids=lambda mode: mode.name.lower())
@@ -103,7 +104,7 @@ def test_the_longest_frame_is_taken_and_a_longer_one_is_damage(mode: ApiMode) ->
     assert len(longest.encode()) == LONGEST_BODY_BYTES
     assert read(mode, pack(longest, mode)) == ([longest], 0, 0)
     longer = bytes([0x8A]) * (LONGEST_BODY_BYTES + 1)
-    data = b"\x7e" + len(longer).to_bytes(2, "big") + longer + bytes([x.checksum(longer)])
+    data = b"\x7e" + len(longer).to_bytes(2, "big") + longer + bytes([checksum(longer)])
     got, damaged, _ = read(mode, data + pack(AFTER[0], mode))
     assert (got, damaged) == ([AFTER[0]], 1)
 
@@ -111,7 +112,7 @@ def test_the_longest_frame_is_taken_and_a_longer_one_is_damage(mode: ApiMode) ->
 @modes
 def test_an_unknown_kind_is_counted_and_reception_goes_on(mode: ApiMode) -> None:
     body = b"\x95node identification"
-    other = b"\x7e" + len(body).to_bytes(2, "big") + body + bytes([x.checksum(body)])
+    other = b"\x7e" + len(body).to_bytes(2, "big") + body + bytes([checksum(body)])
     assert read(mode, pack(BEACON, mode) + other + pack(AFTER[0], mode)) == ([BEACON, AFTER[0]], 0, 1)
 
 
@@ -119,7 +120,7 @@ def test_an_unknown_kind_is_counted_and_reception_goes_on(mode: ApiMode) -> None
 @pytest.mark.parametrize("frame", TOLD, ids=lambda frame: type(frame).__name__)
 def test_a_known_kind_of_a_wrong_length_is_damage(mode: ApiMode, frame: Frame) -> None:
     head = bytes([frame.KIND])
-    wrong = b"\x7e\x00\x01" + head + bytes([x.checksum(head)])
+    wrong = b"\x7e\x00\x01" + head + bytes([checksum(head)])
     assert read(mode, wrong + pack(AFTER[0], mode)) == ([AFTER[0]], 1, 0)
 
 

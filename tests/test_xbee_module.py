@@ -7,6 +7,7 @@ from xbee_hosts import Host, Scene
 
 from hal import xbee_frames as x
 from hal.xbee_frames import AtStatus, Delivery, Modem
+from hal.xbee_framing import ApiMode, checksum, pack
 from sim.xbee_module import ANSWER_S, RESET_S, WIRE_BYTES
 from sim.xbee_products import DIGIMESH, FLOW_RESERVE_BYTES, IEEE_802_15_4, PRODUCTS, XBEE_900HP, ZIGBEE, Product
 
@@ -104,7 +105,7 @@ def test_half_a_frame_and_noise_do_not_stop_a_module() -> None:
     host.say(b"\x7e\x00\xf0half" + b"noise")
     scene.run(1)
     assert host.number("AP") == 1
-    host.say(b"\x7e\x00\x04\x17abc" + bytes([x.checksum(b"\x17abc")]))  # remote AT: unknown here
+    host.say(b"\x7e\x00\x04\x17abc" + bytes([checksum(b"\x17abc")]))  # remote AT: unknown here
     assert host.number("AP") == 1
 
 
@@ -145,7 +146,7 @@ def test_whoever_heeds_cts_loses_nothing(product: Product) -> None:
 def test_cts_falls_17_bytes_before_the_buffer_is_full() -> None:
     scene, host = one(product=XBEE_900HP)
     host.module.honours_cts = True
-    request = x.pack(x.TransmitRequest(frame_id=1, to=5, data=bytes(256)), x.ApiMode.PLAIN)
+    request = pack(x.TransmitRequest(frame_id=1, to=5, data=bytes(256)), ApiMode.PLAIN)
     host.say(request * 3)  # one on the air, in vain, for 0.3 s; one in the buffer; a part of one
     scene.until(lambda: not host.module.cts)
     waiting_bytes = WIRE_BYTES - host.module.room_bytes
@@ -159,7 +160,7 @@ def test_cts_falls_17_bytes_before_the_buffer_is_full() -> None:
 
 def test_with_d7_off_cts_says_nothing() -> None:
     scene, host = one(product=XBEE_900HP, D7=0)
-    host.say(x.pack(x.TransmitRequest(frame_id=1, to=5, data=bytes(256)), x.ApiMode.PLAIN) * 3)
+    host.say(pack(x.TransmitRequest(frame_id=1, to=5, data=bytes(256)), ApiMode.PLAIN) * 3)
     scene.run(0.2)
     assert host.module.cts
 

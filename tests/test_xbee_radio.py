@@ -9,7 +9,8 @@ from xbee_radio_scene import Scene
 
 from hal.framing import CRC_BYTES, crc16
 from hal.interfaces import Arrival, Protection
-from hal.xbee_frames import ApiMode, Delivery, ModemStatus, ReceivePacket, pack
+from hal.xbee_frames import Delivery, ModemStatus, ReceivePacket
+from hal.xbee_framing import ApiMode, pack
 from hal.xbee_inquiry import ANSWER_S, TRIES
 from hal.xbee_module import Wanted
 from hal.xbee_radio import STATUS_S, STRENGTH_EVERY_S

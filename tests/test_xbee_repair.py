@@ -9,7 +9,7 @@ import pytest
 from xbee_radio_scene import BAUD, KERNEL_S, Scene
 
 from hal.errors import RadioError
-from hal.xbee_frames import ApiMode
+from hal.xbee_framing import ApiMode
 from hal.xbee_module import Wanted
 from hal.xbee_repair import all_needs, find, repair
 from sim.xbee_products import DIGIMESH, IEEE_802_15_4, PRODUCTS, SX868

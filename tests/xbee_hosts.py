@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from hal import xbee_frames as x
-from hal.xbee_frames import ApiMode, ApiReader
+from hal.xbee_framing import ApiMode, ApiReader, pack
 from sim.xbee_air import Air
 from sim.xbee_mac import Ack, Packet
 from sim.xbee_module import Module
@@ -41,7 +41,7 @@ class Host:
                 self._scene.step()
 
     def send(self, frame: x.Frame) -> None:
-        self.say(x.pack(frame, self.mode))
+        self.say(pack(frame, self.mode))
 
     def listen(self) -> None:
         """Called by the scene, whenever time has passed."""

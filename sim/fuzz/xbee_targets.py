@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 
 from hal import xbee_frames as x
-from hal.xbee_frames import HALF_FRAME_S, LONGEST_BODY_BYTES, ApiMode, ApiReader, Frame, pack
+from hal.xbee_frames import LONGEST_BODY_BYTES, Frame
+from hal.xbee_framing import HALF_FRAME_S, ApiMode, ApiReader, pack
 from sim.fuzz.target import Target
 
 LINE_BYTES = 2 * LONGEST_BODY_BYTES + 50

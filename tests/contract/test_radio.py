@@ -17,7 +17,8 @@ from xbee_radio_scene import Scene
 from hal.framing import crc16, frame
 from hal.interfaces import Duplex, Protection, Radio
 from hal.serial_radio import SerialRadio
-from hal.xbee_frames import ApiMode, ReceivePacket, pack
+from hal.xbee_frames import ReceivePacket
+from hal.xbee_framing import ApiMode, pack
 from sim.air import Air
 from sim.clock import SimClock
 from sim.radio import Medium, SimLine, SimRadio
