@@ -58,7 +58,7 @@ async def _run(config: Config, printer: LogPrinter, card: Card | None, manager: 
 
     def ready() -> None:
         printer.print(f"ready: {name}")
-        supervised.ready(f"{name}, in safe mode" if service.in_safe_mode else name)
+        supervised.ready(f"{name}, in safe mode" if service.beginning.in_safe_mode else name)
 
     watching = loop.create_task(supervised.watch(lambda: service.look_after()))
     try:

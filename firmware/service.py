@@ -7,25 +7,24 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
-from firmware import bad_starts, credential, without_card
+from firmware import bad_starts
 from firmware import commands as c
 from firmware.answers import Answers
 from firmware.bad_starts import Starts
+from firmware.beginning import Beginning
+from firmware.camera_thread import CameraThread
 from firmware.catalogue import CatalogueDamaged
-from firmware.catalogue_home import CatalogueFile
 from firmware.config import Config
 from firmware.control import Server, serve
-from firmware.core import Settings
 from firmware.daily_load import DailyLoad, carried_bytes_per_day, daily_load, expected_picture_bytes, shots_per_day
-from firmware.determine import Policy, Rules
+from firmware.determine import Policy
 from firmware.errors import Refused
 from firmware.events import (
     Answer,
     CardRequest,
     CatalogueRequest,
-    Memory,
     Request,
     SaveCalendar,
     TakePicture,
@@ -34,24 +33,20 @@ from firmware.events import (
 from firmware.link import Link
 from firmware.log_printer import LogPrinter
 from firmware.panel import Panel
-from firmware.rosters import Membership
-from firmware.seal import InsecureSeal, Seal
-from firmware.startup import Started, start_up
+from firmware.port_reader import PortReader
+from firmware.startup import Started
 from firmware.status import faults
 from firmware.unit import Unit
 from firmware.watchdog import RadioLook, Waiting, is_camera_lost, stands_still
 from firmware.worker import Worker, in_thread
 from hal.board import Pins, make_camera, make_pins, make_radio
 from hal.clock import SystemClock
-from hal.directory_card import DirectoryCard
-from hal.errors import CameraError, CameraHung, CardError, CardFull
+from hal.errors import CardError
 from hal.gpio import Gpio
-from hal.interfaces import Card, Duplex, Protection, Shot, TimeQuality
+from hal.interfaces import Card, Duplex, Protection, TimeQuality
 from hal.memory import give_back
 from hal.probes.mounts import is_overlay_in_memory
 
-CAPTURE_TIMEOUT_S = 20.0
-"""A camera that has not answered by then is killed (TRAPS: the next attempt within 20 s)."""
 CLOCK_EVERY_S = 60.0
 """Wall time is compared with the system's this often."""
 END_TIMEOUT_S = 3.0
@@ -59,14 +54,6 @@ END_TIMEOUT_S = 3.0
 ANEW_PATIENCE_S = 60.0
 """Before it starts anew a unit waits for so long until commands that are under way have been answered. Guess."""
 LONGEST_SLEEP_S = 3600.0
-SPARE_CARD = "card"
-"""Directory below runtime_dir that takes the place of a card that has failed."""
-READS_AT_ONCE = 4
-READ_EVERY_S = 0.020
-READ_EVERY_BYTES = 512
-"""A UART wakes its reader for each 8 bytes, 1400 times a second at 115200, and only the last wake-up of a frame brings
-a packet. So after so many reads without one the port is left alone for so long, or for so many bytes of line time where
-that is less: the kernel keeps 4 kB (TRAPS), and short frames are not delayed."""
 
 _CARD = get_args(CardRequest)
 _CATALOGUE = get_args(CatalogueRequest)
@@ -89,13 +76,9 @@ class Service:
         too. card: in place of the directory that the config names. gpio: in place of the machine's library."""
         self.config = config
         self.temporary = temporary
-        self._supervised = supervised
-        self._starts: Starts | None = None  # where they are counted
+        self.beginning = Beginning(config, temporary=temporary, supervised=supervised, card=card)
         self._given_card = card
         self._given_gpio = gpio
-        silent = config.radio.driver == "none"  # nothing is sealed where nothing is said
-        self.credential = None if config.security.insecure or silent else _credential_of(config)
-        self._roster = b""  # the newest one that an earlier life in this process has known
         self.clock = SystemClock()
         self.stop = asyncio.Event()
         self.card_problem: str | None = None  # of the place of the card, as long as the unit runs
@@ -106,9 +89,6 @@ class Service:
         self.news = asyncio.Condition()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._watched: int | None = None
-        self._reads = 0  # since the last packet
-        self._pause: asyncio.TimerHandle | None = None  # until the port is read again
         self._broken: BaseException | None = None
         self._printer = printer
         self._printed = 0
@@ -117,8 +97,6 @@ class Service:
         self._private = -1  # tokens of requests that are not the unit's: negative
         self._futures: dict[int, asyncio.Future[object]] = {}
         self._in_turn = False
-        self._asked_of_camera: set[int] = set()  # tokens of pictures that it is to take
-        self._camera_lost: CameraHung | None = None  # it was declared failed, and has not answered since
         self._radio_look = RadioLook()
 
     # ------------------------------------------------------------ start and end
@@ -126,7 +104,7 @@ class Service:
     async def main(self, ready: Callable[[], None]) -> None:
         """Be the unit until stop is set; ready() once the control socket answers. Raises what a start-up raises."""
         self._loop.set_exception_handler(self._escaped)
-        reading, stopped = in_thread("start-up", self._read_card), self._loop.create_task(self.stop.wait())
+        reading, stopped = in_thread("start-up", self.beginning.read_card), self._loop.create_task(self.stop.wait())
         await asyncio.wait((reading, stopped), return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():
             return  # told to end before the card was read: the next start takes up what had begun
@@ -156,46 +134,6 @@ class Service:
         self._may_start_anew = True
         self.turn()
 
-    def _read_card(self) -> tuple[Started, str]:
-        """Start-up: reads every file where the catalogue was lost, which takes minutes on a large card. And why the
-        unit goes on without its card, if it does."""
-        config = self.config
-        try:
-            card = self._given_card or DirectoryCard(str(config.card.path))
-            return self._start_up(card, config.card.catalogue_path), ""
-        except CardError as error:
-            if self.temporary or not without_card.is_dead(error):
-                raise
-            return self._start_up_without_card(error.what), error.what
-
-    def _start_up(self, card: Card, catalogue: Path) -> Started:
-        unit, rules = self.config.unit.id, rules_of(self.config)
-        home, rng = CatalogueFile(str(catalogue), unit), random.SystemRandom()
-        started = start_up(
-            card,
-            home,
-            unit,
-            rng,
-            copies=rules.copies,
-            priority_copies=rules.wanted(True),
-            acts_for=self._acts_for,
-        )
-        if self._supervised and self._starts is None:
-            self._starts = Starts(started.catalogue.counter(bad_starts.COUNTER, 0))
-            with suppress(CardFull):  # safe mode comes later, if it must
-                started.catalogue.set_counters(bad_starts=self._starts.counted)
-        return started
-
-    def _acts_for(self, kept: bytes) -> frozenset[int] | None:
-        membership = self._membership(kept)
-        return None if membership is None else membership.acts_for
-
-    def _start_up_without_card(self, why: str) -> Started:
-        """In a directory of its own in runtime_dir, which is in memory; what an earlier life left there is taken up."""
-        place = self.config.unit.runtime_dir / SPARE_CARD
-        started = self._start_up(DirectoryCard(str(place)), place / self.config.card.catalogue_path.name)
-        return started._replace(notices=[without_card.notice(why), *started.notices])
-
     async def _start(self, started: Started, why: str) -> Server:
         """why: it is without its card, if it is."""
         config, loop = self.config, self._loop
@@ -210,24 +148,22 @@ class Service:
             channel=config.radio.channel,
             pty_only=config.security.insecure,
         )
-        self.camera = make_camera(
-            config.camera.driver, folder=config.camera.folder, size=config.camera.size, quality=config.camera.quality
-        )
-        self.camera_problem: str | None = None
+        self._port = PortReader(self.radio, loop, self._listen, self.turn)
         self.panel = Panel(self._make_pins(), config.shutter, self.clock.monotonic())
-        self._camera_note = ""
         self._begin(started, why)
         for problem in self.panel.problems:
             self.unit.core.log("pins", problem)
         for descriptor in self.panel.watched:
             loop.add_reader(descriptor, self._panel_moved)
         self._look_where_the_card_is(why)
-        self._camera = self._worker("camera", self._use_camera)
+        driver = make_camera(
+            config.camera.driver, folder=config.camera.folder, size=config.camera.size, quality=config.camera.quality
+        )
+        self.camera = CameraThread(driver, loop, answered=self._answered, news=self._camera_news, broken=self._break)
         self._has_begun = True
-        self._camera.submit(self._new_private(), cast(Request, None))
         self._read_clock()
-        if self._starts is not None:
-            loop.call_later(self._starts.good_after_s, self._was_good, self._starts)
+        if (starts := self.beginning.starts) is not None:
+            loop.call_later(starts.good_after_s, self._was_good, starts)
         if config.shutter.interval_s is not None and not self.temporary:
             loop.call_later(config.shutter.interval_s, self._interval)
         if (load := self.daily_load()) is not None:
@@ -261,14 +197,12 @@ class Service:
 
     def _begin(self, started: Started, why: str) -> None:
         """The unit after its start-up, and the threads of its card and catalogue."""
-        config = self.config
         self._store, self._catalogue, memory, notices = started
-        membership = self._membership(memory.roster)
-        seal, overhears = self._seal(memory, membership), self.radio.duplex is Duplex.HALF
-        link = Link(config.unit.id, seal, self.radio.mtu_bytes, overhears=overhears)
-        settings = self._settings(rules_of(config))
+        membership = self.beginning.membership(memory.roster)
+        seal, overhears = self.beginning.seal(memory, membership), self.radio.duplex is Duplex.HALF
+        link = Link(self.number, seal, self.radio.mtu_bytes, overhears=overhears)
         self.unit = Unit(
-            without_card.settings_without_card(settings, why) if why else settings,
+            self.beginning.settings(why),
             memory,
             link,
             random.SystemRandom(),  # nonces of proofs come from it: nobody may foretell the next from those before
@@ -279,23 +213,10 @@ class Service:
         )
         for notice in notices:
             self.unit.core.log("card", notice)
-        if self.in_safe_mode:
+        if self.beginning.in_safe_mode:
             self.unit.core.log("alarm", f"{bad_starts.NOTICE}; {bad_starts.CAN}")
         self._card = self._worker("card", self._store.carry_out)
         self._catalogue_worker = self._worker("catalogue", self._catalogue.carry_out)
-
-    def _membership(self, kept: bytes) -> Membership | None:
-        """By the newest roster of those that came with the credential, by radio (kept), or while this process ran."""
-        made = self.credential
-        if made is None:
-            return None
-        membership = Membership(made.unit, made.private, made.admin_public, made.roster, made.roster)
-        return membership.knowing(kept).knowing(self._roster)
-
-    def _seal(self, memory: Memory, membership: Membership | None) -> Seal:
-        if membership is None:
-            return InsecureSeal(self.config.unit.id, memory.boot)
-        return membership.seal(memory.card, memory.boot, random.SystemRandom().randbytes)
 
     def _leave_card(self) -> None:
         """The card has failed: a new unit goes on without, with the pictures that wait in memory, and whoever waits for
@@ -313,8 +234,8 @@ class Service:
             if ticket not in waited_for:
                 tell(c.Told(ticket, c.Failed(Refused(lost.what, can=lost.can))))
         roster = self.unit.rosters.roster
-        self._roster = b"" if roster is None else roster.encoded
-        self._begin(self._start_up_without_card(why), why)
+        self.beginning.roster = b"" if roster is None else roster.encoded
+        self._begin(self.beginning.without_card(why), why)
         for line in self.unit.core.journal.after(0):
             journal.add(line.at_s, line.event, line.text, line.picture, line.unit)
         self.unit.core.journal = journal  # whoever follows the log goes on
@@ -322,26 +243,6 @@ class Service:
         self.unit.handle(WallClock(unix_s, quality), self.clock.monotonic())
         self.unit.shutter.all_priority = all_priority
         self.unit.shutter.take_over(presses)
-
-    def _settings(self, rules: Rules) -> Settings:
-        config = self.config
-        share = config.dispersal.hosting
-        return Settings(
-            unit=config.unit.id,
-            name=config.unit.name,
-            rules=rules,
-            capacity_bytes=config.card.capacity_bytes,
-            hosting_share=0.0 if self.temporary else share,
-            patience_s=config.shutter.patience_s,
-            temporary=self.temporary,
-            goes_on_without_card=not self.temporary,
-            safe_mode=self.in_safe_mode,
-        )
-
-    @property
-    def in_safe_mode(self) -> bool:
-        """Whether this start sends no pictures, as those before it came to a bad end."""
-        return self._starts is not None and self._starts.is_safe
 
     def _was_good(self, starts: Starts) -> None:
         """It has been up for long enough."""
@@ -358,9 +259,7 @@ class Service:
         unit = self.unit
 
         def answered(answer: Answer) -> None:
-            if name == "camera":
-                self._camera_answered(answer)
-            elif unit is self.unit:  # what an old card's thread has come to is no answer any more
+            if unit is self.unit:  # what an old card's thread has come to is no answer any more
                 self._answered(answer)
 
         return Worker(name, carry_out, self._loop, answered, self._break)
@@ -368,15 +267,14 @@ class Service:
     async def _end(self, server: Server) -> None:
         await server.close()
         self._ended = True  # the process may go on with another one: nothing is done here any more
-        for timer in (self._timer, self._pause):
-            if timer is not None:
-                timer.cancel()
-        self._watch(None)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._port.end()
         for descriptor in self.panel.watched:
             self._loop.remove_reader(descriptor)
         self.panel.close()
         self.radio.close()
-        workers = (self._card, self._catalogue_worker, self._camera)
+        workers = (self._card, self._catalogue_worker, self.camera)
         for worker in workers:
             worker.end_soon()
         deadline = self.clock.monotonic() + END_TIMEOUT_S
@@ -385,8 +283,8 @@ class Service:
         if all(ended[:2]):
             with suppress(CardError):  # at worst the last hour of operating time is lost
                 self._catalogue.save_calendar(self.unit.operating_time.to_keep())
-                if self._starts is not None and self._broken is None:
-                    self._catalogue.set_counters(bad_starts=self._bad_starts_at_the_end(self._starts))
+                if (starts := self.beginning.starts) is not None and self._broken is None:
+                    self._catalogue.set_counters(bad_starts=self._bad_starts_at_the_end(starts))
             self._catalogue.close()
 
     def _bad_starts_at_the_end(self, starts: Starts) -> int:
@@ -424,8 +322,7 @@ class Service:
                 self._act()
             if (self.unit.core.start_anew or self.radio.is_outdated) and not self.temporary:
                 self._start_anew()
-            if self._pause is None:
-                self._watch(self.radio.fileno())
+            self._port.watch()
             if self.panel.has_led:
                 self.panel.show(self.unit, fault=bool(faults(self)), now=self.clock.monotonic())
             self._arm()
@@ -469,7 +366,7 @@ class Service:
 
     def _dispatch(self, token: int, request: Request) -> None:
         if isinstance(request, TakePicture):
-            self._ask_camera(token, request)
+            self.camera.ask(token, request)
         elif isinstance(request, _CARD):
             self._card.submit(token, request)
         else:
@@ -497,36 +394,9 @@ class Service:
             self.unit.packet(arrival, now)
         return bool(arrivals)
 
-    def _readable(self) -> None:
-        radio = self.radio
-        self._pause = None
-        before_bytes, had_room = radio.counts.bytes_in, radio.room > 0
-        packets = self._listen()
-        has_room = not had_room and radio.room > 0  # a module has told that it takes more
-        if packets or has_room or radio.counts.bytes_in == before_bytes or radio.fileno() is None:
-            self._reads = 0
-            self.turn()
-            return
-        self._reads += 1  # a frame has begun and goes on
-        if self._reads >= READS_AT_ONCE:
-            self._watch(None)
-            pause_s = min(READ_EVERY_S, READ_EVERY_BYTES / radio.line_bytes_per_s)
-            self._pause = self._loop.call_later(pause_s, self._readable)
-
     def _panel_moved(self) -> None:
         self.panel.moved()
         self.turn()
-
-    def _watch(self, descriptor: int | None) -> None:
-        """Watch the radio's descriptor, which changes when the port goes away and comes back."""
-        if descriptor == self._watched:
-            return
-        if self._watched is not None:
-            with suppress(OSError, ValueError):
-                self._loop.remove_reader(self._watched)
-        self._watched = descriptor
-        if descriptor is not None:
-            self._loop.add_reader(descriptor, self._readable)
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -554,51 +424,9 @@ class Service:
 
     # ------------------------------------------------------------ camera, clock, interval
 
-    def _use_camera(self, request: Request | None) -> object:
-        """In the camera's thread: make ready (None), or take a picture."""
-        if request is not None:
-            assert isinstance(request, TakePicture), request
-            try:
-                shot = self.camera.capture(CAPTURE_TIMEOUT_S, request.occasion)
-            except CameraHung:
-                self._camera.submit(self._new_private(), cast(Request, None))  # ready again before the next press
-                raise
-            self.camera_problem = None
-            return shot
-        try:
-            self.camera.open()
-            self.camera_problem = None
-        except CameraError as error:
-            self.camera_problem = str(error)
-        else:
-            self._loop.call_soon_threadsafe(self._tell_camera_note)
-        return None
-
-    def _tell_camera_note(self) -> None:
-        """Once for each thing that there is to know."""
-        note = self.camera.note
-        if note != self._camera_note and not self._ended:
-            self._camera_note = note
-            if note:
-                self.unit.core.log("camera", note)
-                self.turn()
-
-    def _ask_camera(self, token: int, request: Request) -> None:
-        self._asked_of_camera.add(token)
-        if self._camera_lost is None:
-            self._camera.submit(token, request)
-        else:
-            self._loop.call_soon(self._camera_answered, Answer(token, error=self._camera_lost))
-
-    def _camera_answered(self, answer: Answer) -> None:
-        if answer.error is not self._camera_lost and self._camera_lost is not None:
-            self._camera_lost = self.camera_problem = None
-            self.unit.core.log("camera", "the camera answers again")
-        if answer.token in self._asked_of_camera:
-            self._asked_of_camera.discard(answer.token)
-            self._answered(answer)
-        elif answer.result is not None:  # too late: whoever pressed was told that there is no picture
-            cast(Shot, answer.result).close()
+    def _camera_news(self, event: str, text: str) -> None:
+        if not self._ended:
+            self.unit.core.log(event, text)
             self.turn()
 
     def look_after(self) -> str | None:
@@ -618,25 +446,12 @@ class Service:
                 bytes_out=radio.counts.bytes_out,
                 now=now,
             ),
-            camera=self._camera.busy_since,
-            camera_failed=self._camera_lost is not None,
+            camera=self.camera.busy_since,
+            camera_failed=self.camera.is_lost,
         )
         if is_camera_lost(waiting, now):
-            self._declare_camera_failed()
+            self.camera.declare_lost()
         return stands_still(waiting, now)
-
-    def _declare_camera_failed(self) -> None:
-        """Its thread hangs, and cannot be ended: nobody waits for it any more."""
-        self._camera_lost = error = CameraHung(
-            "the camera does not answer, and what hangs cannot be ended",
-            did="it is asked for no picture until it has answered; the unit goes on as a host",
-            can="check the camera's cable and power; switch the unit off and on",
-        )
-        self.camera_problem = str(error)
-        self.unit.core.log("alarm", self.camera_problem)
-        for token in list(self._asked_of_camera):
-            self._camera_answered(Answer(token, error=error))
-        self.turn()
 
     def _read_clock(self) -> None:
         if self._ended:
@@ -711,22 +526,3 @@ class Service:
     def _new_private(self) -> int:
         self._private -= 1
         return self._private
-
-
-def _credential_of(config: Config) -> credential.Credential:
-    """ConfigError where there is none, or another unit's."""
-    found = credential.read(config.security.credential)
-    credential.require_unit(found, config.unit.id, config.security.credential)
-    return found
-
-
-def rules_of(config: Config) -> Rules:
-    """The determining section's rules, from the config."""
-    return Rules(
-        policy=Policy(config.dispersal.policy),
-        copies=config.dispersal.copies,
-        copies_min=config.dispersal.copies_min,
-        priority_copies=config.dispersal.priority_copies,
-        high_water=config.card.high_water,
-        low_water=config.card.low_water,
-    )

@@ -31,7 +31,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         "boot": core.boot,
         "pid": os.getpid(),
         "temporary": service.temporary,
-        "safe_mode": service.in_safe_mode,
+        "safe_mode": service.beginning.in_safe_mode,
         "clock_quality": core.wall_quality.name.lower(),
         "card_number": f"{core.card:04x}",
         "capacity_bytes": room.capacity_bytes,
@@ -64,7 +64,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         "camera_failed": unit.shutter.camera_failed,
         "camera_note": service.camera.note or None,
         "load": _load(service),
-        "camera_problem": service.camera_problem or unit.shutter.camera_trouble,
+        "camera_problem": service.camera.problem or unit.shutter.camera_trouble,
         "network": _network(service),
         "radio": _radio(service),
         "packets_refused": dict(unit.bad_packets.counts),
@@ -89,9 +89,9 @@ def faults(service: Service) -> list[str]:
     """What does not work, each once."""
     unit, shutter = service.unit, service.unit.shutter
     of_parts = shutter.camera_trouble, shutter.card_trouble, unit.file_system.failure
-    troubles = service.radio.problem, service.camera_problem, service.card_problem, *of_parts
+    troubles = service.radio.problem, service.camera.problem, service.card_problem, *of_parts
     found = [text for text in dict.fromkeys((*troubles, *service.panel.problems)) if text]
-    if service.in_safe_mode:
+    if service.beginning.in_safe_mode:
         found.append(f"{bad_starts.NOTICE}; {bad_starts.CAN}")
     if without := unit.core.settings.without_card:
         found.append(f"the unit goes on without its card, pictures are in memory until a host has them: {without}")
@@ -131,7 +131,7 @@ def _load(service: Service) -> dict[str, object] | None:
 def _network(service: Service) -> dict[str, object] | None:
     """Of which network it is a member; None without a credential. key: its public one; acts_for: units gone for good
     about whose pictures it decides."""
-    credential, roster = service.credential, service.unit.rosters.roster
+    credential, roster = service.beginning.credential, service.unit.rosters.roster
     if credential is None or roster is None:
         return None
     key = public_of(credential.private)

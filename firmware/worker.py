@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from firmware.events import Answer, Request
+from firmware.events import Answer
 from hal.errors import DandelionError
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Worker:
     def __init__(
         self,
         name: str,
-        carry_out: Callable[[Request], object],
+        carry_out: Callable[[Any], object],
         loop: asyncio.AbstractEventLoop,
         answered: Callable[[Answer], None],
         broken: Callable[[BaseException], None],
@@ -55,12 +55,12 @@ class Worker:
         self._loop = loop
         self._answered = answered
         self._broken = broken
-        self._todo: queue.SimpleQueue[tuple[int, Request] | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[tuple[int, object] | None] = queue.SimpleQueue()
         self.busy_since: float | None = None  # monotonic, with the request that it is at; None: it waits for the next
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, token: int, request: Request) -> None:
+    def submit(self, token: int, request: object) -> None:
         """Carry this out when its turn comes."""
         self._todo.put((token, request))
 

@@ -69,7 +69,7 @@ def a_start(loaded: config.Config, *, bad: bool = False, supervised: bool = True
         else:
             service.stop.set()
             await unit
-        return service.in_safe_mode
+        return service.beginning.in_safe_mode
 
     return asyncio.run(live())
 
@@ -118,7 +118,7 @@ def test_safe_mode_ends_by_itself_and_one_more_bad_start_leads_there_again(loade
     async def live() -> bool:
         service = Service(loaded, temporary=False, supervised=True)
         await asyncio.wait_for(service.main(lambda: None), PATIENCE_S)
-        assert service.in_safe_mode
+        assert service.beginning.in_safe_mode
         return service.starts_anew
 
     assert asyncio.run(live())

@@ -74,13 +74,13 @@ def test_a_camera_that_hangs_for_good_is_declared_failed_and_is_back_when_it_ans
         unit = asyncio.create_task(service.main(ready.set))
         async with asyncio.timeout(PATIENCE_S):
             await ready.wait()
-            service.camera = camera
+            service.camera.driver = camera
             service.command(c.Shoot(service.new_ticket(told.put_nowait)))
             await asyncio.to_thread(camera.asked.wait, PATIENCE_S)
             assert service.look_after() == ""
             clock.ahead_s = CAMERA_PATIENCE_S + 1
             assert service.look_after() == ""
-            assert service.camera_problem is not None
+            assert service.camera.problem is not None
             assert isinstance((await told.get()).what, c.Failed)
             clock.ahead_s = 10 * CAMERA_PATIENCE_S
             assert service.look_after() == "", "the watchdog must not bite for a camera that nothing can end"
@@ -91,7 +91,7 @@ def test_a_camera_that_hangs_for_good_is_declared_failed_and_is_back_when_it_ans
             journal = service.unit.core.journal
             async with service.news:
                 await service.news.wait_for(lambda: any("answers again" in line.text for line in journal.after(0)))
-            assert service.camera_problem is None
+            assert service.camera.problem is None
             service.command(c.Shoot(service.new_ticket(told.put_nowait)))
             assert isinstance((await told.get()).what, c.Done)
         service.stop.set()

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from firmware import config as configs
 from firmware import credential as credentials
+from firmware.camera_thread import CAPTURE_TIMEOUT_S
 from firmware.catalogue import Catalogue
 from firmware.client import Client
 from firmware.config import Config
@@ -34,7 +35,6 @@ from hal.xbee_module import Wanted, unusable
 from hal.xbee_repair import all_needs, find
 
 ANSWER_S = 10.0  # guess: a unit that has not said how it is by then hangs
-CAPTURE_TIMEOUT_S = 20.0  # as the unit has it (firmware/service.py)
 CAMERA_NODES = ("media*", "video*", "dma_heap/*")  # that libcamera opens, below dev/
 ROOT = Path("/")
 

@@ -1,0 +1,138 @@
+"""What a unit begins with, by its config: what is read of its card, who it is in its network, its settings."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from pathlib import Path
+
+from firmware import bad_starts, credential, without_card
+from firmware.bad_starts import Starts
+from firmware.catalogue_home import CatalogueFile
+from firmware.config import Config
+from firmware.core import Settings
+from firmware.determine import Policy, Rules
+from firmware.events import Memory
+from firmware.rosters import Membership
+from firmware.seal import InsecureSeal, Seal
+from firmware.startup import Started, start_up
+from hal.directory_card import DirectoryCard
+from hal.errors import CardError, CardFull
+from hal.interfaces import Card
+
+SPARE_CARD = "card"
+"""Directory below runtime_dir that takes the place of a card that has failed."""
+
+
+class Beginning:
+    """Of all lives that a unit has in one process: on its card, and without it once that has failed.
+
+    credential: None where nobody is to prove who it is. starts: those that came to a bad end; None: not counted, or
+    nothing was read yet.
+    """
+
+    def __init__(self, config: Config, *, temporary: bool, supervised: bool, card: Card | None) -> None:
+        """supervised: somebody starts it anew whenever it ends. card: in place of the directory that the config names.
+        ConfigError where the credential is not there, or another unit's."""
+        self._config = config
+        self._temporary = temporary
+        self._supervised = supervised
+        self._given_card = card
+        self.starts: Starts | None = None
+        silent = config.radio.driver == "none"  # nothing is sealed where nothing is said
+        self.credential = None if config.security.insecure or silent else _credential_of(config)
+        self.roster = b""  # the newest one that an earlier life in this process has known
+
+    def read_card(self) -> tuple[Started, str]:
+        """Start-up: reads every file where the catalogue was lost, which takes minutes on a large card. And why the
+        unit goes on without its card, if it does."""
+        config = self._config
+        try:
+            card = self._given_card or DirectoryCard(str(config.card.path))
+            return self._start_up(card, config.card.catalogue_path), ""
+        except CardError as error:
+            if self._temporary or not without_card.is_dead(error):
+                raise
+            return self.without_card(error.what), error.what
+
+    def without_card(self, why: str) -> Started:
+        """In a directory of its own in runtime_dir, which is in memory; what an earlier life left there is taken up."""
+        place = self._config.unit.runtime_dir / SPARE_CARD
+        started = self._start_up(DirectoryCard(str(place)), place / self._config.card.catalogue_path.name)
+        return started._replace(notices=[without_card.notice(why), *started.notices])
+
+    def _start_up(self, card: Card, catalogue: Path) -> Started:
+        unit, rules = self._config.unit.id, rules_of(self._config)
+        home, rng = CatalogueFile(str(catalogue), unit), random.SystemRandom()
+        started = start_up(
+            card,
+            home,
+            unit,
+            rng,
+            copies=rules.copies,
+            priority_copies=rules.wanted(True),
+            acts_for=self._acts_for,
+        )
+        if self._supervised and self.starts is None:
+            self.starts = Starts(started.catalogue.counter(bad_starts.COUNTER, 0))
+            with suppress(CardFull):  # safe mode comes later, if it must
+                started.catalogue.set_counters(bad_starts=self.starts.counted)
+        return started
+
+    def _acts_for(self, kept: bytes) -> frozenset[int] | None:
+        membership = self.membership(kept)
+        return None if membership is None else membership.acts_for
+
+    def membership(self, kept: bytes) -> Membership | None:
+        """By the newest roster of those that came with the credential, by radio (kept), or while this process ran."""
+        made = self.credential
+        if made is None:
+            return None
+        membership = Membership(made.unit, made.private, made.admin_public, made.roster, made.roster)
+        return membership.knowing(kept).knowing(self.roster)
+
+    def seal(self, memory: Memory, membership: Membership | None) -> Seal:
+        """What its packets are sealed with."""
+        if membership is None:
+            return InsecureSeal(self._config.unit.id, memory.boot)
+        return membership.seal(memory.card, memory.boot, random.SystemRandom().randbytes)
+
+    @property
+    def in_safe_mode(self) -> bool:
+        """Whether this start sends no pictures, as those before it came to a bad end."""
+        return self.starts is not None and self.starts.is_safe
+
+    def settings(self, why: str) -> Settings:
+        """why: it is without its card, if it is."""
+        config = self._config
+        settings = Settings(
+            unit=config.unit.id,
+            name=config.unit.name,
+            rules=rules_of(config),
+            capacity_bytes=config.card.capacity_bytes,
+            hosting_share=0.0 if self._temporary else config.dispersal.hosting,
+            patience_s=config.shutter.patience_s,
+            temporary=self._temporary,
+            goes_on_without_card=not self._temporary,
+            safe_mode=self.in_safe_mode,
+        )
+        return without_card.settings_without_card(settings, why) if why else settings
+
+
+def _credential_of(config: Config) -> credential.Credential:
+    """ConfigError where there is none, or another unit's."""
+    found = credential.read(config.security.credential)
+    credential.require_unit(found, config.unit.id, config.security.credential)
+    return found
+
+
+def rules_of(config: Config) -> Rules:
+    """The determining section's rules, from the config."""
+    return Rules(
+        policy=Policy(config.dispersal.policy),
+        copies=config.dispersal.copies,
+        copies_min=config.dispersal.copies_min,
+        priority_copies=config.dispersal.priority_copies,
+        high_water=config.card.high_water,
+        low_water=config.card.low_water,
+    )
