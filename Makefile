@@ -5,6 +5,7 @@
 # model: every state of the hand-over's models, in the order of the table in docs/reliability.md.
 # cuts: the power cut at every pair of steps of a hand-over, 60 schedules, hours; see python -m sim.cuts --help.
 # board: boots virtual boards and tries them, as docs/board.md says; the first time it makes a kernel and a card image.
+# container: the half of that which needs no kernel of its own, in containers on this machine's; five minutes, as root.
 # arm64: whether the software runs on another processor, emulated.
 # soak: simulated worlds with every fault and at their worst for half an hour; with SOAK="--days 30", fifty units for a month.
 # fuzz: hostile input for every decoder, led by coverage, for ten minutes; with FUZZ="--for 3600" as long as wanted: runs add up.
@@ -22,7 +23,7 @@ STAMP := .venv/.set-up
 # Tests start hundreds of processes; where nothing compiled is kept, each compiles all of it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test check arm64 audit board camera coverage cuts deb detection fuzz model power mutants soak xbee clean
+.PHONY: setup run test check arm64 audit board camera container coverage cuts deb detection fuzz model power mutants soak xbee clean
 
 setup: $(STAMP)
 
@@ -49,7 +50,10 @@ power: setup
 
 board: setup
 	$(BIN)/python -m sim.board build
-	$(BIN)/python -m pytest -q -m board tests/e2e/test_virtual_board.py --durations=0
+	$(BIN)/python -m pytest -q -m board tests/e2e/test_boards.py --durations=0
+
+container: setup
+	$(BIN)/python -m pytest -q -m container tests/e2e/test_boards.py --durations=0
 
 arm64: setup
 	$(BIN)/python -m sim.board.arm64

@@ -18,6 +18,9 @@ def main() -> int:
     """The command line; the exit status of `run` is the command's."""
     options = _arguments()
     try:
+        if options.verb == "image":
+            print(image())
+            return 0
         if options.verb == "build":
             print(kernel(), image(), sep="\n")
             return 0
@@ -46,6 +49,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sim.board", description="The virtual board.", allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("build", help="make kernel and card image, if they are not there, and print where they are")
+    verbs.add_parser("image", help="make the card image, if it is not there, and print where it is")
     run = verbs.add_parser("run", help="boot a board, run a command in it as root, with the checkout at /mnt/dandelion")
     run.add_argument("--radio", metavar="PTY", help="what its /dev/ttyS0 is")
     run.add_argument(

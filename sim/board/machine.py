@@ -15,22 +15,15 @@ import signal
 import time
 import tty
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
-from firmware.errors import Refused
 from sim.board import recipe
-from sim.board.image import call, image
+from sim.board.any_board import BOOT_S, COMMAND_S, OFF_S, AnyBoard, Result
 from sim.board.kernel import kernel
 from sim.children import Child
 
 MEMORY_MB = 320  # of a board; what a Zero 2 W leaves to programs, about
-CARD_BYTES = 256_000_000  # the card's file system, a file with holes on the host
-CONSOLE_BYTES = 4000  # of the console's end, shown where a board fails
-BOOT_S = 180.0  # a boot takes 5 s on an idle host, and this is no test of its speed
-COMMAND_S = 120.0  # unless a command is given another time
-OFF_S = 60.0  # an ordered shutdown
 READ_BYTES = 65_536
 # The kernel's processes inherit what its C library has registered for restartable sequences, in memory that they no
 # longer have: without this, the host's kernel ends them.
@@ -38,40 +31,21 @@ NO_RSEQ = "GLIBC_TUNABLES=glibc.pthread.rseq=0"
 LOOK_S = 1.0  # between two looks whether the board still runs
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a command in a board left: its exit status, and what it wrote to its two outputs."""
+class Board(AnyBoard):
+    """As AnyBoard says; with the kernel's own pins, clock and device mapper. clock_1970: of its next boot."""
 
-    code: int
-    out: str
-
-
-class Board:
-    """A board with a card of its own in a directory, which outlives its boots. Not started when it is made.
-
-    radio: the pty that is its /dev/ttyS0. In it, the checkout is at /mnt/dandelion and the directory's `host` at
-    /mnt/host, the one place that both sides write to; /var/lib/dandelion is the card.
-    """
+    has_pins = True
 
     def __init__(self, directory: Path, *, radio: str | None = None, clock_1970: bool = False) -> None:
-        self.directory = directory.absolute()
-        self.radio = radio
+        super().__init__(directory, radio=radio)
         self.clock_1970 = clock_1970
-        self.shared = self.directory / "host"
-        self.shared.mkdir(parents=True, exist_ok=True)
-        self.card = self.directory / "card.ext4"
-        self._console = self.directory / "console"
-        self._child: Child | None = None
         self._port = -1
         self._pending = b""
-        self._kernel, self._image = kernel(), image()
-        if not self.card.exists():
-            make_card(self.card)
+        self._kernel = kernel()
 
     # --- power ---------------------------------------------------------------------------------------------
 
-    def on(self) -> Board:
-        """Boot it, until systemd says that all is up. Refused, with the names, if a service has failed."""
+    def on(self) -> Self:
         assert self._child is None
         self._port, slave = os.openpty()
         try:
@@ -82,9 +56,7 @@ class Board:
         finally:
             os.close(slave)
         self.run("mount", "-t", "hostfs", "-o", f"hostfs={self.shared}", "none", "/mnt/host")
-        state = self.ask("systemctl", "is-system-running", "--wait", within_s=BOOT_S).out.strip()
-        if state != "running":
-            raise self._failed(f"systemd is {state}:\n{self.ask('systemctl', '--failed', '--no-pager').out}")
+        self._require_running(self.ask("systemctl", "is-system-running", "--wait", within_s=BOOT_S).out.strip())
         return self
 
     def cut(self) -> None:
@@ -94,15 +66,9 @@ class Board:
         self._gone(time.monotonic() + OFF_S)
 
     def off(self) -> None:
-        """An ordered shutdown."""
         assert self._child is not None
         self._say(["systemctl", "poweroff"], {}, OFF_S)
         self._gone(time.monotonic() + OFF_S)
-
-    @property
-    def is_on(self) -> bool:
-        """Whether its kernel runs."""
-        return self._child is not None and self._child.status() is None
 
     def _gone(self, deadline: float) -> None:
         """Wait for the kernel's end, reading what it still says."""
@@ -136,13 +102,6 @@ class Board:
 
     # --- commands ------------------------------------------------------------------------------------------
 
-    def run(self, *argv: str, within_s: float = COMMAND_S, env: Mapping[str, str] | None = None) -> str:
-        """As root, in the board: what it wrote. Refused if it fails or takes longer."""
-        done = self.ask(*argv, within_s=within_s, env=env)
-        if done.code:
-            raise self._failed(f"{' '.join(argv)} ended with {done.code}:\n{done.out}")
-        return done.out
-
     def ask(
         self,
         *argv: str,
@@ -150,7 +109,6 @@ class Board:
         env: Mapping[str, str] | None = None,
         show: Callable[[bytes], None] | None = None,
     ) -> Result:
-        """Like run(), whatever its exit status. show: is given what it writes while it runs."""
         self._say(argv, env or {}, within_s)
         deadline = time.monotonic() + within_s + COMMAND_S
         out = bytearray()
@@ -204,31 +162,3 @@ class Board:
             return False
         self._pending += data
         return bool(data)
-
-    def _failed(self, what: str) -> Refused:
-        console = self._console.read_bytes()[-CONSOLE_BYTES:].decode(errors="replace")
-        return Refused(f"{self.directory.name}: {what}\nThe console's end:\n{console}")
-
-    # --- the card, while the board is off --------------------------------------------------------------------
-
-    def check_card(self) -> None:
-        """What a boot's fsck does, the journal first; then Refused if anything is still wrong with the file system."""
-        log = self.directory / "fsck"
-        call(["e2fsck", "-p", "-E", "journal_only", str(self.card)], log)
-        call(["e2fsck", "-f", "-n", str(self.card)], log)
-
-    def __enter__(self) -> Board:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._child is not None:
-            self.cut()
-
-
-def make_card(path: Path) -> None:
-    """An empty card: ext4 in a file with holes."""
-    with path.open("wb") as file:
-        file.truncate(CARD_BYTES)
-    call(["mke2fs", "-q", "-F", "-t", "ext4", "-L", "card", str(path)], path.with_suffix(".log"))

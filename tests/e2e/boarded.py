@@ -1,4 +1,4 @@
-"""Units inside virtual boards: their config and service, the real command asked in the board, cuts of its power.
+"""Units inside boards of sim/board: their config and service, the real command asked in the board, cuts of its power.
 
 Nothing here sleeps: what is waited for is a command in the board, and each of these takes its time.
 """
@@ -11,13 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from harness import Fields, Tables, toml
 
 from sim.board import recipe
-from sim.board.machine import Board, Result
+from sim.board.any_board import AnyBoard, Result
 from sim.fleet_config import enrol
 
 BAUD = 115_200
@@ -41,6 +40,8 @@ udevadm settle
 DROP_IN = """\
 [Service]
 Environment=LD_PRELOAD=/usr/local/lib/dmaheap.so
+"""
+WITH_PINS = """\
 Environment=RPI_LGPIO_REVISION=c03115 RPI_LGPIO_CHIP=0
 ExecStartPre=+/usr/local/sbin/pins
 """
@@ -51,7 +52,7 @@ Found = TypeVar("Found")
 class BoardedUnit:
     """A unit that its own installer has put into its board."""
 
-    def __init__(self, number: int, board: Board, tables: Tables) -> None:
+    def __init__(self, number: int, board: AnyBoard, tables: Tables) -> None:
         self.number = number
         self.board = board
         credential = board.shared / "unit.credential"
@@ -60,14 +61,14 @@ class BoardedUnit:
             "unit": {"id": number},
             "card": {"capacity": "50 MB"},
             "camera": {"driver": "picamera2"},
-            "shutter": {"button_pin": BUTTON, "led_pin": LED},
+            "shutter": {"button_pin": BUTTON, "led_pin": LED} if board.has_pins else {},
             "radio": {"port": "/dev/ttyS0", "baud": BAUD},
         }
         for table, keys in tables.items():
             defaults.setdefault(table, {}).update(keys)
         (board.shared / "config.toml").write_text(toml(defaults))
         (board.shared / "pins").write_text(PINS)
-        (board.shared / "board.conf").write_text(DROP_IN)
+        (board.shared / "board.conf").write_text(DROP_IN + WITH_PINS * board.has_pins)
 
     def install(self) -> None:
         """As a person does it, in the board, which is on; then start it."""
@@ -151,7 +152,9 @@ class BoardedUnit:
         return self.board.run("journalctl", "--no-pager", "-o", "cat", "-b", "-u", "dandelion")
 
     def press(self) -> Fields:
-        """Press the button, and let it go; the row of the picture in `list`."""
+        """Press the button, and let it go; the row of the picture in `list`. Without pins the command does it."""
+        if not self.board.has_pins:
+            return self.shoot()
         before = {row["picture"] for row in self.rows("list")}
         pin = f"{CHIP}/sim_gpio{BUTTON}/pull"
         self.shell(f"echo pull-down > {pin}; sleep 0.2; echo pull-up > {pin}")
@@ -170,8 +173,3 @@ class BoardedUnit:
         path = self.shell(f"ls /var/lib/dandelion/card/{place}/*/{shlex.quote(picture)}-*.jpg").strip()
         self.board.run("cp", path, "/mnt/host/picture.jpg")
         return (self.board.shared / "picture.jpg").read_bytes()
-
-
-def make_board(place: Path, number: int, port: str | None, *, clock_1970: bool = False) -> Board:
-    """The board of unit `number`, off."""
-    return Board(place / f"board-{number}", radio=port, clock_1970=clock_1970)

@@ -1,5 +1,6 @@
-"""Two virtual boards and a unit on this machine, on one line: from the shutter to the picture read out elsewhere, and
-what a board has to survive. `make board` runs it; docs/board.md says what is real there."""
+"""Two boards and a unit on this machine, on one line: from the shutter to the picture read out elsewhere, and what a
+board has to survive. `make board` runs it on virtual boards, `make container` the first half of it in containers;
+docs/board.md says what is real there."""
 
 from __future__ import annotations
 
@@ -12,13 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from boarded import BAUD, EVENT_S, BoardedUnit, make_board
+from boarded import BAUD, EVENT_S, BoardedUnit
 from harness import Fields, UnitProcess
 
+from sim.board.any_board import AnyBoard
+from sim.board.container import Container
+from sim.board.machine import Board
 from sim.line import LineProcess
 
-pytestmark = [pytest.mark.board, pytest.mark.timeout(1800)]
-
+VIRTUAL = pytest.param(Board, marks=pytest.mark.board, id="virtual")
+CONTAINER = pytest.param(Container, marks=pytest.mark.container, id="container")
+pytestmark = pytest.mark.timeout(1800)
+any_board = pytest.mark.parametrize("scene", [VIRTUAL, CONTAINER], indirect=True)
+virtual_board = pytest.mark.parametrize("scene", [VIRTUAL], indirect=True)  # with its kernel's clock and device mapper
 MOMENTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of a picture that the line has carried when the power is cut
 LOOK_AGAIN_S = 0.02  # between two looks at what the line has carried: 230 bytes
 HUNG_S = 20.0  # from a camera that hangs to the next shot
@@ -49,14 +56,14 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """Booted, installed, started."""
-    place = tmp_path_factory.mktemp("boards")
+    place, kind = tmp_path_factory.mktemp("boards"), request.param
     with ExitStack() as stack:
         line = stack.enter_context(LineProcess(["--units", "3", "--baud", str(BAUD)]))
         units = []
         for number in (1, 2):
-            board = stack.enter_context(make_board(place, number, line.ports[number - 1]))
+            board: AnyBoard = stack.enter_context(kind(place / f"board-{number}", radio=line.ports[number - 1]))
             units.append(BoardedUnit(number, board, {}))
             board.on()
         nothing_for_others = {"dispersal": {"hosting": 0.0}, "radio": {"port": line.ports[2], "baud": BAUD}}
@@ -76,6 +83,7 @@ def read_out(unit: UnitProcess, shot: Fields, place: Path) -> bytes:
     return data
 
 
+@any_board
 def test_a_picture_of_a_board_is_held_by_the_other_and_read_out_at_a_third_unit(scene: Scene, tmp_path: Path) -> None:
     shot = scene.one.press()
     picture = str(shot["picture"])
@@ -86,6 +94,7 @@ def test_a_picture_of_a_board_is_held_by_the_other_and_read_out_at_a_third_unit(
     assert read_out(scene.here, shot, tmp_path) == taken
 
 
+@any_board
 def test_power_cuts_at_five_moments_of_a_transfer_lose_nothing_at_either_board(scene: Scene, tmp_path: Path) -> None:
     shots = []
     for victim in (scene.one, scene.two):
@@ -101,6 +110,7 @@ def test_power_cuts_at_five_moments_of_a_transfer_lose_nothing_at_either_board(s
         assert read_out(scene.here, shot, tmp_path) == scene.one.file_of(shot["picture"])
 
 
+@any_board
 def test_a_camera_that_stands_still_is_ended_and_the_next_shot_works(scene: Scene) -> None:
     scene.one.shell("pkill -STOP -f '[h]al.camera_child'")
     hung = scene.one.ask("shoot")
@@ -110,6 +120,7 @@ def test_a_camera_that_stands_still_is_ended_and_the_next_shot_works(scene: Scen
     assert time.monotonic() - began < HUNG_S
 
 
+@any_board
 def test_a_unit_that_stands_still_is_started_anew_by_the_watchdog(scene: Scene) -> None:
     def restarts() -> int:
         return int(scene.one.shell("systemctl show -p NRestarts --value dandelion"))
@@ -121,14 +132,17 @@ def test_a_unit_that_stands_still_is_started_anew_by_the_watchdog(scene: Scene) 
     scene.one.shoot()
 
 
+@virtual_board
 def test_a_board_that_knows_no_time_takes_it_from_the_other(scene: Scene) -> None:
+    board = scene.one.board
+    assert isinstance(board, Board)
     scene.two.shell("mkdir -p /run/systemd/timesync; touch /run/systemd/timesync/synchronized")  # as timesyncd says it
     scene.two.restart()
-    scene.one.board.off()
-    scene.one.board.clock_1970 = True
-    scene.one.board.on()
+    board.off()
+    board.clock_1970 = True
+    board.on()
     scene.one.wait_ready()
-    scene.one.board.clock_1970 = False
+    board.clock_1970 = False
     assert scene.one.shell("date +%Y").strip() == "1970"
     scene.one.wait_copy(str(scene.one.shoot()["picture"]), at=2)  # by then they have heard each other
     row = scene.one.row(str(scene.one.shoot()["picture"]))
@@ -154,6 +168,7 @@ def break_card(unit: BoardedUnit, how: str) -> None:
     )
 
 
+@virtual_board
 def test_a_card_that_lies_is_given_no_receipt_and_loses_no_picture(scene: Scene, tmp_path: Path) -> None:
     for row in scene.one.rows("list"):
         scene.one.wait_copy(str(row["picture"]), at=2)
@@ -168,6 +183,7 @@ def test_a_card_that_lies_is_given_no_receipt_and_loses_no_picture(scene: Scene,
     assert read_out(scene.here, shot, tmp_path) == scene.one.file_of(picture)
 
 
+@virtual_board
 def test_a_board_whose_card_fails_at_each_write_takes_pictures_for_the_other(scene: Scene, tmp_path: Path) -> None:
     mount_through_mapper(scene.one)
     break_card(scene.one, "error_writes")
