@@ -18,6 +18,7 @@ VENV = "/opt/v"  # in the image; its Python runs the checkout, the system's what
 # picamera2 imports of the system's.
 PACKAGES = (
     *("ca-certificates", "systemd-sysv", "udev", "dbus", "kmod", "passwd", "procps", "e2fsprogs", "dmsetup"),
+    "dosfstools",
     *("python3", "python3-venv", "python3-pip", "gpiod"),
     *("python3-libcamera", "libcamera-tools", "libcamera-ipa"),
     *("python3-prctl", "python3-piexif", "python3-av", "python3-numpy", "python3-pil", "python3-libarchive-c"),

@@ -150,6 +150,24 @@ def test_a_board_that_knows_no_time_takes_it_from_the_other(scene: Scene) -> Non
     assert str(row["taken_at"]).startswith(scene.two.shell("date +%Y").strip())
 
 
+@virtual_board
+def test_config_and_credential_on_a_fat_boot_partition_are_taken_in_once(scene: Scene) -> None:
+    """As on a Raspberry Pi OS, where any computer can write to that partition, and nobody has a screen."""
+    scene.two.shell(
+        "truncate -s 40M /boot.vfat; mkfs.vfat /boot.vfat; mkdir -p /boot/firmware; "
+        "echo '/boot.vfat /boot/firmware vfat loop 0 2' >> /etc/fstab; mount /boot/firmware; cd /etc/dandelion; "
+        "sed 's/^\\[unit\\]/&\\nname = \"by-the-pond\"/' config.toml > /boot/firmware/dandelion.toml; rm config.toml; "
+        "mv unit.credential /boot/firmware/dandelion.credential"
+    )
+    scene.two.board.off()
+    scene.two.board.on()
+    scene.two.wait_ready()
+    (row,) = scene.two.rows("status")
+    assert row["name"] == "by-the-pond"
+    assert scene.two.shell("ls /boot/firmware").split() == ["dandelion.toml.taken"]
+    assert scene.two.shell("stat -c '%a %U' /etc/dandelion/unit.credential").split() == ["600", "dandelion"]
+
+
 def mount_through_mapper(unit: BoardedUnit) -> None:
     """Its card, by a layer that can be told to fail."""
     unit.shell(
