@@ -1,6 +1,7 @@
 """Imports point one way, and the core has no file, port, thread, sleep, clock or chance of its own (DESIGN §3)."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,10 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(name: str) -> set[str]:
+@functools.cache
+def imports(name: str) -> frozenset[str]:
     """Every module that a module imports, wherever in it, by full name."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(MODULES[name].read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -39,7 +41,7 @@ def imports(name: str) -> set[str]:
             assert node.level == 0, f"{name}:{node.lineno} imports by a relative name"
             whole = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= (whole & MODULES.keys()) or {node.module}
-    return found
+    return frozenset(found)
 
 
 def reached(name: str) -> set[str]:
