@@ -12,7 +12,7 @@
 # audit: what bandit says of the code, and pip-audit of what is installed, for which it asks PyPI.
 # xbee: Digi's own library on each simulated XBee module, ten times; two minutes.
 # deb: the Debian package, in build/, for Raspberry Pi OS and Debian, bookworm and trixie; see deploy/README.md.
-# camera: the camera's contract tests with the real picamera2, in a trixie root that is made at the first time; as root.
+# camera: the camera's contract tests with the real picamera2, in a container; as root.
 # detection: how soon a host that lies is found out, over many seeds.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -53,7 +53,7 @@ board: setup
 	$(BIN)/python -m pytest -q -m board tests/e2e/test_boards.py --durations=0
 
 container: setup
-	$(BIN)/python -m pytest -q -m container tests/e2e/test_boards.py --durations=0
+	$(BIN)/python -m pytest -q -m container tests/e2e --durations=0
 
 arm64: setup
 	$(BIN)/python -m sim.board.arm64
@@ -96,8 +96,8 @@ audit: setup
 deb:
 	$(PYTHON) -m deploy.build_deb -o build
 
-camera:
-	sim/board/camera/run.sh
+camera: setup
+	$(BIN)/python -m pytest -q -m container tests/e2e/test_picamera2_in_a_container.py
 
 detection: setup
 	$(BIN)/python -m sim.detection --seeds 500 --share 0.1

@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-cut", action="store_true", help=text)
     text = "how often Digi's library goes through each simulated XBee module (tests/test_xbee_ports.py)"
     parser.addoption("--digi-runs", type=int, default=1, metavar="N", help=text)
-    text = "the board's camera by picamera2 too, as in the root that sim/board/camera/run.sh makes"
+    text = "the board's camera by picamera2 too, which a container has (tests/e2e/test_picamera2_in_a_container.py)"
     parser.addoption("--picamera2", action="store_true", help=text)
 
 

@@ -1,4 +1,4 @@
-"""The board's camera by the real picamera2, in the root that sim/board/camera/run.sh makes; not part of `make test`.
+"""The board's camera by the real picamera2: run by tests/e2e/test_picamera2_in_a_container.py; not part of `make test`.
 
 What it shares with all cameras is in test_camera.py.
 """
