@@ -38,7 +38,8 @@ def main() -> int:
 
 
 def _make(root: Path, site: Path, log: Path) -> None:
-    debian(PACKAGES, ['ln -s usr/lib "$1"/lib'], log, root=root, architecture="arm64")
+    debian(PACKAGES, [], log, root=root, architecture="arm64")  # of what is only unpacked no hook is run
+    (root / "lib").symlink_to("usr/lib")  # where the loader is looked for
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(site)]
     wheel = [*pip, "--only-binary=:all:", "--python-version", PYTHON, "--implementation", "cp"]
     wheel += [word for platform in PLATFORMS for word in ("--platform", platform)]
