@@ -5,6 +5,7 @@ docs/board.md says what is real there."""
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -130,6 +131,37 @@ def test_a_unit_that_stands_still_is_started_anew_by_the_watchdog(scene: Scene) 
     scene.one.wait_until(lambda: restarts() > before, "restart by the watchdog")
     scene.one.wait_ready()
     scene.one.shoot()
+
+
+PORT = "/dev/ttyS0"
+CARD = "/var/lib/dandelion"
+CREDENTIAL = "/etc/dandelion/unit.credential"
+
+
+@any_board
+@pytest.mark.parametrize(
+    ("fault", "seed", "mend"),
+    [
+        ("port-permission", f"chgrp root {PORT}", f"chgrp dialout {PORT}"),
+        ("port-held", f"systemctl stop dandelion; nohup tail -f {PORT} >/dev/null 2>&1 &", "pkill tail"),
+        ("credential-mode", f"chmod 644 {CREDENTIAL}", "dandelion doctor --fix || true"),
+        ("service", "systemctl disable dandelion", "systemctl enable dandelion"),
+        ("camera", "pkill -STOP -f '[h]al.camera_child'; ! dandelion shoot", "dandelion shoot"),
+        ("card-room", f"fallocate -l $(df --output=avail -B 1 {CARD} | tail -n 1) {CARD}/other", f"rm {CARD}/other"),
+    ],
+    ids=lambda value: value if " " not in value else "",
+)
+def test_doctor_finds_what_goes_wrong_on_an_installed_board(scene: Scene, fault: str, seed: str, mend: str) -> None:
+    def faults() -> set[str]:
+        rows = map(json.loads, scene.two.ask("doctor", "--json").out.splitlines())
+        return {str(row["name"]) for row in rows if row["state"] in ("fault", "warning")}
+
+    scene.two.wait_until(lambda: fault not in faults(), f"board without {fault}")
+    scene.two.shell(seed)
+    assert fault in faults()
+    scene.two.shell(f"{mend}; systemctl start dandelion")
+    scene.two.wait_ready()
+    scene.two.wait_until(lambda: fault not in faults(), f"end of {fault}")
 
 
 @virtual_board
