@@ -6,7 +6,6 @@ The same checkout gives the same bytes. Nothing of ours is compiled: crcmod's ex
 from __future__ import annotations
 
 import argparse
-import configparser
 import gzip
 import hashlib
 import os
@@ -17,6 +16,8 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from firmware import VERSION
 
 SOURCE = Path(__file__).resolve().parent.parent
 DEBIAN = SOURCE / "deploy" / "debian"
@@ -50,11 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build(directory: Path) -> Path:
     """The package, in this directory, which is made if it is not there."""
     directory.mkdir(parents=True, exist_ok=True)
-    version, changed_at = version_of(SOURCE), _changed_at()
-    package = directory / f"dandelion_{version}_all.deb"
+    changed_at = _changed_at()
+    package = directory / f"dandelion_{VERSION}_all.deb"
     with tempfile.TemporaryDirectory(prefix="dandelion-deb-") as scratch:
         tree = Path(scratch) / "tree"
-        _lay(tree, version, changed_at)
+        _lay(tree, changed_at)
         subprocess.run(
             ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", str(tree), str(package)],
             check=True,
@@ -62,13 +63,6 @@ def build(directory: Path) -> Path:
             env={**os.environ, "SOURCE_DATE_EPOCH": str(changed_at)},
         )
     return package
-
-
-def version_of(source: Path) -> str:
-    """Of the project, as setup.cfg has it."""
-    setup = configparser.ConfigParser()
-    setup.read(source / "setup.cfg", encoding="utf-8")
-    return setup["metadata"]["version"]
 
 
 def _changed_at() -> int:
@@ -83,7 +77,7 @@ def _changed_at() -> int:
 # ---------------------------------------------------------------- the tree
 
 
-def _lay(tree: Path, version: str, changed_at: int) -> None:
+def _lay(tree: Path, changed_at: int) -> None:
     for name in PACKAGES:
         for path in sorted((SOURCE / name).rglob("*")):
             if _is_installed(path):
@@ -97,12 +91,12 @@ def _lay(tree: Path, version: str, changed_at: int) -> None:
         _put(path.read_bytes(), tree / DOCUMENTS / path.name)
     for path in sorted(DEBIAN.glob("*.[18]")):
         _put(_packed(path.read_bytes()), tree / f"usr/share/man/man{path.suffix[1:]}" / f"{path.name}.gz")
-    _put(_packed(_changelog(version, changed_at)), tree / DOCUMENTS / "changelog.gz")
+    _put(_packed(_changelog(changed_at)), tree / DOCUMENTS / "changelog.gz")
     for name in EMPTY_DIRECTORIES:
         _make_directory(tree / name)
     control = (DEBIAN / "control").read_text(encoding="utf-8")
     size_kib = sum(-(-path.stat().st_size // 1024) for path in tree.rglob("*") if path.is_file())
-    control = control.replace("@VERSION@", version).replace("@SIZE@", str(size_kib))
+    control = control.replace("@VERSION@", VERSION).replace("@SIZE@", str(size_kib))
     _put(_md5sums(tree), tree / "DEBIAN" / "md5sums")
     _put(control.encode(), tree / "DEBIAN" / "control")
     for name in SCRIPTS:
@@ -140,7 +134,7 @@ def _md5sums(tree: Path) -> bytes:
     return "".join(f"{one}  {path.relative_to(tree)}\n" for one, path in zip(sums, files, strict=True)).encode()
 
 
-def _changelog(version: str, changed_at: int) -> bytes:
+def _changelog(changed_at: int) -> bytes:
     """What Debian wants to know; what has changed stands in CHANGELOG.md."""
     day = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(changed_at))
     maintainer = next(
@@ -149,9 +143,9 @@ def _changelog(version: str, changed_at: int) -> bytes:
         if line.startswith("Maintainer: ")
     )
     return f"""\
-dandelion ({version}) stable; urgency=medium
+dandelion ({VERSION}) stable; urgency=medium
 
-  * Version {version}; CHANGELOG.md of the project says what has changed.
+  * Version {VERSION}; CHANGELOG.md of the project says what has changed.
 
  -- {maintainer}  {day}
 """.encode()

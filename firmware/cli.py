@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from firmware import VERSION
 from firmware.errors import MisuseError, WrongArgument
 from firmware.pictures import MAX_UNIT, PictureId
 from hal.errors import DandelionError
@@ -143,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dandelion", description="Camera units that disperse their pictures to one another.", allow_abbrev=False
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     def verb(name: str, does: str) -> argparse.ArgumentParser:

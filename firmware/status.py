@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from firmware import bad_starts
+from firmware import VERSION, bad_starts
 from firmware.determine import Rules
 from firmware.events import Counted
 from firmware.exposure import exposure_row
@@ -29,6 +29,7 @@ def status_row(service: Service, counted: Counted) -> dict[str, object]:
         "unit": core.unit,
         "name": config.unit.name,
         "boot": core.boot,
+        "version": VERSION,
         "pid": os.getpid(),
         "temporary": service.temporary,
         "safe_mode": service.beginning.in_safe_mode,

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 from commands import COMMAND, ID, OTHER, SHA256, Recorder, sends, unit
@@ -48,6 +49,11 @@ def test_wrong_usage_is_2_and_says_what_is_allowed(capsys, arguments, says):
     told = capsys.readouterr()
     assert says in told.err
     assert told.out == ""
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"dandelion {metadata.version('dandelion')}\n"
 
 
 def test_help_is_0_and_names_every_verb(capsys):
