@@ -87,7 +87,11 @@ def _lay(tree: Path, changed_at: int) -> None:
         _put(text.replace("@MODULE@", module).encode(), tree / place, mode=0o755)
     for name, place in PLACES.items():
         _put((SOURCE / "deploy" / name).read_bytes(), tree / place)
-    for path in (*sorted((SOURCE / "docs").glob("*.md")), SOURCE / "README.md"):
+    for path in (
+        *sorted((SOURCE / "docs").glob("*.md")),
+        *sorted((SOURCE / "docs").glob("*.svg")),
+        SOURCE / "README.md",
+    ):
         _put(path.read_bytes(), tree / DOCUMENTS / path.name)
     for path in sorted(DEBIAN.glob("*.[18]")):
         _put(_packed(path.read_bytes()), tree / f"usr/share/man/man{path.suffix[1:]}" / f"{path.name}.gz")

@@ -3,6 +3,7 @@
 import argparse
 import ast
 import dataclasses
+import json
 import os
 import re
 import shlex
@@ -27,6 +28,7 @@ from sim import line
 from sim.children import DANDELION
 from sim.fleet_config import read_options
 from sim.line import LineProcess
+from sim.xbee_process import XBeeProcess
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (
@@ -95,20 +97,76 @@ def test_the_example_config_is_about_every_key_that_can_be_set() -> None:
     assert sorted(shown) == sorted(name.split(".")[1] for name in KEYS)
 
 
+RADIO_ON_HEADER = {"unit": {"id": "7"}, "radio": {"driver": '"xbee"', "port": '"/dev/serial0"'}}
+
+
+def hardware_configs(tmp_path: Path) -> list[config.Config]:
+    """The whole config of the hardware document, and its example of all parts at a board with a radio on the header."""
+    whole, parts = sorted(blocks(TEXTS["docs/hardware.md"], "toml"), key=lambda block: "[unit]" not in block)
+    (tmp_path / "whole.toml").write_text(whole)
+    (tmp_path / "parts.toml").write_text(as_toml(RADIO_ON_HEADER) + parts)
+    return [config.load(tmp_path / name) for name in ("whole.toml", "parts.toml")]
+
+
 def test_the_pins_of_the_hardware_document_are_those_of_the_drawing_and_of_the_example(tmp_path: Path) -> None:
-    (block,) = blocks(TEXTS["docs/hardware.md"], "toml")
-    (tmp_path / "config.toml").write_text(as_toml(NEEDED) + block)
-    shutter = config.load(tmp_path / "config.toml").shutter
+    whole, parts = hardware_configs(tmp_path)
     example = (ROOT / "deploy" / "config.example.toml").read_text(encoding="utf-8")
     for key, pin in wiring.PINS.items():
-        assert getattr(shutter, key) == wiring.gpio(pin), key
-        assert f"| `{key} = {wiring.gpio(pin)}` |" in TEXTS["docs/hardware.md"]
+        assert getattr(parts.shutter, key) == wiring.gpio(pin), key
+        assert getattr(whole.shutter, key) in (None, wiring.gpio(pin)), key
+        assert f"| {pin}, {wiring.GROUNDS[key]} | `{key} = {wiring.gpio(pin)}` |" in TEXTS["docs/hardware.md"]
         assert f"\n# {key} = {wiring.gpio(pin)} " in example
+    assert whole.shutter.button_pin is not None
+    assert whole.shutter.led_pin is not None
 
 
-def test_the_drawing_of_the_pins_is_the_one_that_is_made() -> None:
+def test_the_example_pins_can_be_had_beside_a_radio_on_the_header(tmp_path: Path) -> None:
+    for loaded in hardware_configs(tmp_path):
+        assert loaded.radio.rtscts
+        assert Path(loaded.radio.port).name.startswith(config.HEADER_UARTS)
+
+
+def test_the_wires_of_an_xbee_module_are_those_of_the_drawing_and_of_doctor() -> None:
+    rows = re.findall(r"^\| (\d+) (\w+) \| ([^|]+) \| (\d+) \|$", TEXTS["docs/hardware.md"], re.MULTILINE)
+    assert {signal: (int(module), int(pin)) for module, signal, _, pin in rows} == wiring.XBEE
+    for _, _, board, pin in rows:
+        name = wiring.NAMES[int(pin)]
+        assert board.replace(",", "").replace("ground", "GND") == name
+    doctor = (ROOT / "firmware" / "doctor" / "radio.py").read_text(encoding="utf-8")
+    for name in ("CTS", "RTS"):
+        _, pin = wiring.XBEE[name]
+        assert f"{name} is GPIO {wiring.gpio(pin)} (pin {pin})" in doctor
+
+
+def test_the_lines_that_give_the_uart_its_flow_control_are_those_that_doctor_names() -> None:
+    doctor = (ROOT / "firmware" / "doctor" / "radio.py").read_text(encoding="utf-8")
+    lines = re.findall(
+        r"^\| [\w ,]+ \| `\[all\]` and, on the next line, `([^`]+)` \|", TEXTS["docs/hardware.md"], re.MULTILINE
+    )
+    assert f"config.txt needs {lines[0]} (Pi 5: {lines[1]})" in doctor
+
+
+def test_the_whole_config_of_the_hardware_document_is_what_fix_sets_in_a_new_module(tmp_path: Path) -> None:
+    hardware_configs(tmp_path)
+    file = tmp_path / "whole.toml"
+    places = {"camera": {"driver": '"none"'}, "card": {"path": '"card"'}, "security": {"credential": '"none"'}}
+    text = re.sub(r"\[shutter\][^[]*", "", file.read_text()).replace("/dev/serial0", str(tmp_path / "module"))
+    file.write_text(text.replace("[unit]", '[unit]\nruntime_dir = "run"') + as_toml(places))
+    loaded = config.load(file).radio
+    with XBeeProcess([tmp_path / "module"], "--protocol", "802.15.4", "--mode", "transparent"):
+        command = [*DANDELION, "doctor", "--fix", "--json", "--config", str(file)]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=SESSION_S, check=False).stdout
+    rows = {row["name"]: row for row in map(json.loads, said.splitlines())}
+    for word in ("AP = 1", f"ID = {loaded.network:X}", f"CH = {loaded.channel:X}"):
+        assert word in rows["xbee-mode"]["fixed"]
+    assert {rows[name]["state"] for name in ("config", "xbee", "xbee-mode", "xbee-channel", "xbee-payload")} == {"ok"}
+
+
+@pytest.mark.parametrize(("name", "drawing"), wiring.drawings().items())
+def test_each_wiring_drawing_is_the_one_that_is_made(name: str, drawing: str) -> None:
     """Otherwise run tests/wiring.py."""
-    assert (ROOT / "docs" / "pins.svg").read_text(encoding="utf-8") == wiring.drawing()
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == drawing
+    assert f"]({name})" in TEXTS["docs/hardware.md"]
 
 
 def test_the_table_of_lights_is_the_one_that_is_made_from_their_patterns() -> None:
@@ -150,6 +208,8 @@ def test_the_table_of_doctors_findings_is_the_one_of_the_code() -> None:
     assert f"<!-- table: doctor -->\n{as_table()}\n" in OPERATIONS
 
 
+PACKAGE = f"dandelion_{VERSION}_all.deb"
+CREDENTIAL = re.compile(r"unit-\d+\.credential")
 COMMANDS = [command for text in TEXTS.values() for block in blocks(text, "sh") for command in block.splitlines()]
 
 
@@ -166,10 +226,14 @@ def test_each_command_to_type_is_one(command: str, capsys: pytest.CaptureFixture
             assert all(re.search(rf"^ +(?:\S+ \| )*{word}(?: \| \S+)*\)", installer, re.MULTILINE) for word in rest)
         case ["sudo", "dandelion-setup", *rest]:
             setup_board._parser().parse_args(rest)
+        case ["sudo", "apt", "update"]:
+            pass
         case ["sudo", "apt", "install", package]:
-            assert package == f"./dandelion_{VERSION}_all.deb"
+            assert package == f"./{PACKAGE}"
+        case ["scp", source, "USER@NAME.local:"]:
+            assert source == f"build/{PACKAGE}" or CREDENTIAL.fullmatch(source)
         case ["sudo", "cp" | "install", *_words, source, target]:
-            assert source in ("unit-7.credential", *(f"/{place}" for place in build_deb.PLACES.values()))
+            assert CREDENTIAL.fullmatch(source) or source in {f"/{place}" for place in build_deb.PLACES.values()}
             assert target in (cli.DEFAULT_CONFIG, credential.PLACE)
         case (
             ["sudo", "systemctl", "restart" | "stop", name] | ["systemctl", "status", name] | ["journalctl", "-u", name]
