@@ -41,6 +41,7 @@ class CameraThread:
         self._lost: CameraHung | None = None
         self._asked: set[int] = set()  # tokens of pictures that it is to take
         self._note = ""  # what was told of the driver's
+        self._ending = False
         self._worker = Worker("camera", self._use, loop, self._came, broken)
         self._worker.submit(_MAKE_READY, None)
 
@@ -80,6 +81,7 @@ class CameraThread:
 
     def end_soon(self) -> None:
         """Nothing is asked any more. What the thread is at may be ended by close()."""
+        self._ending = True
         self._worker.end_soon()
 
     def close(self) -> None:
@@ -88,7 +90,10 @@ class CameraThread:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until the thread has ended; False if that takes longer."""
-        return self._worker.wait(timeout_s)
+        ended = self._worker.wait(timeout_s)
+        if ended:
+            self.driver.close()  # it may have made the camera ready in the moment before
+        return ended
 
     # ------------------------------------------------------------ in the thread
 
@@ -102,6 +107,8 @@ class CameraThread:
                 raise
             self.problem = None
             return shot
+        if self._ending:
+            return None
         try:
             self.driver.open()
             self.problem = None
@@ -122,9 +129,13 @@ class CameraThread:
 
     def _came(self, answer: Answer) -> None:
         """From the thread: also what nobody waits for any more."""
-        if self._lost is not None:
-            self._lost = self.problem = None
-            self._news("camera", "the camera answers again")
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            if answer.error is not None:
+                self.problem = str(answer.error)
+            elif self.problem == str(lost):  # making it ready may have found something else
+                self.problem = None
+            self._news("camera", f"the camera answers again{f': {self.problem}' if self.problem else ''}")
         self._settle(answer)
 
     def _settle(self, answer: Answer) -> None:

@@ -334,10 +334,12 @@ class Service:
             self._in_turn = False
 
     def _start_anew(self) -> None:
+        if not self.unit.shutter.is_idle:  # pictures may wait in memory for weeks: until then all goes on as it is
+            return
         if not self.starts_anew:
             self.starts_anew = True
             self._ending = self._loop.create_task(self._end_to_start_anew())
-        elif self._may_start_anew and self.unit.shutter.is_idle:
+        elif self._may_start_anew:
             self.stop.set()
 
     def _act(self) -> None:

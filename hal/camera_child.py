@@ -53,6 +53,7 @@ CAMERA_MAX_BYTES = 350_000_000
 DECODER_MAX_BYTES = 400_000_000
 PREVIEW_MAX_S = 5.0  # guess: a board takes 2 s for its camera's largest; the whole shot has 20 s
 START_MAX_S = 30.0  # longer than the parent waits for a start: it should long have killed us
+GIVE_BACK_MAX_S = 10.0  # for the source to be closed; guess: four times what a busy machine needs (hal.child_camera)
 ALARM_AFTER_S = 1.0  # past the parent's own time-out, when it should long have killed us
 COPY_BYTES = 1 << 20  # at a time from a file to the memfd
 START_OF_JPEG = b"\xff\xd8\xff"  # SOI and the first byte of the next marker (ITU T.81 B.1.1.3)
@@ -279,6 +280,9 @@ def main(words: list[str]) -> None:
             serve(line, source)
         except (BrokenPipeError, ConnectionResetError):
             return  # the parent went away before our answer: nobody is left to tell
+        finally:
+            # Where the parent has ended, nobody else ends a child that hangs while it gives its camera back.
+            signal.setitimer(signal.ITIMER_REAL, GIVE_BACK_MAX_S)
 
 
 if __name__ == "__main__":

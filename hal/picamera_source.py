@@ -104,7 +104,10 @@ class PicameraSource:
         camera = self._camera
         main = {"size": self._size, "format": FORMATS[0]}
         camera.configure(
-            camera.create_still_configuration(main, raw=None, buffer_count=BUFFERS, display=None, encode=None)
+            # queue: else picamera2 keeps a frame, and a shot would be the one from just after the shot before
+            camera.create_still_configuration(
+                main, raw=None, buffer_count=BUFFERS, queue=False, display=None, encode=None
+            )
         )
         self._form = camera.camera_configuration()["main"]
         if self._form["format"] not in FORMATS:

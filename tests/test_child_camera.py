@@ -432,6 +432,37 @@ def test_a_capture_that_hangs_without_a_parent_is_ended_by_its_alarm() -> None:
         child.stdout.close()
 
 
+def test_a_camera_that_hangs_while_it_is_given_back_is_ended_though_nobody_is_left_to_do_so() -> None:
+    child = run(
+        """
+        import socket, threading
+        from hal import camera_child
+
+        class Stuck:
+            note = ""
+            def choose(self, request):
+                return "x"
+            def close(self):
+                threading.Event().wait()
+
+        camera_child.GIVE_BACK_MAX_S = 0.05
+        camera_child._source = lambda words: Stuck()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.close()
+        camera_child.main([str(theirs.detach()), "pattern", "1", "1", "1", "1"])
+        """
+    )
+    ended = os.pidfd_open(child.pid)
+    try:
+        assert gone(ended)
+        assert child.wait() == -signal.SIGALRM
+    finally:
+        child.kill()
+        os.close(ended)
+        assert child.stdout is not None
+        child.stdout.close()
+
+
 def test_the_daemon_side_does_not_import_pillow() -> None:
     child = run("import sys, hal.child_camera; sys.exit('PIL' in sys.modules)")
     assert child.wait(PATIENCE_S) == 0

@@ -8,8 +8,10 @@ from __future__ import annotations
 import io
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import piexif
@@ -17,10 +19,11 @@ import pytest
 from PIL import Image
 
 from hal.camera_child import CAMERA_MAX_BYTES
+from hal.camera_line import request_of
 from hal.child_camera import ChildCamera
 from hal.errors import CameraError, CameraHung
 from hal.interfaces import Occasion, TimeQuality
-from hal.picamera_source import _controls
+from hal.picamera_source import FRAME_US, PicameraSource, _controls
 
 PATIENCE_S = 60.0
 OCCASION = Occasion(7, 1_790_000_000.25, TimeQuality.SYNCED)
@@ -163,3 +166,30 @@ def test_a_camera_that_is_not_there_is_told_and_tried_again_not_before_its_time(
     now[0] = 3.0
     assert shoot(camera)
     camera.close()
+
+
+# Last: it has picamera2 in this process.
+
+
+def test_a_shot_is_of_a_frame_after_it_was_asked_for() -> None:
+    """Not the one that came last, which may be of any time before: what the motion sensor saw is in the picture."""
+    source = PicameraSource((1920, 1080), 85)
+    request = request_of(1, "", PATIENCE_S, OCCASION)
+    frames, seen = threading.Semaphore(0), []
+    with closing(source):
+        source.choose(request)
+        source._camera.post_callback = lambda _: frames.release()
+        capture = source._camera.capture_request
+
+        def watched() -> object:
+            frame = capture()
+            seen.append(frame.get_metadata()["SensorTimestamp"])
+            return frame
+
+        source._camera.capture_request = watched
+        for _ in range(3):
+            for _ in range(10):
+                assert frames.acquire(timeout=PATIENCE_S), "no frames come between two shots"
+            asked_at = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            source.take("", request, io.BytesIO())
+            assert seen[-1] >= asked_at - FRAME_US[0] * 1000

@@ -28,4 +28,4 @@ def test_the_real_picamera2_does_what_a_camera_must(tmp_path: Path) -> None:
         done = board.ask("env", "--chdir=/mnt/dandelion", *pytest_there, *TESTS, within_s=WITHIN_S, env=ADAPTED)
     print(done.out)
     assert done.code == 0
-    assert "test_picamera2" not in done.out, "some of it failed or was left out"
+    assert "skipped" not in done.out
