@@ -28,9 +28,9 @@ class DailyLoad:
     too_much: bool
 
 
-def carried_bytes_per_day(line_bytes_per_s: float, *, by_turns: bool, airtime_share: float = 1.0) -> float:
-    """What the link carries of pictures: by_turns on a half-duplex line; airtime_share that the law leaves to us."""
-    return DAY_S * line_bytes_per_s * (GOODPUT_BY_TURNS if by_turns else GOODPUT) * airtime_share
+def carried_bytes_per_day(line_bytes_per_s: float, *, by_turns: bool) -> float:
+    """What the link carries of pictures: by_turns on a half-duplex line. Limits of airtime by law are not in it."""
+    return DAY_S * line_bytes_per_s * (GOODPUT_BY_TURNS if by_turns else GOODPUT)
 
 
 def expected_picture_bytes(size: tuple[int, int], quality: int) -> int:

@@ -6,15 +6,16 @@ A source that has failed is of no more use: its process ends, and the next one b
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 from contextlib import suppress
 from typing import IO, Any
 
-from hal.camera_holder import holder
 from hal.camera_line import Request, occasion_of
 from hal.errors import CameraError
 from hal.exif import Details, with_exif
+from hal.probes.holders import holders
 
 FORMATS = ("YUV420", "NV12")  # asked for, and also taken; 1.5 bytes a pixel, from which a JPEG is made as they are
 BUFFERS = 2  # one that is filled while the other one is read; each is 18 MB of CMA for 12 megapixels
@@ -26,6 +27,7 @@ FRAME_US = (
 AF_CONTINUOUS = 2  # AfModeEnum.Continuous of libcamera
 AE_CONVERGED = 2  # AeStateEnum.Converged of libcamera
 ISO_OF_GAIN_1 = 100  # as picamera2 and rpicam-apps count
+MEDIA_DEVICES = "/dev/media*"  # libcamera locks those of the camera that it uses
 _BOARD = "/proc/device-tree/model"
 _PI = "Raspberry Pi"
 # What picamera2 and libcamera raise: of a camera that is gone, busy or wrong, and of memory that is not enough.
@@ -151,9 +153,9 @@ class PicameraSource:
 
     def _fault(self, error: BaseException) -> CameraError:
         self.close()
-        if other := holder():
+        if others := holders(sorted(glob.glob(MEDIA_DEVICES))):
             return CameraError(
-                f"the camera is in use by another process: {other}",
+                f"the camera is in use by another process: {others[0]}",
                 did="no picture was taken; the next shot tries again",
                 can="end that process: one at a time can use the camera",
             )

@@ -21,10 +21,10 @@ from pathlib import Path
 
 import pytest
 
-from hal.camera_holder import holder
 from hal.child_camera import ChildCamera, MemfdShot
 from hal.errors import CameraError, CameraHung
 from hal.interfaces import Occasion, TimeQuality
+from hal.probes.holders import holders
 from sim.camera import grey_jpeg
 from sim.jpegs import progressive
 
@@ -609,7 +609,7 @@ def test_the_process_that_holds_the_camera_is_named(tmp_path: Path) -> None:
     devices = [tmp_path / "media0", tmp_path / "media1"]
     for device in devices:
         device.touch()
-    assert holder([*map(str, devices), str(tmp_path / "gone")]) == ""
+    assert holders([*map(str, devices), str(tmp_path / "gone")]) == ()
     program = f"""
         import fcntl, sys
         device = open({str(devices[1])!r}, "r+b")
@@ -622,6 +622,7 @@ def test_the_process_that_holds_the_camera_is_named(tmp_path: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == b"locked\n"
         name = Path(f"/proc/{other.pid}/comm").read_text().strip()
-        assert holder(map(str, devices)) == f"{name} (process {other.pid})"
+        (found,) = holders([*map(str, devices)])
+        assert str(found) == f"{name} (pid {other.pid})"
         other.communicate()
-    assert holder(map(str, devices)) == ""
+    assert holders([*map(str, devices)]) == ()

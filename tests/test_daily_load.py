@@ -45,11 +45,10 @@ def test_shots_a_day_are_those_of_the_interval_or_as_seen_once_enough_was_seen(
     assert shots_per_day(interval_s, seen=seen, seen_for_s=seen_for_s) == shots
 
 
-def test_a_link_by_turns_and_one_with_little_airtime_carry_less() -> None:
+def test_a_link_by_turns_carries_less() -> None:
     full = carried_bytes_per_day(11_520, by_turns=False)
     assert full == pytest.approx(896e6, rel=0.01)
     assert carried_bytes_per_day(11_520, by_turns=True) < full
-    assert carried_bytes_per_day(11_520, by_turns=False, airtime_share=100 / 3600) == pytest.approx(full / 36)
 
 
 def test_pictures_that_nobody_has_seen_grow_with_size_and_quality() -> None:
