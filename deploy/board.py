@@ -52,11 +52,17 @@ class Board:
 
     # ------------------------------------------------------------ changing
 
-    def configure(self, *, uart: bool, camera: bool) -> bool:
+    @property
+    def has_flow_control(self) -> bool:
+        """Whether RTS and CTS of the radio were given their pins."""
+        return self.boot is not None and boot_files.has(_text(self.boot / "config.txt"), boot_files.FLOW_CONTROL)
+
+    def configure(self, *, uart: bool, flow_control: bool, camera: bool) -> bool:
         """The block in config.txt, and no console on a UART that the radio has. Whether a restart changes anything."""
         boot = self.boot
         assert boot is not None
-        lines = (boot_files.UART if uart else ()) + (boot_files.CAMERA if camera else ())
+        wanted = ((uart, boot_files.UART), (flow_control, boot_files.FLOW_CONTROL), (camera, boot_files.CAMERA))
+        lines = tuple(line for is_wanted, block in wanted if is_wanted for line in block)
         changed = _rewrite(boot / "config.txt", lambda text: boot_files.with_block(text, lines))
         if uart:
             self._mask_gettys()
@@ -116,7 +122,7 @@ class Board:
         """Everything as it was before; what others have changed since stays. Whether there was something."""
         boot, people = self.boot, self._record.people
         was_there = self._record_path.exists()
-        changed = False if boot is None else self.configure(uart=False, camera=False)
+        changed = False if boot is None else self.configure(uart=False, flow_control=False, camera=False)
         if self.is_running:
             for person in people:
                 subprocess.run(["gpasswd", "--delete", person, GROUP], check=False, capture_output=True)

@@ -15,6 +15,13 @@ UART = (
     "dtparam=uart0=on",
     "[all]",
 )
+FLOW_CONTROL = (
+    "# RTS and CTS of the radio, GPIO 17 and 16.",
+    *(line for board in ("pi02", "pi3", "pi4") for line in (f"[{board}]", "gpio=16,17=a3")),
+    "[pi5]",
+    "dtoverlay=uart0-pi5,ctsrts",
+    "[all]",
+)
 CAMERA = (
     "# The camera on its ribbon cable is looked for at the start.",
     "camera_auto_detect=1",
@@ -32,6 +39,11 @@ def with_block(text: str, lines: tuple[str, ...]) -> str:
     if text and not text.endswith("\n"):
         text += "\n"
     return text + "\n".join((BEGIN, "[all]", *lines, END)) + "\n"
+
+
+def has(text: str, lines: tuple[str, ...]) -> bool:
+    """Whether config.txt has these lines in a block of ours."""
+    return with_block(text, ()) != text and "\n".join(lines) in text
 
 
 def without_block(text: str) -> str:

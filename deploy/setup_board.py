@@ -14,6 +14,9 @@ UART = """\
 The radio's serial port (GPIO 14 and 15): config.txt gets a block of lines that give it the PL011, a UART whose rate
 does not follow the processor's clock; Bluetooth goes for that. The kernel's console is taken from it in cmdline.txt,
 and no login is offered there: whoever sends to the radio could log in, and the console's lines would be sent."""
+FLOW_CONTROL = """\
+Flow control of an XBee module on the header (radio.rtscts): config.txt gets lines that make GPIO 16 and 17 its CTS and
+RTS. Not for a radio on USB, nor for one without these two wires."""
 CAMERA = """\
 The camera: config.txt gets a line that has the camera on the ribbon cable looked for at the start."""
 PERSON = """\
@@ -47,8 +50,9 @@ def _set_up(board: Board, options: argparse.Namespace) -> int:
         _say("no config.txt of a Raspberry Pi here: serial port and camera stay as they are")
     else:
         uart = not options.no_uart and _may(UART, options)
+        flow_control = uart and (options.flow_control or _wants_flow_control(board, options))
         camera = not options.no_camera and _may(CAMERA, options)
-        changed = board.configure(uart=uart, camera=camera)
+        changed = board.configure(uart=uart, flow_control=flow_control, camera=camera)
     person = os.environ.get("SUDO_USER", "")
     may_be_asked = board.is_running and person not in ("", "root") and not options.no_group
     if may_be_asked and _may(PERSON.format(person=person, group=GROUP), options) and board.take_in(person):
@@ -64,6 +68,15 @@ def _take_in(root: Path) -> int:
     for line in found:
         _say(line)
     return 0
+
+
+def _wants_flow_control(board: Board, options: argparse.Namespace) -> bool:
+    """Ask; few have it, so that the answer is what is there already unless it is another."""
+    if options.yes:
+        return board.has_flow_control
+    print(FLOW_CONTROL)
+    answer = input(f"Do that? [{'Y/n' if board.has_flow_control else 'y/N'}] ").strip().lower()
+    return answer in ("y", "yes") if answer else board.has_flow_control
 
 
 def _may(explained: str, options: argparse.Namespace) -> bool:
@@ -85,8 +98,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Change what a Raspberry Pi needs changed for a unit: explains, asks first, and can undo it.",
         allow_abbrev=False,
     )
-    parser.add_argument("--yes", action="store_true", help="ask nothing, change all of it")
+    parser.add_argument("--yes", action="store_true", help="ask nothing, change all of it but flow control")
     parser.add_argument("--no-uart", action="store_true", help="leave serial port and console as they are")
+    parser.add_argument("--flow-control", action="store_true", help="give an XBee on the header its RTS and CTS, too")
     parser.add_argument("--no-camera", action="store_true", help="leave the camera's line as it is")
     parser.add_argument("--no-group", action="store_true", help="take nobody into the group dandelion")
     parser.add_argument("--undo", action="store_true", help="change back what was changed")

@@ -18,7 +18,7 @@ import light_table
 import pytest
 import wiring
 
-from deploy import build_deb, setup_board
+from deploy import boot_files, build_deb, setup_board
 from firmware import VERSION, cli, config, credential, lights
 from firmware.client import Client
 from firmware.control_lines import Row
@@ -138,12 +138,9 @@ def test_the_wires_of_an_xbee_module_are_those_of_the_drawing_and_of_doctor() ->
         assert f"{name} is GPIO {wiring.gpio(pin)} (pin {pin})" in doctor
 
 
-def test_the_lines_that_give_the_uart_its_flow_control_are_those_that_doctor_names() -> None:
-    doctor = (ROOT / "firmware" / "doctor" / "radio.py").read_text(encoding="utf-8")
-    lines = re.findall(
-        r"^\| [\w ,]+ \| `\[all\]` and, on the next line, `([^`]+)` \|", TEXTS["docs/hardware.md"], re.MULTILINE
-    )
-    assert f"config.txt needs {lines[0]} (Pi 5: {lines[1]})" in doctor
+def test_the_lines_that_give_the_uart_its_flow_control_are_those_that_are_set_up() -> None:
+    table = re.findall(r"^\| [\w ,]+ \| `(gpio=[^`]+|dtoverlay=[^`]+)` \|", TEXTS["docs/hardware.md"], re.MULTILINE)
+    assert table == [line for line in dict.fromkeys(boot_files.FLOW_CONTROL) if line[0] not in "#["]
 
 
 def test_the_whole_config_of_the_hardware_document_is_what_fix_sets_in_a_new_module(tmp_path: Path) -> None:

@@ -369,7 +369,10 @@ def test_flow_control_without_its_wires_is_found(pi: Pi) -> None:
     assert pi.not_ok() == {"rts-cts": UNKNOWN}
     assert pi.not_ok(port=dataclasses.replace(facts.port, cts=False)) == {"rts-cts": FAULT}
     assert pi.not_ok(port=dataclasses.replace(facts.port, cts=True)) == {}
-    assert "gpio=16,17=a3" in pi.verdicts(port=dataclasses.replace(facts.port, cts=False))["rts-cts"].fix
+    assert (
+        "sudo dandelion-setup --flow-control"
+        in pi.verdicts(port=dataclasses.replace(facts.port, cts=False))["rts-cts"].fix
+    )
     usb = dataclasses.replace(facts.port, cts=False, uart=Uart.USB)
     assert "GPIO" not in pi.verdicts(port=usb)["rts-cts"].fix
 

@@ -117,6 +117,32 @@ def test_what_is_declined_is_left_and_what_was_changed_before_is_changed_back(pi
     assert not any((pi.root / MASKS / name).is_symlink() for name in GETTYS)
 
 
+def test_flow_control_is_given_to_whoever_wants_it_and_kept(pi):
+    before = pi.files()
+    pi.setup("--yes")
+    assert "gpio=16,17=a3" not in pi.config.read_text()
+    pi.setup("--yes", "--flow-control")
+    lines = pi.config.read_text().splitlines()
+    assert [lines[lines.index(f"[{board}]") + 1] for board in ("pi02", "pi3", "pi4")] == 3 * ["gpio=16,17=a3"]
+    assert lines[lines.index("dtoverlay=uart0-pi5,ctsrts") - 1] == "[pi5]"
+    given = pi.files()
+    pi.setup("--yes")  # as with each update
+    assert pi.files() == given
+    pi.setup("--yes", "--no-uart")
+    assert "gpio=16,17" not in pi.config.read_text()
+    pi.setup("--undo")
+    assert pi.files() == before
+
+
+@pytest.mark.parametrize(("answer", "has_it"), [("y", True), ("n", False), ("", False)])
+def test_flow_control_is_asked_for_and_few_want_it(pi, monkeypatch, answer, has_it):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    answers = iter(["y", answer, "y"])
+    monkeypatch.setattr("builtins.input", lambda _: next(answers))
+    assert pi.setup() == 0
+    assert Board(pi.root).has_flow_control is has_it
+
+
 def test_without_anybody_to_ask_nothing_is_changed(pi, monkeypatch, capsys):
     before = pi.files()
     with open("/dev/null") as nobody:

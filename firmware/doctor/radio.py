@@ -151,7 +151,7 @@ def rts_cts(facts: Facts) -> Verdict | None:
             if found.uart is Uart.USB
             else (
                 "; on the pin header CTS is GPIO 16 (pin 36) and RTS is GPIO 17 (pin 11), and "
-                f"{facts.boot.folder}/config.txt needs gpio=16,17=a3 (Pi 5: dtoverlay=uart0-pi5,ctsrts)"
+                f"`sudo dandelion-setup --flow-control` makes them so, in {facts.boot.folder}/config.txt"
             )
         )
         return fault(
