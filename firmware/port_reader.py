@@ -20,13 +20,21 @@ class PortReader:
     """Watches the radio's descriptor, which changes when the port goes away and comes back."""
 
     def __init__(
-        self, radio: Radio, loop: asyncio.AbstractEventLoop, listen: Callable[[], bool], turn: Callable[[], None]
+        self,
+        radio: Radio,
+        loop: asyncio.AbstractEventLoop,
+        listen: Callable[[], bool],
+        *,
+        turn: Callable[[], None],
+        wake: Callable[[float], None],
     ) -> None:
-        """listen: takes what has come, True if there were whole packets. turn: called where there is something new."""
+        """listen: takes what has come, True if there were whole packets. turn: called where there is something new.
+        wake: called where there is not, with the time by which a turn is due for the radio."""
         self._radio = radio
         self._loop = loop
         self._listen = listen
         self._turn = turn
+        self._wake = wake
         self._watched: int | None = None
         self._reads = 0  # since the last packet
         self._pause: asyncio.TimerHandle | None = None  # until the port is read again
@@ -62,6 +70,8 @@ class PortReader:
             self._reads = 0
             self._turn()
             return
+        if (due := radio.deadline()) is not None:  # half a frame is not waited for for ever; a module was asked
+            self._wake(due)
         self._reads += 1  # a frame has begun and goes on
         if self._reads >= READS_AT_ONCE:
             self._watch(None)

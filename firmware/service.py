@@ -89,6 +89,7 @@ class Service:
         self.news = asyncio.Condition()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = float("-inf")  # the timer's time
         self._broken: BaseException | None = None
         self._printer = printer
         self._printed = 0
@@ -148,7 +149,7 @@ class Service:
             channel=config.radio.channel,
             pty_only=config.security.insecure,
         )
-        self._port = PortReader(self.radio, loop, self._listen, self.turn)
+        self._port = PortReader(self.radio, loop, self._listen, turn=self.turn, wake=self._wake)
         self.panel = Panel(self._make_pins(), config.shutter, self.clock.monotonic())
         self._begin(started, why)
         for problem in self.panel.problems:
@@ -315,6 +316,7 @@ class Service:
         self._in_turn = True
         try:
             self.radio.service()
+            self._listen()
             self.panel.act(self.unit, self.clock.monotonic())
             self._act()
             if self.unit.core.card_failed and self.unit.shutter.may_be_left:
@@ -401,12 +403,19 @@ class Service:
         self.turn()
 
     def _arm(self) -> None:
+        deadlines = self.unit.deadline(), self.radio.deadline(), self.panel.deadline()
+        self._arm_for(min(at for at in deadlines if at is not None))
+
+    def _wake(self, at: float) -> None:
+        """Have a turn by then at the latest; called for each few bytes that come, so it looks at nothing else."""
+        if at < self._armed_for:
+            self._arm_for(at)
+
+    def _arm_for(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        now = self.clock.monotonic()
-        deadlines = self.unit.deadline(), self.radio.deadline(), self.panel.deadline()
-        times = [t for t in deadlines if t is not None]
-        delay = min(max(0.0, min(times) - now), LONGEST_SLEEP_S)
+        self._armed_for = at
+        delay = min(max(0.0, at - self.clock.monotonic()), LONGEST_SLEEP_S)
         self._timer = self._loop.call_later(delay, self.turn)
 
     def _print_log(self) -> None:

@@ -115,7 +115,8 @@ class Radio(Protocol):
         """Monotonic time at which service() is wanted: room opens, a write goes on, the port is tried again."""
 
     def service(self) -> None:
-        """Go on with what deadline() was for; call as often as you like."""
+        """Go on with what deadline() was for; call as often as you like. receive() may have packets after it, though
+        nothing is readable."""
 
     def close(self) -> None:
         """Give the port back; the radio is of no more use."""

@@ -122,9 +122,10 @@ class SerialPort:
             self._write(self._fd, now)
 
     def close(self) -> None:
-        """Give the port back, with its lock."""
-        if self._serial is not None and (self._unwritten or self.problem is not None):
-            with contextlib.suppress(termios.error):  # else the kernel waits 30 s for flow control to let it out
+        """Give the port back, with its lock. What the device has not taken by then may be lost."""
+        if self._serial is not None and (self._rtscts or self._unwritten or self.problem is not None):
+            # Else the kernel waits 30 s (closing_wait) for flow control to let out up to 4 kB that it has taken of us.
+            with contextlib.suppress(termios.error):
                 self._serial.reset_output_buffer()
         self._shut()
         self._reopening.succeeded()

@@ -96,7 +96,8 @@ class ApiReader:
                 self._restart()
                 start = stop + 1
             self._go_on(data[start:], frames)
-        self.deadline = now + HALF_FRAME_S if self._begun else None
+        if data:
+            self.deadline = now + HALF_FRAME_S if self._begun else None
         return frames
 
     def expire(self, now: float) -> list[Frame]:

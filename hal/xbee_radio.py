@@ -97,6 +97,7 @@ class XBeeRadio:
         self._pacer = Pacer(port.baud / BITS_PER_BYTE)
         self._room_due = False  # the pacer's opens_at is a deadline until service() has been called after it
         self._reader = ApiReader(self.inquiry.mode)
+        self._arrived: list[Arrival] = []  # what service() found; it reads nothing more until receive() has taken them
         self._damaged_before = 0  # counted by readers before this one
         self._damaged_packets = 0
         self._ahead: dict[int, float] = {}  # by frame id, until when it is waited for; the oldest first
@@ -232,19 +233,32 @@ class XBeeRadio:
 
     def receive(self) -> list[Arrival]:
         """The packets that have arrived."""
-        now, arrivals = self._clock.monotonic(), []
-        frames = self._reader.feed(self._port.read(), now)
+        now = self._clock.monotonic()
+        self._hear(self._reader.feed(self._port.read(), now), now)
+        self._ask(now)
+        self._ask_strength(now)
+        arrivals, self._arrived = self._arrived, []
+        return arrivals
+
+    def _hear(self, frames: list[Frame], now: float) -> None:
+        """Take what the module says, and keep the packets among it."""
+        before = len(self._arrived)
         for frame in frames:
             match frame:
                 case ReceivePacket() | Rx64() | Rx16():
-                    arrivals += self._unpack(frame)
+                    self._arrived += self._unpack(frame)
                 case _:
                     self._take(frame, now)
-        self._ask(now)
-        self._ask_strength(now)
-        self.counts.frames_in += len(arrivals)
+        self.counts.frames_in += len(self._arrived) - before
         self.counts.frames_damaged = self._damaged_before + self._reader.frames_damaged + self._damaged_packets
-        return arrivals
+
+    def _give_up_half_frame(self, now: float) -> None:
+        """Its rest is not waited for any more, unless it is there: whoever calls may be late."""
+        reader = self._reader
+        if reader.deadline is None or now < reader.deadline or self._arrived:
+            return
+        self._hear(reader.feed(self._port.read(), now), now)
+        self._hear(self._reader.expire(now), now)
 
     def _unpack(self, frame: ReceivePacket | Rx64 | Rx16) -> list[Arrival]:
         """What has come over the air, if it is whole; a stranger may have sent anything."""
@@ -306,7 +320,7 @@ class XBeeRadio:
 
     def deadline(self) -> float | None:
         """When service() is wanted; None if there is nothing to wait for."""
-        due = [self._port.deadline(), self._reader.deadline]
+        due = [self._port.deadline(), None if self._arrived else self._reader.deadline]
         if self._room_due and not self._port.is_writing:
             due.append(self._pacer.opens_at)
         if self.fileno() is not None and not self._port.is_writing:
@@ -324,8 +338,7 @@ class XBeeRadio:
             self._damaged_before += self._reader.frames_damaged
             self._reader = ApiReader(self.inquiry.mode)
             self._begin(now)
-        for frame in self._reader.expire(now):
-            self._take(frame, now)  # a packet behind half a frame is lost
+        self._give_up_half_frame(now)
         if self._ahead and now >= next(iter(self._ahead.values())):
             self._begin(now)
         self._ask(now)

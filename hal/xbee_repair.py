@@ -113,7 +113,7 @@ def repair(
     try:
         module = talk.ask()
         if module is None:
-            raise _refused(name, todo[0])
+            raise _refused(name, next(iter(todo or done), None))
         if found.baud != baud:
             talk.keep()
     finally:
@@ -121,9 +121,11 @@ def repair(
     return done + todo, module
 
 
-def _refused(name: str, need: Need) -> RadioError:
+def _refused(name: str, need: Need | None) -> RadioError:
+    """need: what was set last, None: nothing."""
+    after = "any more" if need is None else f"after {need.setting} was set to {need.value:X}"
     return RadioError(
-        f"the XBee module at {name} does not answer after {need.setting} was set to {need.value:X}",
+        f"the XBee module at {name} does not answer {after}",
         did="nothing more was set",
         can="take its power away and give it back, and try again",
     )

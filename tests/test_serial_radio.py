@@ -8,7 +8,9 @@ import pty
 import random
 import select
 import struct
+import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -306,6 +308,31 @@ def test_flow_control_may_be_asked_of_a_pty(clock: SimClock, device: Device) -> 
     radio.send(b"x", Protection.NONE)
     assert device.hear(1 + len(frame(b"x"))) == DELIMITER + frame(b"x")
     radio.close()
+
+
+@pytest.mark.parametrize("rtscts", [True, False])
+def test_with_flow_control_what_the_kernel_still_holds_is_dropped_before_the_port_is_closed(
+    clock: SimClock, rtscts: bool
+) -> None:
+    """Else closing waits for CTS. A pty has none, but says to its other end what was dropped (packet mode)."""
+    master, slave = pty.openpty()  # the slave stays open: the master's reads do not fail when the radio's end closes
+    fcntl.ioctl(master, termios.TIOCPKT, struct.pack("i", 1))
+    radio = SerialRadio(os.ttyname(slave), 115200, clock, duplex=Duplex.FULL, rtscts=rtscts)
+    radio.send(b"x", Protection.NONE)
+    os.set_blocking(master, False)
+
+    def told() -> int:
+        words = 0
+        with suppress(BlockingIOError):
+            while word := os.read(master, 1000):
+                words |= word[0] if len(word) == 1 else 0
+        return words
+
+    assert not told() & termios.TIOCPKT_FLUSHWRITE
+    radio.close()
+    assert bool(told() & termios.TIOCPKT_FLUSHWRITE) is rtscts
+    os.close(master)
+    os.close(slave)
 
 
 def test_ptys_are_known_also_behind_links(device: Device, tmp_path: Path) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import select
 from dataclasses import replace
 
 import pytest
-from xbee_radio_scene import Scene
+from xbee_radio_scene import KERNEL_S, Scene
 
 from hal.framing import CRC_BYTES, crc16
 from hal.interfaces import Arrival, Protection
 from hal.xbee_frames import Delivery, ModemStatus, ReceivePacket
-from hal.xbee_framing import ApiMode, pack
+from hal.xbee_framing import HALF_FRAME_S, ApiMode, pack
 from hal.xbee_inquiry import ANSWER_S, TRIES
 from hal.xbee_module import Wanted
 from hal.xbee_radio import STATUS_S, STRENGTH_EVERY_S
@@ -315,6 +316,39 @@ def test_half_a_frame_does_not_block_what_comes_after_it(pair):
     send_all(scene, radio, [b"next"])
     scene.run_for(1)
     assert [arrival.packet for arrival in scene.arrivals(far)] == [b"next"]
+
+
+def test_a_good_frame_behind_a_damaged_length_arrives_once_that_is_given_up(pair):
+    scene, _, _, far, heard = pair
+    frame = pack(ReceivePacket(source=1, options=0, data=PACKET), ApiMode.PLAIN)
+    longer = bytearray(frame)
+    longer[1] |= 0x04
+    scene.say(far, bytes(longer) + frame)
+    assert scene.arrivals(far) == []
+    scene.run_for(HALF_FRAME_S)
+    assert scene.arrivals(far) == [Arrival(b"packet", 1)]
+    assert (heard.counts.frames_in, heard.counts.frames_damaged) == (1, 1)
+
+
+def test_whoever_is_late_takes_first_what_has_come(pair):
+    scene, _, _, far, radio = pair
+    frame = pack(ReceivePacket(source=1, options=0, data=PACKET), ApiMode.PLAIN)
+    scene.say(far, frame[:9])
+    far.pty.write(frame[9:])
+    assert select.select([radio.fileno()], [], [], KERNEL_S)[0]
+    scene.clock.advance(2 * HALF_FRAME_S)
+    radio.service()
+    assert radio.receive() == [Arrival(b"packet", 1)]
+    assert (radio.counts.frames_in, radio.counts.frames_damaged) == (1, 0)
+
+
+def test_reading_nothing_does_not_prolong_half_a_frame(pair):
+    scene, _, _, far, radio = pair
+    scene.say(far, pack(ReceivePacket(source=1, options=0, data=PACKET), ApiMode.PLAIN)[:9])
+    due = radio.deadline()
+    scene.clock.advance(HALF_FRAME_S / 2)
+    assert radio.receive() == []
+    assert radio.deadline() == due
 
 
 def test_an_exchanged_module_of_another_kind_takes_what_fits_and_the_rest_is_lost(make_scene):

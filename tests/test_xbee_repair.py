@@ -26,6 +26,11 @@ class Bench:
         self.module, self.name, self.clock = self.side.module, str(self.side.link), self.scene.clock
         self._heard = {}  # port -> bytes
 
+    @property
+    def ports(self):
+        """All that it was opened as."""
+        return set(self._heard)
+
     def wait(self, port, seconds):
         until = self.clock.monotonic() + seconds
         self._hear(port)
@@ -118,6 +123,23 @@ def test_a_channel_that_the_product_has_not_is_refused_in_words(make_bench):
     bench = make_bench()
     with pytest.raises(RadioError, match="refuses CH = 3; nothing more was set"):
         bench.repair(bench.find(), Wanted(channel=3))
+
+
+@pytest.mark.parametrize(
+    ("set_up", "openings", "said"), [({"AP": 0}, 2, "after AP was set to 1"), ({}, 1, "does not answer any more")]
+)
+def test_a_module_that_is_silent_at_the_last_look_is_told_in_words(make_bench, set_up, openings, said):
+    bench = make_bench(**set_up)
+    found = bench.find()
+    last = len(bench.ports) + openings
+
+    def wait(port, seconds):
+        if len(bench.ports | {port}) > last:
+            bench.module.power_off(bench.clock.monotonic())
+        bench.wait(port, seconds)
+
+    with pytest.raises(RadioError, match=f"{said}; nothing more was set; take its power away"):
+        repair(bench.name, found, Wanted(), BAUD, bench.clock, wait=wait)
 
 
 def test_where_there_is_no_module_nothing_is_found(make_bench):

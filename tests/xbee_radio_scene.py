@@ -89,6 +89,7 @@ class Scene:
         for side in self.sides:
             if side.radio is not None:
                 side.radio.service()
+                side.arrived += side.radio.receive()
             if side.pty is not None and side.radio is not None:
                 while side.heard_bytes < side.radio.counts.bytes_out:
                     assert select.select([side.pty.fd], [], [], KERNEL_S)[0]
