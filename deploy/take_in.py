@@ -8,34 +8,35 @@ is wrong with them stands in `dandelion-errors.txt` beside them, and they stay, 
 from __future__ import annotations
 
 import pwd
-from collections.abc import Iterable
 from pathlib import Path
 
-from deploy.board import BOOTS
 from deploy.files import remove, sync_directory, write
 from firmware import config, credential
 from hal.errors import DandelionError
+from hal.probes.boot import BOOT_FOLDERS
+from hal.probes.mounts import is_in_memory, mount_of, mounts
+from hal.probes.reading import text_of
 
 CONFIG, CREDENTIAL, ERRORS = "dandelion.toml", "dandelion.credential", "dandelion-errors.txt"
 TAKEN_SUFFIX = ".taken"
 BEFORE_SUFFIX = ".before"  # of the config that was there until now
 PLACE = "etc/dandelion"
 USER = "dandelion"
-VOLATILE = frozenset({"overlay", "tmpfs", "ramfs"})
-"""File systems that forget: a credential that is taken in there, and removed from the boot partition, would be lost."""
 
 
-def take_in(root: Path, mounts: Iterable[str]) -> list[str]:
-    """Take in what is on the boot partition below root. mounts: lines as of /proc/self/mounts.
+def take_in(root: Path) -> list[str]:
+    """Take in what is on the boot partition below root.
 
     What was done or is wrong, a sentence each. Raises OSError where a file system does not take it; what was not taken
     in then is still where it was.
     """
-    boot = next((at for name in BOOTS if any((at := root / name).joinpath(one).is_file() for one in _NAMES)), None)
+    boot = next(
+        (at for name in BOOT_FOLDERS if any((at := root / name).joinpath(one).is_file() for one in _NAMES)), None
+    )
     if boot is None:
         return []
     errors: list[str] = []
-    if _is_volatile(root / PLACE, mounts):
+    if _may_forget(root):
         errors.append("the root file system forgets what is written to it (an overlay): switch that off, start once")
     else:
         (root / PLACE).mkdir(parents=True, exist_ok=True)
@@ -96,8 +97,9 @@ def _owner() -> tuple[int, int] | None:
     return found.pw_uid, found.pw_gid
 
 
-def _is_volatile(path: Path, mounts: Iterable[str]) -> bool:
-    """By the deepest mount above the path."""
-    fields = [line.split() for line in mounts]
-    above = [(len(at), kind) for _what, at, kind, *_ in fields if path.is_relative_to(at)]
-    return max(above, default=(0, ""))[1] in VOLATILE
+def _may_forget(root: Path) -> bool:
+    """Whether a credential that is taken in, and removed from the boot partition, may be lost with the power."""
+    known = mounts(root)
+    mount = mount_of(root / PLACE, known)
+    words = (text_of(root / "proc/cmdline") or "").split()
+    return mount is not None and is_in_memory(mount, known, words) is not False
