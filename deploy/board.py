@@ -15,6 +15,7 @@ from pathlib import Path
 
 from deploy import boot_files
 from deploy.files import remove, sync_directory, write
+from hal.probes.boot import BOOT_FOLDERS
 
 RECORD = "etc/dandelion/board-setup.json"
 GROUP = "dandelion"
@@ -22,8 +23,6 @@ GETTYS = ("serial-getty@serial0.service", "serial-getty@ttyAMA0.service", "seria
 """Login consoles on a radio's UART: the commonest hole of all. The system starts them by itself where the kernel's
 console is there; a mask keeps them off whatever else asks for them."""
 MASKS = "etc/systemd/system"
-BOOTS = ("boot/firmware", "boot")
-"""Where the boot partition is mounted: since bookworm, and before."""
 
 
 @dataclass(slots=True)
@@ -48,7 +47,7 @@ class Board:
     @property
     def boot(self) -> Path | None:
         """The boot partition of a Raspberry Pi, None on anything else."""
-        return next((self.root / at for at in BOOTS if (self.root / at / "config.txt").is_file()), None)
+        return next((self.root / at for at in BOOT_FOLDERS if (self.root / at / "config.txt").is_file()), None)
 
     # ------------------------------------------------------------ changing
 

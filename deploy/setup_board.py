@@ -64,8 +64,7 @@ def _set_up(board: Board, options: argparse.Namespace) -> int:
 def _take_in(root: Path) -> int:
     from deploy.take_in import take_in  # needs the unit's own packages
 
-    found = take_in(root, Path("/proc/self/mounts").read_text().splitlines() if root == Path("/") else ())
-    for line in found:
+    for line in take_in(root):
         _say(line)
     return 0
 

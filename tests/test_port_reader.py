@@ -109,7 +109,7 @@ def packet_frame(packet: bytes) -> bytes:
 def hear(service: Service, monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[bytes]:
     """The packets that the unit is handed from now on."""
     heard: asyncio.Queue[bytes] = asyncio.Queue()
-    monkeypatch.setattr(service.unit, "packet", lambda arrival, now: heard.put_nowait(arrival.packet))
+    monkeypatch.setattr(service.unit, "packet", lambda arrival, _now: heard.put_nowait(arrival.packet))
     return heard
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from hal.probes.reading import text_of
 
 BOOT_FOLDERS = ("boot/firmware", "boot")
-"""Where Raspberry Pi OS has config.txt and cmdline.txt: since bookworm, and before."""
+"""Where Raspberry Pi OS mounts the boot partition, with config.txt and cmdline.txt: since bookworm, and before."""
 
 
 @dataclass(frozen=True, slots=True)
