@@ -43,7 +43,7 @@ class Module:
 
     def __init__(self, link: Path) -> None:
         self.answers = True
-        self.heard: Callable[[AtCommand], None] = lambda question: None
+        self.heard: Callable[[AtCommand], None] = lambda _question: None
         self._pty = PtyPort(link)
         self._end, self._ended = os.pipe()
         self._thread = threading.Thread(target=self._run, daemon=True)
