@@ -9,6 +9,7 @@ from pathlib import Path
 
 from firmware.errors import Refused
 from sim.board import recipe
+from sim.board.container import Container
 from sim.board.image import image
 from sim.board.kernel import kernel
 from sim.board.machine import Board
@@ -18,9 +19,6 @@ def main() -> int:
     """The command line; the exit status of `run` is the command's."""
     options = _arguments()
     try:
-        if options.verb == "image":
-            print(image())
-            return 0
         if options.verb == "build":
             print(kernel(), image(), sep="\n")
             return 0
@@ -34,7 +32,7 @@ def _run(options: argparse.Namespace) -> int:
     env = {"PATH": f"{recipe.VENV}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb"}
     with (
         tempfile.TemporaryDirectory(prefix="dandelion-board-") as directory,
-        Board(Path(directory), radio=options.radio) as board,
+        (Container if options.container else Board)(Path(directory) / "board", radio=options.radio) as board,
     ):
         board.on()
         return board.ask(*options.command, within_s=options.within, env=env, show=_show).code
@@ -49,8 +47,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sim.board", description="The virtual board.", allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("build", help="make kernel and card image, if they are not there, and print where they are")
-    verbs.add_parser("image", help="make the card image, if it is not there, and print where it is")
     run = verbs.add_parser("run", help="boot a board, run a command in it as root, with the checkout at /mnt/dandelion")
+    run.add_argument("--container", action="store_true", help="in a container on this machine's kernel; needs root")
     run.add_argument("--radio", metavar="PTY", help="what its /dev/ttyS0 is")
     run.add_argument(
         "--within", type=float, default=600.0, metavar="S", help="longest time of the command; default 600"
