@@ -24,6 +24,7 @@ FRAME_US = (
     50_000,
     1_000_000,
 )  # a frame each 50 ms costs little, and a shot waits no longer for one; at night up to 1 s
+STALE_MAX = 4  # frames from before a shot that are passed over; two are under way at most
 AF_CONTINUOUS = 2  # AfModeEnum.Continuous of libcamera
 AE_CONVERGED = 2  # AeStateEnum.Converged of libcamera
 ISO_OF_GAIN_1 = 100  # as picamera2 and rpicam-apps count
@@ -54,7 +55,7 @@ class PicameraSource:
         """The next frame as a JPEG, with an Exif block; where the field of its id is."""
         del name
         try:
-            picture = self._camera.capture_request()
+            picture = self._capture()
             try:
                 metadata = picture.get_metadata()
                 jpeg = self._jpeg(picture)
@@ -65,6 +66,16 @@ class PicameraSource:
         made, id_at = with_exif(jpeg, self._details(metadata), occasion_of(request))
         into.write(made)
         return id_at
+
+    def _capture(self) -> Any:
+        """The next frame. picamera2 keeps one from before, perhaps from just after the last shot, and gives that first."""
+        asked_ns = time.monotonic_ns()
+        for _ in range(STALE_MAX):
+            picture = self._camera.capture_request()
+            if picture.get_metadata().get("SensorTimestamp", asked_ns) >= asked_ns:
+                return picture
+            picture.release()
+        return self._camera.capture_request()
 
     def close(self) -> None:
         """Stop the camera and give it back."""
@@ -106,10 +117,7 @@ class PicameraSource:
         camera = self._camera
         main = {"size": self._size, "format": FORMATS[0]}
         camera.configure(
-            # queue: else picamera2 keeps a frame, and a shot would be the one from just after the shot before
-            camera.create_still_configuration(
-                main, raw=None, buffer_count=BUFFERS, queue=False, display=None, encode=None
-            )
+            camera.create_still_configuration(main, raw=None, buffer_count=BUFFERS, display=None, encode=None)
         )
         self._form = camera.camera_configuration()["main"]
         if self._form["format"] not in FORMATS:

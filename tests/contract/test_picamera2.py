@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,7 +22,7 @@ from hal.camera_line import request_of
 from hal.child_camera import ChildCamera
 from hal.errors import CameraError, CameraHung
 from hal.interfaces import Occasion, TimeQuality
-from hal.picamera_source import FRAME_US, PicameraSource, _controls
+from hal.picamera_source import PicameraSource, _controls
 
 PATIENCE_S = 60.0
 OCCASION = Occasion(7, 1_790_000_000.25, TimeQuality.SYNCED)
@@ -175,21 +174,18 @@ def test_a_shot_is_of_a_frame_after_it_was_asked_for() -> None:
     """Not the one that came last, which may be of any time before: what the motion sensor saw is in the picture."""
     source = PicameraSource((1920, 1080), 85)
     request = request_of(1, "", PATIENCE_S, OCCASION)
-    frames, seen = threading.Semaphore(0), []
+    seen = []
     with closing(source):
         source.choose(request)
-        source._camera.post_callback = lambda _: frames.release()
-        capture = source._camera.capture_request
+        capture = source._capture
 
         def watched() -> object:
             frame = capture()
             seen.append(frame.get_metadata()["SensorTimestamp"])
             return frame
 
-        source._camera.capture_request = watched
+        source._capture = watched
         for _ in range(3):
-            for _ in range(10):
-                assert frames.acquire(timeout=PATIENCE_S), "no frames come between two shots"
-            asked_at = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            asked_at = time.monotonic_ns()
             source.take("", request, io.BytesIO())
-            assert seen[-1] >= asked_at - FRAME_US[0] * 1000
+            assert seen[-1] >= asked_at
