@@ -68,7 +68,7 @@ class PicameraSource:
         return id_at
 
     def _capture(self) -> Any:
-        """The next frame. picamera2 keeps one from before, perhaps from just after the last shot, and gives that first."""
+        """The next frame. picamera2 keeps one from before, often from just after the last shot, and gives it first."""
         asked_ns = time.monotonic_ns()
         for _ in range(STALE_MAX):
             picture = self._camera.capture_request()

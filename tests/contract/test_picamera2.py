@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -174,9 +175,10 @@ def test_a_shot_is_of_a_frame_after_it_was_asked_for() -> None:
     """Not the one that came last, which may be of any time before: what the motion sensor saw is in the picture."""
     source = PicameraSource((1920, 1080), 85)
     request = request_of(1, "", PATIENCE_S, OCCASION)
-    seen = []
+    frames, seen = threading.Semaphore(0), []
     with closing(source):
         source.choose(request)
+        source._camera.post_callback = lambda _: frames.release()
         capture = source._capture
 
         def watched() -> object:
@@ -185,7 +187,11 @@ def test_a_shot_is_of_a_frame_after_it_was_asked_for() -> None:
             return frame
 
         source._capture = watched
+        source.take("", request, io.BytesIO())
         for _ in range(3):
+            while frames.acquire(blocking=False):
+                pass
+            assert frames.acquire(timeout=PATIENCE_S), "no frame comes between two shots"
             asked_at = time.monotonic_ns()
             source.take("", request, io.BytesIO())
             assert seen[-1] >= asked_at
