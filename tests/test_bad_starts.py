@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from one_unit import config_in
 from rig_scene import a_pair, carry_out, copies, held, own, place, press, settled, shoot
 
 from firmware import bad_starts, config
@@ -19,26 +20,10 @@ from sim.machine import Options
 
 PATIENCE_S = 60.0  # for what must happen
 
-TOML = """
-[unit]
-id = 1
-runtime_dir = "{place}/run"
-[card]
-path = "{place}/card"
-[camera]
-driver = "none"
-[radio]
-driver = "none"
-"""
-
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> config.Config:
-    file = tmp_path / "unit.toml"
-    file.write_text(TOML.format(place=tmp_path))
-    for directory in ("card", "run"):
-        (tmp_path / directory).mkdir()
-    return config.load(file)
+    return config_in(tmp_path)
 
 
 class Bug(Exception):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from one_unit import config_in
 
 from firmware import commands as c
 from firmware import config
@@ -19,18 +20,6 @@ from hal.interfaces import Occasion, Shot
 from sim.camera import SimCamera
 
 PATIENCE_S = 60.0  # for what must happen
-
-TOML = """
-[unit]
-id = 1
-runtime_dir = "{place}/run"
-[card]
-path = "{place}/card"
-[camera]
-driver = "none"
-[radio]
-driver = "none"
-"""
 
 
 class LaterClock(SystemClock):
@@ -57,11 +46,7 @@ class HangingCamera(SimCamera):
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> config.Config:
-    file = tmp_path / "unit.toml"
-    file.write_text(TOML.format(place=tmp_path))
-    for directory in ("card", "run"):
-        (tmp_path / directory).mkdir()
-    return config.load(file)
+    return config_in(tmp_path)
 
 
 def test_a_camera_that_hangs_for_good_is_declared_failed_and_is_back_when_it_answers(loaded: config.Config) -> None:

@@ -382,6 +382,19 @@ def run(program: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE)
 
 
+def assert_ended_by_its_alarm(program: str) -> None:
+    child = run(program)
+    ended = os.pidfd_open(child.pid)
+    try:
+        assert gone(ended)
+        assert child.wait() == -signal.SIGALRM
+    finally:
+        child.kill()
+        os.close(ended)
+        assert child.stdout is not None
+        child.stdout.close()
+
+
 def test_a_killed_parent_takes_its_child_along() -> None:
     parent = run(
         """
@@ -402,7 +415,7 @@ def test_a_killed_parent_takes_its_child_along() -> None:
 
 
 def test_a_capture_that_hangs_without_a_parent_is_ended_by_its_alarm() -> None:
-    child = run(
+    assert_ended_by_its_alarm(
         """
         import socket, threading
         from hal.camera_child import serve
@@ -421,19 +434,10 @@ def test_a_capture_that_hangs_without_a_parent_is_ended_by_its_alarm() -> None:
         serve(theirs, Stuck())
         """
     )
-    ended = os.pidfd_open(child.pid)
-    try:
-        assert gone(ended)
-        assert child.wait() == -signal.SIGALRM
-    finally:
-        child.kill()
-        os.close(ended)
-        assert child.stdout is not None
-        child.stdout.close()
 
 
 def test_a_camera_that_hangs_while_it_is_given_back_is_ended_though_nobody_is_left_to_do_so() -> None:
-    child = run(
+    assert_ended_by_its_alarm(
         """
         import socket, threading
         from hal import camera_child
@@ -452,15 +456,6 @@ def test_a_camera_that_hangs_while_it_is_given_back_is_ended_though_nobody_is_le
         camera_child.main([str(theirs.detach()), "pattern", "1", "1", "1", "1"])
         """
     )
-    ended = os.pidfd_open(child.pid)
-    try:
-        assert gone(ended)
-        assert child.wait() == -signal.SIGALRM
-    finally:
-        child.kill()
-        os.close(ended)
-        assert child.stdout is not None
-        child.stdout.close()
 
 
 def test_the_daemon_side_does_not_import_pillow() -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from one_unit import config_in
 from rig_scene import a_pair, settled
 
 from firmware import commands as c
@@ -260,33 +261,14 @@ def test_nothing_at_the_pins_wants_nothing():
 
 # ---------------------------------------------------------------- the service
 
-TOML = """
-[unit]
-id = 1
-runtime_dir = "{place}/run"
-[card]
-path = "{place}/card"
-[camera]
-driver = "pattern"
-size = [320, 240]
-[shutter]
-button_pin = 17
-led_pin = 27
-motion_pin = 22
-[radio]
-driver = "none"
-[security]
-insecure = true
-"""
-
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> config.Config:
-    file = tmp_path / "unit.toml"
-    file.write_text(TOML.format(place=tmp_path))
-    (tmp_path / "card").mkdir()
-    (tmp_path / "run").mkdir()
-    return config.load(file)
+    return config_in(
+        tmp_path,
+        camera={"driver": "pattern", "size": [320, 240]},
+        shutter={"button_pin": 17, "led_pin": 27, "motion_pin": 22},
+    )
 
 
 def with_unit(loaded, gpio, ask):

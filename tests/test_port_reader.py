@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from one_unit import config_in
 
-from firmware import config
 from firmware.service import Service
 from hal.framing import CRC_BYTES, crc16
 from hal.xbee_frames import AtCommand, AtResponse, AtStatus, Modem, ModemStatus, ReceivePacket
@@ -21,20 +21,6 @@ from sim.pty_port import READ_BYTES, PtyPort
 PATIENCE_S = 8.0  # for what must happen
 LATE_S = 0.1  # a timer that was set at once
 
-TOML = """
-[unit]
-id = 1
-runtime_dir = "{place}/run"
-[card]
-path = "{place}/card"
-[camera]
-driver = "none"
-[radio]
-driver = "xbee"
-port = "{place}/port"
-[security]
-insecure = true
-"""
 SETTINGS = {"AP": b"\1", "HV": b"\x41\0", "VR": b"\x30\x0c", "SH": b"\0\x13\xa2\0", "SL": b"\0\0\0\1", "NP": b"\1\0"}
 
 
@@ -83,13 +69,10 @@ def module(tmp_path: Path) -> Iterator[Module]:
 
 def live(place: Path, story: Callable[[Service], Awaitable[None]]) -> None:
     """A unit that knows its module, while this goes on."""
-    file = place / "unit.toml"
-    file.write_text(TOML.format(place=place))
-    (place / "card").mkdir()
-    (place / "run").mkdir()
+    loaded = config_in(place, radio={"driver": "xbee", "port": str(place / "port")})
 
     async def run() -> None:
-        service, ready = Service(config.load(file), temporary=True), asyncio.Event()
+        service, ready = Service(loaded, temporary=True), asyncio.Event()
         unit = asyncio.create_task(service.main(ready.set))
         async with asyncio.timeout(PATIENCE_S):
             await ready.wait()

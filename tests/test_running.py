@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from one_unit import config_in
 from unprivileged import NOBODY
 
 from firmware import config, offline
@@ -27,27 +28,10 @@ from sim.card import CardOptions, SimCard
 
 PATIENCE_S = 60.0  # for what must happen
 
-TOML = """
-[unit]
-id = 1
-runtime_dir = "{place}/run"
-[card]
-path = "{place}/card"
-[camera]
-driver = "none"
-[radio]
-driver = "none"
-[security]
-insecure = true
-"""
-
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> config.Config:
-    file = tmp_path / "unit.toml"
-    file.write_text(TOML.format(place=tmp_path))
-    (tmp_path / "card").mkdir()
-    return config.load(file)
+    return config_in(tmp_path)
 
 
 class SlowCard(SimCard):
@@ -91,7 +75,6 @@ def test_what_a_start_up_raises_reaches_whoever_started_it(loaded: config.Config
 
 
 def test_a_unit_whose_card_is_dead_at_its_start_goes_on_without_and_says_so(loaded: config.Config) -> None:
-    loaded.unit.runtime_dir.mkdir()
     card, rows = SimCard(CardOptions(dead=True)), list[object]()
 
     async def run() -> None:
@@ -112,7 +95,6 @@ def test_a_unit_whose_card_is_dead_at_its_start_goes_on_without_and_says_so(load
 @pytest.mark.skipif(bool(power.why_not()), reason=power.why_not())
 def test_a_unit_whose_card_is_on_an_overlay_in_memory_says_so(loaded: config.Config) -> None:
     """On a real one, in a mount namespace of its own."""
-    loaded.unit.runtime_dir.mkdir()
     told = loaded.file.with_name("told")
 
     async def run(on_overlay: config.Config) -> None:
@@ -152,7 +134,6 @@ def mounted(kind: str, where: Path, options: str) -> bool:
 
 
 def test_a_unit_that_ends_keeps_how_long_it_has_run(loaded: config.Config) -> None:
-    loaded.unit.runtime_dir.mkdir()
 
     async def run() -> None:
         service = Service(loaded, temporary=True)

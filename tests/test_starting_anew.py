@@ -7,29 +7,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from one_unit import config_in
 
 from firmware import commands as c
-from firmware import config, running
+from firmware import running
 from firmware.log_printer import LogPrinter
 from firmware.service import Service
+from firmware.shutter import Shutter
 from hal.service_manager import ServiceManager
 
-TOML = """
-[unit]
-id = 1
-runtime_dir = "{place}/run"
-[card]
-path = "{place}/card"
-[camera]
-driver = "pattern"
-size = [320, 240]
-[shutter]
-interval = "1 h"
-[radio]
-driver = "none"
-[security]
-insecure = true
-"""
 WITHIN_S = 60.0
 
 
@@ -58,10 +44,8 @@ class Lives(LogPrinter):
 @pytest.fixture
 def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Lives], Awaitable[None]]], None]:
     """Have a unit run while this goes on."""
-    file = tmp_path / "unit.toml"
-    file.write_text(TOML.format(place=tmp_path))
-    for folder in ("card", "run"):
-        (tmp_path / folder).mkdir()
+    camera = {"driver": "pattern", "size": [320, 240]}
+    loaded = config_in(tmp_path, camera=camera, shutter={"interval": "1 h"})
 
     async def run(story: Callable[[Lives], Awaitable[None]]) -> None:
         lives = Lives()
@@ -72,7 +56,7 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[
                 lives.services.append(self)
 
         monkeypatch.setattr(running, "Service", Noted)
-        unit = asyncio.create_task(running._run(config.load(file), lives, None, ServiceManager({})))
+        unit = asyncio.create_task(running._run(loaded, lives, None, ServiceManager({})))
         await story(lives)
         last = lives.services[-1]
         last.starts_anew = False
@@ -109,5 +93,23 @@ def test_a_shot_that_is_under_way_is_taken_before(live: Callable[..., None]) -> 
         before = former.unit.core.sequence
         start_anew(former)
         assert (await lives.begin(2)).unit.core.sequence == before + 1
+
+    live(story)
+
+
+def test_while_a_picture_waits_in_memory_the_unit_does_not_begin_to_end(
+    live: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may wait for weeks, without a card; whoever follows the log goes on."""
+
+    async def story(lives: Lives) -> None:
+        former = await lives.begin(1)
+        with monkeypatch.context() as waiting:
+            waiting.setattr(Shutter, "is_idle", False)
+            start_anew(former)
+            assert not former.ending
+            assert not former.starts_anew
+        former.turn()
+        assert await lives.begin(2) is not former
 
     live(story)

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from harness import Fields, Tables, toml
+from harness import Fields, Tables
 
 from sim.board import recipe
 from sim.board.any_board import AnyBoard, Result
-from sim.fleet_config import enrol
+from sim.fleet_config import as_toml, enrol
 
 BAUD = 115_200
 EVENT_S = 180.0  # longest wait for anything in a board; two of them and their line share the host's cores
@@ -66,7 +66,7 @@ class BoardedUnit:
         }
         for table, keys in tables.items():
             defaults.setdefault(table, {}).update(keys)
-        (board.shared / "config.toml").write_text(toml(defaults))
+        (board.shared / "config.toml").write_text(as_toml(defaults))
         (board.shared / "pins").write_text(PINS)
         (board.shared / "board.conf").write_text(DROP_IN + WITH_PINS * board.has_pins)
 

@@ -22,7 +22,7 @@ from firmware.client import Client
 from firmware.control_lines import Row
 from hal.errors import DandelionError
 from sim.children import DANDELION
-from sim.fleet_config import enrol
+from sim.fleet_config import as_toml, enrol
 
 READY_S = 30.0  # a unit is ready in 0.6 s (DESIGN §11); a busy machine may need longer
 END_S = 5.0  # after SIGTERM (DESIGN §9)
@@ -71,14 +71,6 @@ def sane(who: str, said: str) -> None:
     assert "unexpected" not in said, f"{who} said:\n{said}"
 
 
-def toml(tables: Tables) -> str:
-    """A config file; a JSON text or number is one of TOML, too."""
-    return "\n".join(
-        f"[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
-        for table, keys in tables.items()
-    )
-
-
 class UnitProcess:
     """One unit: its config, card and runtime_dir in a directory, and `dandelion run` on them while it is started."""
 
@@ -107,7 +99,7 @@ class UnitProcess:
         """Change keys of the config; the unit reads it when it starts."""
         for table, keys in tables.items():
             self.tables.setdefault(table, {}).update(keys)
-        self.config.write_text(toml(self.tables))
+        self.config.write_text(as_toml(self.tables))
 
     # --- the process ---------------------------------------------------------------------------------------
 
