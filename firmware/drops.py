@@ -82,7 +82,6 @@ class Drops:
     def tick(self) -> None:
         """Look for cache to drop when room is short and something has changed since the last look."""
         room = self.core.room
-        self._hostings.forget_wanted()
         needed_bytes, free_bytes = self._needed_bytes, self._free_bytes
         soon_bytes = max(needed_bytes, PROOFS_AHEAD * room.recent_bytes)
         if free_bytes >= soon_bytes or not room.own_bytes:
@@ -118,7 +117,10 @@ class Drops:
 
     def deadline(self) -> float | None:
         """When the card is looked at again."""
-        return None if self._looking else self._again_at
+        if self._looking:
+            return None
+        rests_until = self._rests_until if self._rests_until > self.core.now else None
+        return min((at for at in (self._again_at, rests_until) if at is not None), default=None)
 
     def _look(self) -> Step:
         """One page: drop what is proved and has to go, ask for what is not proved; nothing of both: the next page."""

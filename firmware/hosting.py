@@ -241,12 +241,11 @@ class Hostings:
         self._wanted_until = self.core.now + FULL_RETRY_S
         self.core.changed = True
 
-    def forget_wanted(self) -> None:
+    def _forget_wanted(self) -> None:
         """The room is there, or whoever asked for it has not asked again."""
-        if not self.wanted_bytes:
-            return
         if self.core.room.free_bytes >= self.wanted_bytes or self.core.now >= self._wanted_until:
             self.wanted_bytes = 0
+            self.core.changed = True
 
     def _only_one(self, hosting: Hosting) -> bool:
         """One reservation per unit (R3); one whose parts have stopped gives way."""
@@ -464,6 +463,8 @@ class Hostings:
 
     def tick(self) -> None:
         """Reservations past their time end; reports that are due are said."""
+        if self.wanted_bytes:
+            self._forget_wanted()
         for hosting in list(self._all):
             if self.core.now >= hosting.expires > 0 and hosting.state in (State.ACCEPT, State.IDLE):
                 if hosting.state is State.ACCEPT:
@@ -474,9 +475,11 @@ class Hostings:
 
     def deadline(self) -> float | None:
         """When tick has something to do."""
-        if not self._all:
+        if not (self._all or self.wanted_bytes):
             return None
         times = [h.expires for h in self._all if h.expires and h.state in (State.ACCEPT, State.IDLE)]
+        if self.wanted_bytes:
+            times.append(self._wanted_until)
         for h in self._all:
             if h.state is State.ACCEPT and h.receiver is not None:
                 due = h.receiver.deadline()
