@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from firmware import handover, own_copy
 from firmware import messages as m
@@ -14,6 +14,7 @@ from firmware.events import DigestFile, Digests, SaveInventoried
 from firmware.handover import Owner, Word
 from firmware.pictures import NONCE_BYTES, UNKNOWN_ATTEMPT, Copy, Entry, File, Picture, PictureId
 from firmware.steps import Step
+from hal.light_dataclass import dataclass
 
 ANSWER_WAIT_S = 20.0
 """REQUEST and END of an adoption are repeated for so long; the holder's next HOLD begins it anew."""

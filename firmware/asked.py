@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from firmware.collecting import SILENT, Collecting
 from firmware.core import Core
@@ -14,6 +14,7 @@ from firmware.pictures import Entry, Picture, PictureId
 from firmware.searching import Search
 from firmware.sinks import Sink
 from firmware.states import State
+from hal.light_dataclass import dataclass
 
 MAX_HOLDERS = 64
 """Units named for one read-out, whoever names them: more than any policy has copies."""

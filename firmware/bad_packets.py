@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from firmware.core import Core
 from firmware.errors import ClonedUnit, Flooded, ForeignSession, NewerEpoch, OlderEpoch, PeerError, Replayed, WrongSeal
+from hal.light_dataclass import dataclass
 
 LOG_S = 60.0
 """A cause is logged at most this often."""

@@ -8,7 +8,7 @@ again at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from hal.light_dataclass import dataclass
 
 COUNTER = "bad_starts"
 """Durable, in the catalogue: bad starts in a row, this one counted. One commit more at a start, and one when it is

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import enum
 import random
-from dataclasses import dataclass
+
+from hal.light_dataclass import dataclass
 
 SLOT_S = 0.010
 """One slot: bytes on the air are known everywhere within this. Guess: 4 ms in a driver, a turn of a loop."""

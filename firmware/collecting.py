@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from firmware import messages as m
 from firmware.commands import Collected, Found
 from firmware.core import Core
@@ -12,6 +10,7 @@ from firmware.pictures import MAX_PICTURE_BYTES, MAX_PREVIEW_BYTES, Picture, Pic
 from firmware.ranges import RangeSet
 from firmware.reporting import say_report
 from firmware.sinks import Taker
+from hal.light_dataclass import dataclass
 
 PATIENCE_S = 20.0
 """A holder that brings nothing new for so long is given up; on a channel that others use, for so much longer as two

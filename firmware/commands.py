@@ -6,10 +6,9 @@ ticket, and after Done or Failed nothing more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from firmware.errors import Refused
 from firmware.pictures import Picture, PictureId
+from hal.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

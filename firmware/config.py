@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from firmware.pictures import MAX_UNIT
 from firmware.values import NotAllowed
 from firmware.wording import cut, shown
 from hal.interfaces import Duplex
+from hal.light_dataclass import dataclass
 from hal.ptys import is_pty
 
 MAX_CONFIG_BYTES = 16_000  # a full example has 2 kB; whatever is longer is another file given by mistake

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from firmware.errors import WrongArgument
+from hal.light_dataclass import dataclass
 
 NOT_BEGUN = 75  # code of End where the unit ends before it has begun the command: EX_TEMPFAIL of sysexits.h
 # A request has up to 300. JSON takes 45 times its length in memory at worst (lists in lists), and 64 kB is what one may

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from firmware.commands import PlaceCopy
 from firmware.core import Core
 from firmware.dispersal import ByHand, Dispersals
@@ -13,6 +11,7 @@ from firmware.pictures import Entry, File, PictureId
 from firmware.readout import ReadOuts
 from firmware.steps import Step
 from hal.errors import DandelionError
+from hal.light_dataclass import dataclass
 
 MAX_ORDERS = 16
 """Copies asked for by people at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from firmware import messages as m
@@ -32,6 +32,7 @@ from firmware.room import Room
 from firmware.steps import Step, Steps
 from hal.errors import DandelionError
 from hal.interfaces import TimeQuality
+from hal.light_dataclass import dataclass
 
 MOST_PARTS_IN_USE = 8
 """Partial rows of reservations that live (store.MAX_OPEN_PARTS); they tell size 0: reservations are counted apart."""

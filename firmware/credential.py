@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from firmware.errors import BadRoster, ConfigError, WrongArgument
 from firmware.pictures import MAX_UNIT
 from firmware.roster import KEY_BYTES, MAX_ROSTER_BYTES, Roster, public_of
 from firmware.values import NotAllowed
+from hal.light_dataclass import dataclass
 
 PLACE = "/etc/dandelion/unit.credential"  # where a unit has it (DESIGN §9)
 PART_SUFFIX = ".unfinished"  # behind the name of one that is being written; nothing else is called so

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
+
+from hal.light_dataclass import dataclass
 
 DAY_S = 86_400.0
 GOODPUT = 0.9

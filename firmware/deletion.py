@@ -6,8 +6,6 @@ picture back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from firmware import handover
 from firmware import messages as m
 from firmware.core import Core
@@ -21,6 +19,7 @@ from firmware.pictures import Entry, File, Picture, PictureId
 from firmware.record_rows import page_of
 from firmware.steps import Step
 from hal.errors import DandelionError
+from hal.light_dataclass import dataclass
 
 AGAIN_FIRST_S, AGAIN_LONGEST_S = 15.0, 24 * 3600.0
 """DROPs still owed and orders not yet confirmed are said again so often, ever more seldom, up to daily. Guesses."""

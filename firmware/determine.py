@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+from hal.light_dataclass import dataclass
 
 PICTURES_AHEAD = 2
 """Pictures like the recent ones that should always fit without waiting for the radio (DESIGN §5)."""

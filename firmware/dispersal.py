@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from firmware import handover, own_copy, states
 from firmware import messages as m
@@ -20,6 +20,7 @@ from firmware.ranges import RangeSet
 from firmware.states import State
 from firmware.steps import Step
 from hal.errors import DandelionError
+from hal.light_dataclass import dataclass
 
 MAX_DISPERSALS = 8
 """Pictures on their way out at once, each to another unit (one reservation per peer, R3)."""

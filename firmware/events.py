@@ -7,11 +7,12 @@ but for steps on the same picture (HANDOVER R13).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from firmware.pictures import Entry, File, Picture, PictureId
 from hal.errors import DandelionError
 from hal.interfaces import Occasion, Shot, TimeQuality
+from hal.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from firmware import messages as m
 from firmware.core import Core
 from firmware.pictures import Picture, PictureId
 from firmware.searching import ANSWER_WITHIN_S, Search
+from hal.light_dataclass import dataclass
 
 MAX_FINDINGS = 16
 """At once: orders of people."""

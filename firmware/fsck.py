@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from firmware.catalogue import Catalogue, CatalogueDamaged
 from firmware.errors import Refused
@@ -16,6 +16,7 @@ from firmware.store import Store
 from firmware.survey import Directory, directories, measured, strangers, survey
 from hal.errors import CardError
 from hal.interfaces import Card, CardEntry
+from hal.light_dataclass import dataclass
 
 
 class Kind(enum.Enum):

@@ -9,10 +9,11 @@ time (R13). Rule names (O1…, H1…, R1…) are those of HANDOVER §2.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
 from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File, Picture
+from hal.light_dataclass import dataclass
 
 FARTHEST_JUMP = 2**32
 """A heard attempt this far above `next` is not followed (R4): a liar must not use up the counter. HANDOVER §2."""

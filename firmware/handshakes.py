@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from firmware import messages as m
@@ -11,6 +11,7 @@ from firmware.core import Core
 from firmware.errors import Flooded
 from firmware.quotas import Buckets
 from firmware.sessions import SessionSeal
+from hal.light_dataclass import dataclass
 
 FIRST_TRY_S = 1.0
 """HELLO is said again after so long, doubled each time: an answer takes 160 bytes of line time and a turn or two."""
@@ -272,4 +273,6 @@ class SessionHandshakes:
             core.say(unit, wanted.hello)
 
     def deadline(self) -> float | None:
-        return min([self._look_at, *(wanted.next_at for wanted in self._wanted.values())])
+        if not self._wanted:
+            return self._look_at
+        return min(self._look_at, *(wanted.next_at for wanted in self._wanted.values()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from firmware import handover, states
@@ -37,6 +37,7 @@ from firmware.states import State
 from firmware.steps import Step
 from firmware.transfer import Receiver
 from hal.errors import CardError, CardFull, DandelionError
+from hal.light_dataclass import dataclass
 
 RESERVATIONS = 4
 """Pictures received at once, from as many units (R3)."""

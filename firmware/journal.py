@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from firmware.pictures import PictureId
+from hal.light_dataclass import dataclass
 
 MAX_LINES = 2000
 """Events kept; about 400 kB, a day of a busy unit."""

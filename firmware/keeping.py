@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from firmware import messages as m
 from firmware.core import Core
 from firmware.events import KeptRecords, RecordCount, Save, SaveOrder, ThinRecords
 from firmware.record_rows import Row, contradicts, id_of, merged, page_of, picture_of, row_of, rows_of
 from firmware.steps import Step
 from firmware.wording import units
+from hal.light_dataclass import dataclass
 
 MAX_RECORDS, MAX_RECORDS_PER_ORIGIN = 50_000, 20_000
 """Living records of others' pictures kept here, 8 MB of the card at 165 bytes each (measured): 50 units × 720 pictures

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any
 
 from firmware import handover, own_copy
@@ -24,6 +23,7 @@ from firmware.proofs import Proofs, fresh
 from firmware.repair import Repairs
 from firmware.steps import Step
 from hal.errors import DandelionError
+from hal.light_dataclass import dataclass
 
 MAX_MOVES = 8
 """Copies that are being let go at once; more that hosts name come again."""

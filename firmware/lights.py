@@ -6,7 +6,8 @@ docs/operations.md has the table for people; it is made from here (tests/light_t
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from hal.light_dataclass import dataclass
 
 CYCLE_S = 5.0
 """From the first blink of a state to its first blink again."""

@@ -7,7 +7,6 @@ say so. It stands in the clear, so that third units can hold off; the seal gets 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from firmware.errors import DamagedPacket, UnknownVersion
@@ -26,6 +25,7 @@ from firmware.messages import (
 )
 from firmware.pictures import EVERYONE, MAX_UNIT
 from firmware.seal import MAX_PEERS, Seal
+from hal.light_dataclass import dataclass
 
 VERSION = 1
 """Of the wire format, in the header's upper three bits."""

@@ -9,8 +9,6 @@ COPY: so PART, END, REPORT and EXPIRED of the two directions between the same tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from firmware.errors import UnknownVersion
 from firmware.fields import RangeList, Ranges
 from firmware.message import (
@@ -79,6 +77,7 @@ from firmware.messages_records import (
     records_that_fit,
 )
 from firmware.pictures import PictureId
+from hal.light_dataclass import dataclass
 
 __all__ = [
     "FIRST_COPY_HANDLE",

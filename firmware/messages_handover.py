@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from firmware.errors import DamagedPacket
 from firmware.fields import Choice, Flag, Number, Ranges, Raw, Rest
 from firmware.message import ATTEMPT, HANDLE, HOST_HANDLE, ID, NONCE, OFFSET, PICTURE, PROOF, RANGES, SECONDS, Message
 from firmware.pictures import MAX_PICTURE_BYTES, Picture, PictureId
+from hal.light_dataclass import dataclass
 
 MAX_PART_BYTES = 4096
 """Data in one PART (DESIGN §7)."""

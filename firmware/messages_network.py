@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from firmware.fields import Flag, Letters, Moment, Raw, Rest, Scaled, Unsigned
 from firmware.message import QUALITY, SECONDS, Message
 from hal.interfaces import TimeQuality
+from hal.light_dataclass import dataclass
 
 NOISE_BYTES = 32 + 16
 """Of one message of the handshake: an ephemeral key and a tag (firmware/noise.py)."""

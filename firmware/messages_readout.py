@@ -6,7 +6,6 @@ Beside each class stands its LAYOUT: (field, codec) in the order of the wire. `q
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from firmware.fields import Choice, Flag, Group, Many, Maybe, Ranges
 from firmware.message import (
@@ -27,6 +26,7 @@ from firmware.message import (
 )
 from firmware.pictures import Picture, PictureId
 from hal.interfaces import TimeQuality
+from hal.light_dataclass import dataclass
 
 MAX_ROWS = 8
 """Rows of one INVENTORY: a page of at most 500 bytes."""

@@ -6,11 +6,10 @@ the RECORDS_ASK that it answers; 0: nobody waits for anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from firmware.fields import Flag, Group, Many, Maybe, Raw, Unsigned
 from firmware.message import ID, PICTURE, SHA256, SIZE, UNIT, VERSION, Message
 from firmware.pictures import Picture, PictureId
+from hal.light_dataclass import dataclass
 
 MAX_RECORDS = 8
 """Tombstones and records together in one RECORDS: a page of 470 bytes with two holders each; guess, as INVENTORY's."""

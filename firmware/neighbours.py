@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from firmware.determine import NeighbourView
 from firmware.estimate import LinkEstimate
 from firmware.messages import Beacon
 from firmware.pictures import PictureId
 from hal.interfaces import Address
+from hal.light_dataclass import dataclass
 
 MAX_NEIGHBOURS = 256
 """Units remembered; five times the largest fleet this is for (DESIGN, "for whom")."""

@@ -14,7 +14,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from firmware.errors import BadRoster, ConfigError, Refused, WrongArgument
 from firmware.pictures import MAX_UNIT
 from firmware.roster import KEY_BYTES, MAX_EPOCH, MAX_ROWS, Roster, admin_public_of
 from firmware.values import NotAllowed
+from hal.light_dataclass import dataclass
 
 ADMIN_KEY = "admin.key"
 NETWORK = "network.json"

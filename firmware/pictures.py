@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 import re
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from firmware.errors import WrongArgument
 from firmware.wording import shown
 from hal.interfaces import TimeQuality
+from hal.light_dataclass import dataclass
 
 ID_BYTES = 8
 MAX_UNIT = 65_534  # 65535 is everyone, 0 is nobody

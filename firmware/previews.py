@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from firmware import messages as m
 from firmware import own_copy
@@ -16,6 +15,7 @@ from firmware.readout import ReadOuts
 from firmware.sinks import Ended
 from firmware.steps import Step
 from hal.errors import DandelionError
+from hal.light_dataclass import dataclass
 
 MAX_WANTED = 256
 """Previews that wait to be fetched; beyond it the one waiting longest is done without. A night's copies; guess."""

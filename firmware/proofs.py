@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 
 from firmware import handover
@@ -16,6 +15,7 @@ from firmware.own_copy import put_aside
 from firmware.pictures import NONCE_BYTES, Copy, Entry, File, Picture, PictureId
 from firmware.steps import Step
 from hal.errors import DandelionError
+from hal.light_dataclass import dataclass
 
 FRESH_S = 24 * 3600.0
 """A proof is good for dropping the own file for so long, within one boot (DESIGN §5)."""

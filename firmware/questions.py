@@ -5,7 +5,7 @@ Nothing here is durable, and nothing that is said here changes anything durable.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from firmware import messages as m
 from firmware.core import Core
@@ -13,6 +13,7 @@ from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import Entry, File
 from firmware.searching import Search
 from firmware.steps import Step
+from hal.light_dataclass import dataclass
 
 MAX_QUESTIONS = 64
 """Questions remembered; beyond it the one unused for longest goes. Twice what a fleet of 50 asks in a minute; guess."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from firmware import messages as m
 from firmware.core import MAX_TO_ONE
 from firmware.errors import Flooded
+from hal.light_dataclass import dataclass
 
 EXCHANGE_BYTES = 75
 """Of the line for a question and its answer; most take more (PROVE and PROOF 95), so that whoever asks more often than

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from firmware import handover
 from firmware import messages as m
@@ -14,6 +14,7 @@ from firmware.handover import Owner
 from firmware.pictures import UNKNOWN_ATTEMPT, Entry, File, PictureId
 from firmware.record_rows import Row, id_of, page_of, picture_of, rows_of, said_of, told_better
 from firmware.steps import Step
+from hal.light_dataclass import dataclass
 
 
 @dataclass(slots=True)

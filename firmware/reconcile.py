@@ -8,7 +8,7 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from firmware.catalogue import Catalogue
 from firmware.events import LookUp, OldestPartials, Partial, Save, SavePartial
@@ -18,6 +18,7 @@ from firmware.store import Store
 from firmware.survey import Directory, directories, measured, strangers, survey
 from hal.errors import CardError, CardFull, CardReadOnly
 from hal.interfaces import CardEntry
+from hal.light_dataclass import dataclass
 
 MAX_NOTICES = 100  # sentences kept for a person; the rest is counted
 MAX_PARTIALS = 1_000  # partial rows looked at; four reservations a day leave far fewer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from firmware import messages as m
 from firmware.core import Core
@@ -13,6 +12,7 @@ from firmware.neighbours import Neighbour
 from firmware.pictures import Entry, PictureId
 from firmware.record_rows import id_of, page_of, rows_of
 from firmware.steps import Step
+from hal.light_dataclass import dataclass
 
 FIRST_LOOK_S = 30.0
 """After the start, for what lagged when the unit went off; by then neighbours have been heard. Guess."""

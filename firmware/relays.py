@@ -7,7 +7,6 @@ it sends what has come (onward.py). What goes wrong ends it with a refusal; the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from firmware import messages as m
 from firmware.collecting import Collecting, Wanted
@@ -15,6 +14,7 @@ from firmware.core import Core
 from firmware.handles import CopyHandles
 from firmware.onward import Onward
 from firmware.questions import Questions
+from hal.light_dataclass import dataclass
 
 MAX_RELAYS = 4
 """At once: 256 kB of memory, and a share of the air for each."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from firmware.pictures import PictureId
+from hal.light_dataclass import dataclass
 
 RECENT_PICTURES = 8
 """Shots whose largest is taken for "pictures like the recent ones"; guess: covers a day and a night exposure."""

@@ -10,7 +10,7 @@ import hashlib
 import struct
 from bisect import bisect_left
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from firmware.errors import BadRoster
 from firmware.pictures import MAX_UNIT
 from firmware.raw_keys import raw_bytes
+from hal.light_dataclass import dataclass
 
 VERSION = 1
 """Of the format; another one is refused."""

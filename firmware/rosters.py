@@ -7,7 +7,7 @@ one could not open them. So anybody may say them; what is taken is only what the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
 from firmware import commands as c
@@ -19,6 +19,7 @@ from firmware.roster import MAX_ROSTER_BYTES, Roster, public_of
 from firmware.sessions import Keys, SessionSeal
 from firmware.steps import Step
 from hal.errors import DandelionError
+from hal.light_dataclass import dataclass
 
 AGAIN_S = 1.0
 """A part that does not come is asked for again after so long, twice as long each time."""

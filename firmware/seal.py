@@ -7,11 +7,12 @@ out what is old, not what is forged.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from firmware.errors import ClonedUnit, DamagedPacket, ForeignSession
 from firmware.pictures import EVERYONE
+from hal.light_dataclass import dataclass
 
 TAG_BYTES = 16
 """Of a tag that a unit makes for itself (HANDOVER R6)."""

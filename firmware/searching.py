@@ -6,13 +6,14 @@ The asker does so, and whoever passes its question on: see questions.py.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from firmware import messages as m
 from firmware.core import Core
 from firmware.neighbours import FIRST_NEIGHBOUR_S
 from firmware.pictures import EVERYONE
 from firmware.wording import units
+from hal.light_dataclass import dataclass
 
 ANSWER_WITHIN_S = 18.0
 """A first search never takes longer, whatever it waits for: an unknown id is answered within 20 s (DESIGN §9)."""

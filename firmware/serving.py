@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from firmware import messages as m
@@ -17,6 +16,7 @@ from firmware.pictures import File, Picture, PictureId
 from firmware.ranges import RangeSet
 from firmware.steps import Step
 from hal.errors import DandelionError
+from hal.light_dataclass import dataclass
 
 MAX_SERVINGS = 4
 """Pictures sent to askers at once, those being looked up included; each takes 128 kB and a share of the line."""

@@ -11,7 +11,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from firmware.errors import (
     ClonedUnit,
@@ -27,6 +27,7 @@ from firmware.pictures import EVERYONE
 from firmware.seal import TAG_BYTES as OWN_TAG_BYTES
 from firmware.seal import is_earlier
 from firmware.sealing import COUNTER_BYTES, MOST_FRAMES, OVERHEAD_BYTES, TAG_BYTES, WINDOW, Opener, Sealer, derive
+from hal.light_dataclass import dataclass
 
 REKEY_AFTER_FRAMES = 1 << 23
 """Sent under one session; then a new one is made (HANDOVER §5)."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from hal.light_dataclass import dataclass
 
 MEMORY_S = 24 * 3600.0
 """What a unit asked for fades to 1/e within this: a day has all hours of what cameras see. Guess."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from firmware import states
 from firmware.core import Core
@@ -18,6 +17,7 @@ from firmware.shot_times import ShotTimes
 from firmware.steps import Step
 from hal.errors import CardFull, DandelionError
 from hal.interfaces import Occasion, Shot, TimeQuality
+from hal.light_dataclass import dataclass
 
 SHOTS_HELD = 2
 """Pictures held in memory while room is made (DESIGN §5)."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from firmware import messages as m
@@ -18,6 +17,7 @@ from firmware.onward import Onward
 from firmware.outgoing import Outgoing
 from firmware.pictures import EVERYONE
 from hal.interfaces import Address
+from hal.light_dataclass import dataclass
 
 _SAID = {m.Accept.KIND: Said.ANSWER, m.Report.KIND: Said.ANSWER, m.Part.KIND: Said.PART}
 """What the kinds of messages are to the channel."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Any
 
 from firmware.events import Answer, Request
 from firmware.pictures import PictureId
 from hal.errors import DandelionError
+from hal.light_dataclass import dataclass
 
 Step = Generator[Request, Any, Any]
 

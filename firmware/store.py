@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from firmware.events import (
     BeginPart,
@@ -31,6 +31,7 @@ from firmware.layout import PREVIEW, QUARANTINE, TMP, parent_of, part_path, pict
 from firmware.pictures import MAX_PREVIEW_BYTES, Picture, PictureId, looks_like_jpeg
 from hal.errors import CardError, CardFull, CardReadOnly
 from hal.interfaces import Card, CardFile, Shot
+from hal.light_dataclass import dataclass
 
 BLOCK_BYTES = 64_000  # read and written at a time: bounds memory whatever a picture's size
 PROOF_BYTES = 16  # BLAKE2b-128 (HANDOVER H6)

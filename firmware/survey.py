@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from firmware.catalogue import Catalogue
 from firmware.layout import HELD, OWN, held_directory, origin_of, own_directory, own_directory_of
 from firmware.pictures import MAX_CARD, MAX_PICTURE_BYTES, MAX_SEQUENCE, MAX_UNIT, PictureId
 from firmware.store import Store
 from hal.interfaces import Card, CardEntry
+from hal.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,12 @@ that follows is about all of it, so what it does not name is lost, and the next 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from firmware.errors import DamagedPacket
 from firmware.estimate import SHORTEST_PART_BYTES, LinkEstimate
 from firmware.messages_handover import Report
 from firmware.ranges import MAX_RANGES, RangeSet
+from hal.light_dataclass import dataclass
 
 # A list of ranges, of what is there or of what is missing, names at most so many, the first ones. One that names fewer
 # is about the whole picture; one that names as many says nothing about what lies beyond its last range. 32 ranges are

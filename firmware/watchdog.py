@@ -7,7 +7,7 @@ is what the watchdog asks for, and goes on being asked for nothing until it has 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from hal.light_dataclass import dataclass
 
 CARD_PATIENCE_S = 120.0
 """One request to the card or the catalogue: worn cards stall for tens of seconds, and reading a picture back takes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from hal.gpio import Gpio, load
 from hal.gpio_contact import GpioContact
 from hal.gpio_led import GpioLed
 from hal.interfaces import Camera, Clock, Contact, Duplex, Led, Radio, RadioCounts
+from hal.light_dataclass import dataclass
 from hal.serial_port import SerialPort
 from hal.serial_radio import SerialRadio
 from hal.xbee_module import Wanted

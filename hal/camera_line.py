@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import ClassVar
 
 from hal.errors import CameraError
 from hal.exif import ID_FIELD_BYTES
 from hal.interfaces import Occasion, TimeQuality
+from hal.light_dataclass import dataclass
 
 PREVIEW_MAX_BYTES = 4000  # DESIGN §8: JPEG of at most 4 kB
 MESSAGE_MAX_BYTES = 16_384  # a preview, a name of 255 characters and three clauses fit, all escaped by JSON

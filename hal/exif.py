@@ -10,11 +10,11 @@ import math
 import re
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 
 from hal.interfaces import Occasion, TimeQuality
+from hal.light_dataclass import dataclass
 
 SOFTWARE = "Dandelion"
 ID_MAX_CHARS = 21  # "00001-3fa7-" and the ten digits of the last sequence number there is

@@ -7,8 +7,9 @@ never comes from here except through Clock. Methods that may block say so: the s
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from hal.light_dataclass import dataclass
 
 
 class Protection(enum.Enum):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass
 from typing import ClassVar, Final, Self
+
+from hal.light_dataclass import dataclass
 
 LONGEST_DATA_BYTES: Final = 2048
 """Of one packet over the air: the largest that a unit works with (largest real one: 1500, XBee cellular and Wi-Fi)."""

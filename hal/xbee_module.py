@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from hal.framing import CRC_BYTES
+from hal.light_dataclass import dataclass
 
 ASKED: Final = ("AP", "HV", "VR", "SH", "SL", "NP", "AO", "SM", "D7", "ID", "CH", "HP", "BR", "MY", "MM")
 """Asked of every module, in this order. AP first: it tells how all else is to be said."""

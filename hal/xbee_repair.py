@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from hal.errors import RadioError
 from hal.interfaces import Clock, RadioCounts
+from hal.light_dataclass import dataclass
 from hal.serial_port import SerialPort
 from hal.xbee_frames import AtCommand, AtResponse, AtStatus, Frame
 from hal.xbee_framing import ApiMode, ApiReader, pack

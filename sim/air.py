@@ -17,9 +17,9 @@ import heapq
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from hal.interfaces import Duplex
+from hal.light_dataclass import dataclass
 from sim.clock import SimClock
 from sim.radio import BITS_PER_BYTE, SimRadio
 

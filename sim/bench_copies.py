@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from firmware.errors import Refused
+from hal.light_dataclass import dataclass
 from sim.bench_figures import Figure, Setting
 from sim.bench_units import BenchUnit, Pair, Ran
 

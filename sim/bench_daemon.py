@@ -11,12 +11,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.client import Client
 from firmware.errors import Refused
 from hal.errors import DandelionError
+from hal.light_dataclass import dataclass
 from sim.bench_figures import Figure, Goal, Setting
 from sim.bench_units import PATIENCE_S, POLL_S, BenchUnit, Pair, cpu_s, rss_mb
 from sim.children import END_S

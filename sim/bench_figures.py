@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from hal.light_dataclass import dataclass
 
 BAUD = 115_200  # DESIGN §11 speaks of this line
 QUICK_BAUD = 1_000_000  # of --quick: a picture of 200 kB takes 2 s

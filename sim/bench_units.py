@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +16,7 @@ from firmware.client import Client
 from firmware.control_lines import Row
 from firmware.errors import Refused
 from hal.errors import DandelionError
+from hal.light_dataclass import dataclass
 from sim.bench_figures import Setting
 from sim.children import DANDELION, Child, end_all
 from sim.fleet_config import as_toml, enrol

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import dataclass
 
 from hal.errors import CameraError, CameraHung
 from hal.exif import ID_MAX_CHARS
 from hal.interfaces import Occasion
+from hal.light_dataclass import dataclass
 
 # A whole JPEG: 16x16 pixels of grey. Comments between its first 20 bytes (SOI, APP0) and the rest make it longer.
 GREY_JPEG = bytes.fromhex(

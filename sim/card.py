@@ -11,10 +11,11 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from hal.errors import CardError, CardFull, CardReadOnly
 from hal.interfaces import CardEntry
+from hal.light_dataclass import dataclass
 
 BLOCK_BYTES = 4096  # files take whole blocks, and a cut tears between them; ext4's usual block
 

@@ -21,8 +21,8 @@ import struct
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from hal.light_dataclass import dataclass
 from sim.card import Fault, PowerCut, ProcessKilled
 from sim.machine import Machine
 from sim.scene import Scene

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from firmware import network
 from firmware.values import NotAllowed, size_bytes
+from hal.light_dataclass import dataclass
 
 MAX_UNITS = 16  # each is a process of 45 MB with a camera's child; more do not fit one screen
 DEFAULT_BAUD = 460_800  # a picture of 220 kB takes 5 s: slow enough to watch, yet each unit can send one each 8 s

@@ -15,8 +15,10 @@ import errno
 import os
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from hal.light_dataclass import dataclass
 
 SECTOR_BYTES = 512  # the least that a card writes whole; SQLite counts on no more
 ROOT = 1  # the top directory

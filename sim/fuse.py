@@ -15,8 +15,9 @@ import os
 import stat
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from hal.light_dataclass import dataclass
 from sim.forgetful import Files
 
 READ_BYTES = 256 * 1024  # longest request: a write of 128 kB (32 pages, the kernel's usual limit) and its header

@@ -15,7 +15,9 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from hal.light_dataclass import dataclass
 
 PINS = 54
 """Of a BCM chip; 0 to 27 are on the header."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from firmware import events as e
 from firmware.pictures import Copy, Entry, PictureId
+from hal.light_dataclass import dataclass
 from sim.machine import Machine
 from sim.truth import Loss, Truth, Violation
 

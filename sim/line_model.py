@@ -17,7 +17,8 @@ import heapq
 import math
 import random
 from collections import deque
-from dataclasses import dataclass
+
+from hal.light_dataclass import dataclass
 
 BITS_PER_BYTE_ON_LINE = 10  # 8N1: start bit, eight data bits, stop bit
 MAX_PORTS = 64  # one select() carries them; DESIGN speaks of 3 to 50 units

@@ -21,7 +21,7 @@ import copy
 import math
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Protocol, cast, get_args
 
@@ -39,6 +39,7 @@ from firmware.store import Store
 from firmware.unit import Unit
 from hal.errors import CardError, CardReadOnly, DandelionError
 from hal.interfaces import Protection, TimeQuality
+from hal.light_dataclass import dataclass
 from sim.camera import SimCamera
 from sim.card import ERRORS, CardOptions, Fault, PowerCut, ProcessKilled, SimCard
 from sim.credentials import seal_of

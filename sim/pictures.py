@@ -9,12 +9,12 @@ import argparse
 import io
 import math
 import random
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter
 
 from hal.jpeg import write_text
+from hal.light_dataclass import dataclass
 
 Colour = tuple[int, int, int]
 

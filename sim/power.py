@@ -15,10 +15,11 @@ import signal
 import tempfile
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from hal.light_dataclass import dataclass
 from sim.forgetful import Change, Files, Image
 from sim.fuse import MARK, Faults, Kernel, PowerGone
 

@@ -16,11 +16,11 @@ import math
 import os
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from hal.framing import DELIMITER, IDLE_S, FrameReader, frame
 from hal.interfaces import Address, Arrival, Duplex, Protection, RadioCounts
+from hal.light_dataclass import dataclass
 from hal.pacing import Pacer
 from hal.reopening import Reopening
 from sim.clock import SimClock

@@ -14,8 +14,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from hal.light_dataclass import dataclass
 from sim.truth import Loss
 from sim.world import Failed, Report, World
 from sim.world_options import ALL_FAULTS, WORST, WorldOptions, add_arguments, options_of

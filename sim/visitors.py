@@ -6,10 +6,11 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from firmware.wording import so_many
+from hal.light_dataclass import dataclass
 from sim.children import DANDELION, Child
 from sim.fleet_config import Place
 from sim.watch import FleetState

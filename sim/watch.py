@@ -7,12 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from firmware.client import Client
 from firmware.control_lines import Row
 from hal.errors import DandelionError
+from hal.light_dataclass import dataclass
 
 POLL_S = 0.5  # a picture of 200 kB takes 4 s of the default line: its bar moves eight times
 SILENCE_S = 5.0  # a unit that has not answered `status` for so long is shown as not answering

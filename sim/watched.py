@@ -6,7 +6,6 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import cast
 
 from firmware import events as e
@@ -18,6 +17,7 @@ from firmware.pictures import Entry, PictureId
 from firmware.seal import Seal
 from hal.errors import CardError
 from hal.interfaces import Duplex
+from hal.light_dataclass import dataclass
 from sim.card import SimCard
 from sim.radio import SimRadio
 

@@ -14,13 +14,14 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TextIO, get_args
 
 from firmware import events as e
 from firmware import messages as m
 from firmware.determine import Rules
+from hal.light_dataclass import dataclass
 from sim.air import Air, AirOptions
 from sim.checks import Checks
 from sim.faults import Faults

@@ -6,10 +6,11 @@ import argparse
 import dataclasses
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from hal.interfaces import Duplex
+from hal.light_dataclass import dataclass
 
 PER_DAY = "per unit and day"
 

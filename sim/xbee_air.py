@@ -15,8 +15,9 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from hal.light_dataclass import dataclass
 
 MAX_EVENTS_AT_ONCE = 100_000
 """Events of one service() with the same time; more means that a deadline never passes."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+from hal.light_dataclass import dataclass
 from hal.xbee_frames import BROADCAST, UNKNOWN_16, Delivery
 from sim.xbee_air import Air
 from sim.xbee_products import AFA_CHANNELS, AIRTIME_S, FIRST_SLOTS, LISTENINGS, MOST_SLOTS, OFF_S, Product

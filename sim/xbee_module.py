@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from hal import xbee_frames as x
+from hal.light_dataclass import dataclass
 from hal.xbee_frames import AtStatus, Delivery, Modem
 from hal.xbee_framing import HALF_FRAME_S, ApiMode, ApiReader, pack
 from sim.xbee_air import Air

@@ -8,9 +8,10 @@ the 2.4 GHz air. What stands nowhere is said to be a guess.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from hal.light_dataclass import dataclass
 from hal.xbee_frames import BROADCAST, Delivery
 
 FLOW_RESERVE_BYTES: Final = 17

@@ -6,9 +6,9 @@ Commands that are no parameters (AC, FR, RE, WR, CN) are in sim/xbee_module.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from hal.light_dataclass import dataclass
 from hal.xbee_frames import AtStatus
 from sim.xbee_products import Product
 

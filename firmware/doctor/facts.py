@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from firmware.config import Config
 from firmware.errors import ConfigError
+from hal.light_dataclass import dataclass
 from hal.probes.access import Device, Person
 from hal.probes.board import ClockFacts, MemoryFacts, PowerFacts
 from hal.probes.boot import BootFacts

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
+from hal.light_dataclass import dataclass
 from hal.probes.reading import text_of
 
 

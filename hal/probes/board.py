@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from hal.interfaces import Clock, TimeQuality
+from hal.light_dataclass import dataclass
 from hal.probes.reading import number_in, run, text_of
 
 UNDER_VOLTAGE, THROTTLED, HOT = 1 << 0, 1 << 2, 1 << 3

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from hal.light_dataclass import dataclass
 from hal.probes.reading import text_of
 
 BOOT_FOLDERS = ("boot/firmware", "boot")

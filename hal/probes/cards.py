@@ -6,9 +6,9 @@ import errno
 import os
 import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from hal.light_dataclass import dataclass
 from hal.probes.access import Device, device
 from hal.probes.mounts import Mount, is_in_memory, mount_of, mounts
 from hal.probes.reading import number_in, text_of

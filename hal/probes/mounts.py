@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from hal.light_dataclass import dataclass
 from hal.probes.reading import text_of
 
 IN_MEMORY = frozenset({"tmpfs", "ramfs", "zram"})

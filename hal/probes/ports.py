@@ -9,9 +9,9 @@ import os
 import stat
 import struct
 import termios
-from dataclasses import dataclass
 from pathlib import Path
 
+from hal.light_dataclass import dataclass
 from hal.probes.access import Device, device
 from hal.probes.holders import Holder, holders
 from hal.probes.reading import text_of

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from hal.light_dataclass import dataclass
 from hal.probes.reading import run
 
 _ASKED = ("LoadState", "UnitFileState", "ActiveState", "SubState", "NRestarts", "Result", "User", "SupplementaryGroups")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
 from firmware.errors import Refused
+from hal.light_dataclass import dataclass
 from sim.board.image import call, image
 from sim.children import Child
 

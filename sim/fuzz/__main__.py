@@ -12,10 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hal.light_dataclass import dataclass
 from sim.fuzz.guided import REPORT, Report
 from sim.fuzz.measure import Most, greatest, slowest
 from sim.fuzz.target import Target, feed

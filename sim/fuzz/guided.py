@@ -16,9 +16,11 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
+
+from hal.light_dataclass import dataclass
 
 REPORT = "report.json"
 SLOW = 20

@@ -11,9 +11,9 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
+from hal.light_dataclass import dataclass
 from sim.fuzz.target import Target
 
 RUNS = 3

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from hal.light_dataclass import dataclass
 
 LIMIT_S = 0.001
 LIMIT_BYTES = 64_000

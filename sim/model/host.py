@@ -7,12 +7,13 @@ choose, any time and any choice is allowed here. A unit that only keeps records 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from firmware import handover as h
 from firmware import messages as m
 from firmware import record_rows
 from firmware.pictures import UNKNOWN_ATTEMPT, Entry, File
+from hal.light_dataclass import dataclass
 from sim.model import values
 from sim.model.options import Options
 from sim.model.values import ORIGIN, OTHER_CONTENT, PICTURE, Disk, Message, Outcome, Says

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from firmware import handover
+from hal.light_dataclass import dataclass
 from sim.model.host import Host, HostSteps
 from sim.model.options import Options
 from sim.model.origin import Origin, OriginSteps, answer

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
+
+from hal.light_dataclass import dataclass
 
 
 def _option(default: Any, says: str, *, among: tuple[str, ...] | None = None) -> Any:

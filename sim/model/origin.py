@@ -7,12 +7,13 @@ recollecting.py and reconcile.py. Where those wait, ask first or choose, any tim
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from firmware import handover as h
 from firmware import messages as m
 from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File
 from firmware.record_rows import row_of, said_of
+from hal.light_dataclass import dataclass
 from sim.model.options import Options
 from sim.model.values import FIRST_HOST, ORIGIN, PICTURE, STAMP, Broken, Disk, Message, Outcome, Says
 

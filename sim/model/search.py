@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from hal.light_dataclass import dataclass
 from sim.model import host
 from sim.model.host import Host
 from sim.model.moves import MOST_NUMBERS, Move, Moves, Numbers

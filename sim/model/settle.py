@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from firmware import handover as h
 from firmware import messages as m
 from firmware.pictures import UNKNOWN_ATTEMPT, Copy, Entry, File
 from firmware.record_rows import row_of, said_of
+from hal.light_dataclass import dataclass
 from sim.model.host import Host, HostSteps
 from sim.model.options import Options
 from sim.model.origin import Origin, OriginSteps

@@ -7,9 +7,10 @@ hurt, and an own file rots only while a listed holder has its copy, for an unlis
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from firmware.pictures import File
+from hal.light_dataclass import dataclass
 from sim.model import host as hosts
 from sim.model import origin
 from sim.model.host import Host

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from firmware.handover import Stamp
 from firmware.messages import Record, Tombstone
 from firmware.pictures import Entry, Picture, PictureId
+from hal.light_dataclass import dataclass
 
 Local = TypeVar("Local")
 
