@@ -43,6 +43,11 @@ class Inquiry:
         """Whether an answer is to be expected before long."""
         return self._is_under_way and not self.failed
 
+    @property
+    def answered(self) -> int:
+        """Questions of this round that have their answer."""
+        return self._at
+
     def begin(self, now: float) -> None:
         """Ask everything anew, from now on."""
         self._is_under_way = True

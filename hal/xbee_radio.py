@@ -8,6 +8,7 @@ each packet; few wait for that, so that its buffer does not overrun, with flow c
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 from typing import Final
 
 from hal.errors import RadioError
@@ -33,7 +34,7 @@ from hal.xbee_frames import (
     TxStatus,
 )
 from hal.xbee_framing import ApiReader, pack
-from hal.xbee_inquiry import FIRST_ID, Inquiry
+from hal.xbee_inquiry import ANSWER_S, FIRST_ID, TRIES, Inquiry
 from hal.xbee_module import ASKED, SMALLEST_PAYLOAD_BYTES, Module, Protocol, Wanted, needs, unusable
 
 AHEAD: Final = 2
@@ -46,7 +47,11 @@ STATUS_S: Final = 10.0
 """After so long the module is not believed to tell any more what became of a packet, and is asked what it is: it may
 have restarted unheard. Guess: finding a route with all repeats takes 5 s."""
 ASKED_AT_START_S: Final = 1.5
-"""So long at most the start waits for the module to tell what it is."""
+"""So long at most the start waits for the module's next answer …"""
+MOST_AT_START_S: Final = len(ASKED) * TRIES * ANSWER_S
+"""… and so long for all of them, 13.5 s: each may need its last try. A usual module takes 0.1 s, one at 1200 baud 3 s.
+The service manager waits for 120 s, its watchdog for 30 s. Whoever gives up too soon has the unit start anew: a module
+that tells later what it is leaves the radio outdated."""
 
 STRENGTH_EVERY_S: Final = 5.0
 """How often a module whose frames do not tell it is asked how strong the last packet was (DB). Guess: for whoever turns
@@ -66,18 +71,30 @@ _UNKNOWN_BYTES_PER_S: Final = 3400.0
 """Assumed of a module that has not told what it is: the slowest usual one (hal/xbee_module.py)."""
 
 
-def open_radio(port: SerialPort, clock: Clock, wanted: Wanted) -> XBeeRadio:
-    """A radio on a port just opened, once the module has told what it is: after about 0.1 s, or at most
-    ASKED_AT_START_S where it does not answer. Blocks meanwhile."""
+def wait_readable(port: SerialPort, seconds: float) -> None:
+    """Wait until a port can be read, or for so many seconds."""
+    if (descriptor := port.fileno()) is not None:
+        select.select([descriptor], [], [], max(0.0, seconds))
+
+
+def open_radio(
+    port: SerialPort, clock: Clock, wanted: Wanted, *, wait: Callable[[SerialPort, float], None] = wait_readable
+) -> XBeeRadio:
+    """A radio on a port just opened, once the module has told what it is: after about 0.1 s, at most ASKED_AT_START_S
+    where it does not answer, at most MOST_AT_START_S where it is slow. Blocks meanwhile."""
     radio = XBeeRadio(port, clock, wanted)
-    give_up_at = clock.monotonic() + ASKED_AT_START_S
-    while radio.is_asking and (fd := radio.fileno()) is not None:
+    began, answered = clock.monotonic(), 0
+    give_up_at = began + ASKED_AT_START_S
+    while radio.is_asking and radio.fileno() is not None:
         now, due = clock.monotonic(), radio.deadline()
         if now >= give_up_at:
             break
-        select.select([fd], [], [], max(0.0, min(give_up_at, give_up_at if due is None else due) - now))
+        wait(port, min(give_up_at, give_up_at if due is None else due) - now)
         radio.receive()  # what comes from others is lost
         radio.service()
+        if radio.inquiry.answered != answered:
+            answered = radio.inquiry.answered
+            give_up_at = min(clock.monotonic() + ASKED_AT_START_S, began + MOST_AT_START_S)
     return XBeeRadio(port, clock, wanted, radio.inquiry)
 
 
