@@ -8,6 +8,7 @@ each packet; few wait for that, so that its buffer does not overrun, with flow c
 from __future__ import annotations
 
 import select
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -52,6 +53,10 @@ MOST_AT_START_S: Final = len(ASKED) * TRIES * ANSWER_S
 """… and so long for all of them, 13.5 s: each may need its last try. A usual module takes 0.1 s, one at 1200 baud 3 s.
 The service manager waits for 120 s, its watchdog for 30 s. Whoever gives up too soon has the unit start anew: a module
 that tells later what it is leaves the radio outdated."""
+MANY_RESETS: Final = 3
+RESETS_WITHIN_S: Final = 60.0
+"""So many restarts in so long are a problem, until there was none for as long. Guess: plugging it in makes one or
+two."""
 
 STRENGTH_EVERY_S: Final = 5.0
 """How often a module whose frames do not tell it is asked how strong the last packet was (DB). Guess: for whoever turns
@@ -119,6 +124,8 @@ class XBeeRadio:
         self._damaged_packets = 0
         self._ahead: dict[int, float] = {}  # by frame id, until when it is waited for; the oldest first
         self._last_id = _IDS[-1]
+        self._resets: deque[float] = deque(maxlen=MANY_RESETS)  # when it has told of one
+        self._restarts_until: float | None = None  # it is said that it restarts again and again
         self._last_sender: Address | None = None
         self._strengths: dict[Address, int] = {}  # in dBm, the longest known first
         self._strength_of: Address | None = None  # whose DB is asked for
@@ -166,7 +173,13 @@ class XBeeRadio:
     def _judge(self) -> None:
         """Say what is wrong with the module."""
         error, name, module = None, self._port.name, self.inquiry.module
-        if self.inquiry.failed:
+        if self._restarts_until is not None:
+            error = RadioError(
+                f"the XBee module at {name} restarts again and again",
+                did="the unit asks it anew each time, and sends again what was lost",
+                can="check its supply and wires: while it sends it takes many times the current",
+            )
+        elif self.inquiry.failed:
             error = RadioError(
                 f"the XBee module at {name} does not answer",
                 did="the unit goes on without the radio and asks it again",
@@ -320,6 +333,7 @@ class XBeeRadio:
                 if self.inquiry.module is not asked:
                     self._judge()
             case ModemStatus(status=status) if status in _RESETS:
+                self._was_reset(now)
                 self._begin(now)
 
     def _read_as_told(self) -> None:
@@ -330,8 +344,18 @@ class XBeeRadio:
 
     def _begin(self, now: float) -> None:
         """The module has forgotten what it had: ask it anew what it is."""
+        self.counts.frames_undelivered += len(self._ahead)
         self._ahead.clear()
         self.inquiry.begin(now)
+        self._read_as_told()
+        self._judge()
+
+    def _was_reset(self, now: float) -> None:
+        """Once is no trouble."""
+        self._resets.append(now)
+        is_often = len(self._resets) == MANY_RESETS and now - self._resets[0] <= RESETS_WITHIN_S
+        if is_often or self._restarts_until is not None:
+            self._restarts_until = now + RESETS_WITHIN_S
 
     # ------------------------------------------------------------ time
 
@@ -342,6 +366,7 @@ class XBeeRadio:
             due.append(self._pacer.opens_at)
         if self.fileno() is not None and not self._port.is_writing:
             due.append(self.inquiry.deadline())
+        due.append(self._restarts_until)
         if self._ahead:
             due.append(next(iter(self._ahead.values())))
         return min((at for at in due if at is not None), default=None)
@@ -358,6 +383,9 @@ class XBeeRadio:
         self._give_up_half_frame(now)
         if self._ahead and now >= next(iter(self._ahead.values())):
             self._begin(now)
+        if self._restarts_until is not None and now >= self._restarts_until:
+            self._restarts_until = None
+            self._judge()
         self._ask(now)
         if now >= self._pacer.opens_at:
             self._room_due = False
