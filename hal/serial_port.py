@@ -233,6 +233,11 @@ def _advice(number: int | None) -> str:
     """What a person can do about a port that does not open."""
     if number == errno.EACCES:
         return "add the user to the port's group, usually dialout"
+    if number == errno.EPERM:
+        return (
+            "restart the unit (sudo systemctl restart dandelion): its service may not use this kind of port, or did "
+            "not know it at its start; if that does not help, add a DeviceAllow= for it (sudo systemctl edit dandelion)"
+        )
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         return "check radio.port in the config, and the radio's plug"
     return "check that radio.port in the config is a serial port"

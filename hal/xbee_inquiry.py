@@ -17,6 +17,9 @@ TRIES: Final = 3
 """So often one command is said before the module counts as not answering."""
 AGAIN_S: Final = 2.0
 """Pause before a module that did not answer is asked again. Guess: its power came back, or it was plugged in."""
+ROUNDS: Final = 3
+"""So often a round is begun, without one that ends, before the module counts as not answering: it restarts faster than
+it can tell what it is."""
 
 FIRST_ID: Final = 1
 """Frame id of the first command, and not of packets: with it neither AP's question nor its answer holds a byte that is
@@ -34,6 +37,7 @@ class Inquiry:
         self.failed = False
         self._is_under_way = False
         self._settings: dict[str, int] = {}
+        self._rounds = 0  # begun since one has ended
         self._at = 0  # in ASKED
         self._tries = 0
         self._due = float("-inf")  # when the command is to be said (again)
@@ -43,9 +47,18 @@ class Inquiry:
         """Whether an answer is to be expected before long."""
         return self._is_under_way and not self.failed
 
+    @property
+    def answered(self) -> int:
+        """Questions of this round that have their answer."""
+        return self._at
+
     def begin(self, now: float) -> None:
-        """Ask everything anew, from now on."""
+        """Ask everything anew, from now on; after too many rounds without an end in a while, and it has failed."""
         self._is_under_way = True
+        self._rounds = min(self._rounds + 1, ROUNDS + 1)
+        if self._rounds > ROUNDS:
+            self._fail(now)
+            return
         self._settings = {}
         self._at = self._tries = 0
         self._due = now
@@ -79,6 +92,7 @@ class Inquiry:
         if self._at == len(ASKED):
             self.module = Module(self._settings)
             self._is_under_way = self.failed = False
+            self._rounds = 0
 
     def deadline(self) -> float | None:
         """When next_frame() may have something that it had not; None while nothing is asked."""

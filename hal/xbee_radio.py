@@ -8,6 +8,8 @@ each packet; few wait for that, so that its buffer does not overrun, with flow c
 from __future__ import annotations
 
 import select
+from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from hal.errors import RadioError
@@ -33,7 +35,7 @@ from hal.xbee_frames import (
     TxStatus,
 )
 from hal.xbee_framing import ApiReader, pack
-from hal.xbee_inquiry import FIRST_ID, Inquiry
+from hal.xbee_inquiry import ANSWER_S, FIRST_ID, TRIES, Inquiry
 from hal.xbee_module import ASKED, SMALLEST_PAYLOAD_BYTES, Module, Protocol, Wanted, needs, unusable
 
 AHEAD: Final = 2
@@ -46,7 +48,15 @@ STATUS_S: Final = 10.0
 """After so long the module is not believed to tell any more what became of a packet, and is asked what it is: it may
 have restarted unheard. Guess: finding a route with all repeats takes 5 s."""
 ASKED_AT_START_S: Final = 1.5
-"""So long at most the start waits for the module to tell what it is."""
+"""So long at most the start waits for the module's next answer …"""
+MOST_AT_START_S: Final = len(ASKED) * TRIES * ANSWER_S
+"""… and so long for all of them, 13.5 s: each may need its last try. A usual module takes 0.1 s, one at 1200 baud 3 s.
+The service manager waits for 120 s, its watchdog for 30 s. Whoever gives up too soon has the unit start anew: a module
+that tells later what it is leaves the radio outdated."""
+MANY_RESETS: Final = 3
+RESETS_WITHIN_S: Final = 60.0
+"""So many restarts in so long are a problem, until there was none for as long. Guess: plugging it in makes one or
+two."""
 
 STRENGTH_EVERY_S: Final = 5.0
 """How often a module whose frames do not tell it is asked how strong the last packet was (DB). Guess: for whoever turns
@@ -66,18 +76,30 @@ _UNKNOWN_BYTES_PER_S: Final = 3400.0
 """Assumed of a module that has not told what it is: the slowest usual one (hal/xbee_module.py)."""
 
 
-def open_radio(port: SerialPort, clock: Clock, wanted: Wanted) -> XBeeRadio:
-    """A radio on a port just opened, once the module has told what it is: after about 0.1 s, or at most
-    ASKED_AT_START_S where it does not answer. Blocks meanwhile."""
+def wait_readable(port: SerialPort, seconds: float) -> None:
+    """Wait until a port can be read, or for so many seconds."""
+    if (descriptor := port.fileno()) is not None:
+        select.select([descriptor], [], [], max(0.0, seconds))
+
+
+def open_radio(
+    port: SerialPort, clock: Clock, wanted: Wanted, *, wait: Callable[[SerialPort, float], None] = wait_readable
+) -> XBeeRadio:
+    """A radio on a port just opened, once the module has told what it is: after about 0.1 s, at most ASKED_AT_START_S
+    where it does not answer, at most MOST_AT_START_S where it is slow. Blocks meanwhile."""
     radio = XBeeRadio(port, clock, wanted)
-    give_up_at = clock.monotonic() + ASKED_AT_START_S
-    while radio.is_asking and (fd := radio.fileno()) is not None:
+    began, answered = clock.monotonic(), 0
+    give_up_at = began + ASKED_AT_START_S
+    while radio.is_asking and radio.fileno() is not None:
         now, due = clock.monotonic(), radio.deadline()
         if now >= give_up_at:
             break
-        select.select([fd], [], [], max(0.0, min(give_up_at, give_up_at if due is None else due) - now))
+        wait(port, min(give_up_at, give_up_at if due is None else due) - now)
         radio.receive()  # what comes from others is lost
         radio.service()
+        if radio.inquiry.answered != answered:
+            answered = radio.inquiry.answered
+            give_up_at = min(clock.monotonic() + ASKED_AT_START_S, began + MOST_AT_START_S)
     return XBeeRadio(port, clock, wanted, radio.inquiry)
 
 
@@ -102,6 +124,8 @@ class XBeeRadio:
         self._damaged_packets = 0
         self._ahead: dict[int, float] = {}  # by frame id, until when it is waited for; the oldest first
         self._last_id = _IDS[-1]
+        self._resets: deque[float] = deque(maxlen=MANY_RESETS)  # when it has told of one
+        self._restarts_until: float | None = None  # it is said that it restarts again and again
         self._last_sender: Address | None = None
         self._strengths: dict[Address, int] = {}  # in dBm, the longest known first
         self._strength_of: Address | None = None  # whose DB is asked for
@@ -149,7 +173,13 @@ class XBeeRadio:
     def _judge(self) -> None:
         """Say what is wrong with the module."""
         error, name, module = None, self._port.name, self.inquiry.module
-        if self.inquiry.failed:
+        if self._restarts_until is not None:
+            error = RadioError(
+                f"the XBee module at {name} restarts again and again",
+                did="the unit asks it anew each time, and sends again what was lost",
+                can="check its supply and wires: while it sends it takes many times the current",
+            )
+        elif self.inquiry.failed:
             error = RadioError(
                 f"the XBee module at {name} does not answer",
                 did="the unit goes on without the radio and asks it again",
@@ -303,6 +333,7 @@ class XBeeRadio:
                 if self.inquiry.module is not asked:
                     self._judge()
             case ModemStatus(status=status) if status in _RESETS:
+                self._was_reset(now)
                 self._begin(now)
 
     def _read_as_told(self) -> None:
@@ -313,8 +344,18 @@ class XBeeRadio:
 
     def _begin(self, now: float) -> None:
         """The module has forgotten what it had: ask it anew what it is."""
+        self.counts.frames_undelivered += len(self._ahead)
         self._ahead.clear()
         self.inquiry.begin(now)
+        self._read_as_told()
+        self._judge()
+
+    def _was_reset(self, now: float) -> None:
+        """Once is no trouble."""
+        self._resets.append(now)
+        is_often = len(self._resets) == MANY_RESETS and now - self._resets[0] <= RESETS_WITHIN_S
+        if is_often or self._restarts_until is not None:
+            self._restarts_until = now + RESETS_WITHIN_S
 
     # ------------------------------------------------------------ time
 
@@ -325,6 +366,7 @@ class XBeeRadio:
             due.append(self._pacer.opens_at)
         if self.fileno() is not None and not self._port.is_writing:
             due.append(self.inquiry.deadline())
+        due.append(self._restarts_until)
         if self._ahead:
             due.append(next(iter(self._ahead.values())))
         return min((at for at in due if at is not None), default=None)
@@ -341,6 +383,9 @@ class XBeeRadio:
         self._give_up_half_frame(now)
         if self._ahead and now >= next(iter(self._ahead.values())):
             self._begin(now)
+        if self._restarts_until is not None and now >= self._restarts_until:
+            self._restarts_until = None
+            self._judge()
         self._ask(now)
         if now >= self._pacer.opens_at:
             self._room_due = False

@@ -6,7 +6,6 @@ it takes AT commands as text. All here blocks, for a few seconds at each baud ra
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -18,6 +17,7 @@ from hal.xbee_frames import AtCommand, AtResponse, AtStatus, Frame
 from hal.xbee_framing import ApiMode, ApiReader, pack
 from hal.xbee_inquiry import Inquiry
 from hal.xbee_module import Module, Need, Wanted, needs
+from hal.xbee_radio import wait_readable
 
 RATES: Final = (9600, 115_200, 57_600, 38_400, 19_200, 230_400)
 """Baud rates that a module may have been set to, the likeliest first: Digi's factory, then ours."""
@@ -33,12 +33,6 @@ _BD: Final = {
 
 Wait = Callable[[SerialPort, float], None]
 """Waits until a port can be read, or for so many seconds."""
-
-
-def wait_readable(port: SerialPort, seconds: float) -> None:
-    """The Wait of a real machine."""
-    if (descriptor := port.fileno()) is not None:
-        select.select([descriptor], [], [], max(0.0, seconds))
 
 
 @dataclass(frozen=True, slots=True)

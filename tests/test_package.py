@@ -149,3 +149,18 @@ def test_the_boards_watchdog_takes_no_more_than_a_raspberry_pis_can():
     found = re.search(r"^RuntimeWatchdogSec=(\d+)$", (ROOT / "deploy/systemd/system.conf").read_text(), re.MULTILINE)
     assert found is not None
     assert int(found[1]) <= 15
+
+
+FIXED_MAJORS = {"ttyS": 4, "video4linux": 81, "ttyACM": 166, "ttyUSB": 188, "ttyAMA": 204}
+"""Kinds of devices whose modules may come after the unit's start; numbers as of the kernel's devices.txt."""
+THERE_FROM_THE_START = {"pts", "gpiochip", "*gpiomem", "dma_heap", "vcio"}
+LOADED_BEFORE = {"media": "modprobe@mc.service"}
+
+
+def test_the_service_may_use_devices_that_come_after_its_start():
+    """systemd knows a kind of device by name only if it is there when the unit starts."""
+    kinds = set(re.findall(r"^DeviceAllow=char-(\S+) rw$", service(), re.MULTILINE))
+    assert {int(kind) for kind in kinds if kind.isdigit()} == set(FIXED_MAJORS.values())
+    assert {kind for kind in kinds if not kind.isdigit()} == THERE_FROM_THE_START | LOADED_BEFORE.keys()
+    for loaded in LOADED_BEFORE.values():
+        assert f"\nAfter={loaded}\nWants={loaded}\n" in service()

@@ -29,7 +29,7 @@ class Module:
 
     def __init__(self, link: Path) -> None:
         self.answers = True
-        self.heard: Callable[[AtCommand], None] = lambda _question: None
+        self.heard: Callable[[AtCommand], None] = lambda _: None
         self._pty = PtyPort(link)
         self._end, self._ended = os.pipe()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -92,7 +92,7 @@ def packet_frame(packet: bytes) -> bytes:
 def hear(service: Service, monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[bytes]:
     """The packets that the unit is handed from now on."""
     heard: asyncio.Queue[bytes] = asyncio.Queue()
-    monkeypatch.setattr(service.unit, "packet", lambda arrival, _now: heard.put_nowait(arrival.packet))
+    monkeypatch.setattr(service.unit, "packet", lambda arrival, _: heard.put_nowait(arrival.packet))
     return heard
 
 

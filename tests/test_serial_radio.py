@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pty
@@ -14,11 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import serial
 
+from hal.errors import RadioError
 from hal.framing import DELIMITER, FrameReader, frame
 from hal.interfaces import Duplex, Protection
 from hal.ptys import is_pty
-from hal.serial_port import WRITE_TIMEOUT_S
+from hal.serial_port import WRITE_TIMEOUT_S, open_port
 from hal.serial_radio import MTU_BYTES, SerialRadio
 from sim.clock import SimClock
 
@@ -258,6 +261,19 @@ def test_an_unplugged_port_is_noticed_by_reading(radio: SerialRadio, clock: SimC
     assert select.select([radio.fileno()], [], [], KERNEL_S)[0]
     assert radio.receive() == []
     assert_away_and_back(radio, clock, device)
+
+
+def test_a_port_that_the_service_does_not_allow_says_how_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By EPERM, which only the device filter of a service gives here: a file mode gives EACCES."""
+
+    def refuse(*_: object, **_options: object) -> serial.Serial:
+        raise serial.SerialException(errno.EPERM, "could not open port")
+
+    monkeypatch.setattr(serial, "Serial", refuse)
+    with pytest.raises(RadioError) as refused:
+        open_port("/dev/ttyUSB0", 9600, rtscts=False, pty_only=False)
+    for words in ("Operation not permitted", "systemctl restart dandelion", "DeviceAllow="):
+        assert words in str(refused.value)
 
 
 def test_an_unplugged_port_is_noticed_by_writing(radio: SerialRadio, clock: SimClock, device: Device) -> None:

@@ -12,9 +12,9 @@ from hal.framing import CRC_BYTES, crc16
 from hal.interfaces import Arrival, Protection
 from hal.xbee_frames import Delivery, ModemStatus, ReceivePacket
 from hal.xbee_framing import HALF_FRAME_S, ApiMode, pack
-from hal.xbee_inquiry import ANSWER_S, TRIES
+from hal.xbee_inquiry import AGAIN_S, ANSWER_S, ROUNDS, TRIES
 from hal.xbee_module import Wanted
-from hal.xbee_radio import STATUS_S, STRENGTH_EVERY_S
+from hal.xbee_radio import MANY_RESETS, RESETS_WITHIN_S, STATUS_S, STRENGTH_EVERY_S
 from sim.xbee_products import DIGIMESH, IEEE_802_15_4, PRODUCTS, SX868, XBEE_900HP, ZIGBEE
 
 PACKET = b"packet" + crc16(b"packet").to_bytes(CRC_BYTES, "big")
@@ -249,6 +249,7 @@ def test_a_status_that_never_comes_has_the_module_asked_anew(pair):
     assert radio.room == 1  # for one more
     scene.run_for(1)
     assert radio.counts.bytes_out > asked_bytes
+    assert radio.counts.frames_undelivered == 1
     assert (radio.room, radio.problem, radio.is_outdated) == (1, None, False)
 
 
@@ -267,6 +268,45 @@ def test_after_a_brown_out_the_settings_are_read_anew_and_the_radio_goes_on(pair
     send_all(scene, radio, [b"again"], far.module.address)
     scene.run_for(1)
     assert [arrival.packet for arrival in scene.arrivals(far)] == [b"again"]
+
+
+def test_a_module_that_browns_out_whenever_it_sends_is_a_problem_until_a_minute_without(pair):
+    scene, near, radio, far, _ = pair
+    for number in range(MANY_RESETS):
+        assert radio.problem is None
+        send_all(scene, radio, [bytes(71)], far.module.address)
+        near.module.power_on(scene.clock.monotonic())
+        scene.run_until(lambda: radio.is_asking)
+        assert radio.counts.frames_undelivered == number + 1
+    assert "restarts again and again; the unit asks it anew" in radio.problem
+    assert "supply" in radio.problem
+    scene.run_until(lambda: radio.room)  # it goes on being tried
+    scene.run_for(RESETS_WITHIN_S - 1)
+    assert "restarts again" in radio.problem
+    assert radio.deadline() <= scene.clock.monotonic() + 1
+    scene.run_for(1)
+    assert (radio.problem, radio.room, radio.is_outdated) == (None, 1, False)
+
+
+def test_restarts_that_are_far_apart_are_no_problem(pair):
+    scene, near, radio, _, _ = pair
+    for _ in range(2 * MANY_RESETS):
+        near.module.power_on(scene.clock.monotonic())
+        scene.run_for(RESETS_WITHIN_S / (MANY_RESETS - 1) + 1)
+        assert radio.problem is None
+
+
+def test_a_module_that_restarts_faster_than_it_tells_what_it_is_has_failed(pair):
+    scene, near, radio, _, _ = pair
+    for _ in range(2 * ROUNDS):
+        scene.say(near, pack(ModemStatus(status=0), ApiMode.PLAIN))
+    assert (radio.inquiry.failed, radio.inquiry.module) == (True, None)
+    assert "restarts again and again" in radio.problem
+    assert radio.room == 1  # whatever is sent is lost: nobody waits for it
+    scene.run_for(AGAIN_S + 1)
+    assert (radio.inquiry.failed, radio.is_outdated) == (False, False)
+    scene.run_for(RESETS_WITHIN_S)
+    assert radio.problem is None
 
 
 def test_while_it_is_asked_the_module_is_handed_no_packet(pair):

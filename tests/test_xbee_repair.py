@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import select
 import termios
+from itertools import count
 
 import pytest
 from xbee_radio_scene import BAUD, KERNEL_S, Scene
 
+import sim.xbee_module
 from hal.errors import RadioError
-from hal.xbee_framing import ApiMode
-from hal.xbee_module import Wanted
+from hal.interfaces import RadioCounts
+from hal.serial_port import SerialPort
+from hal.xbee_frames import AtResponse, ModemStatus
+from hal.xbee_framing import ApiMode, pack
+from hal.xbee_module import ASKED, Wanted
+from hal.xbee_radio import MOST_AT_START_S, open_radio
 from hal.xbee_repair import all_needs, find, repair
 from sim.xbee_products import DIGIMESH, IEEE_802_15_4, PRODUCTS, SX868
 
-SPEEDS = {termios.B9600: 9600, termios.B19200: 19_200, termios.B57600: 57_600, termios.B115200: 115_200}
+SPEEDS = {
+    termios.B1200: 1200,
+    termios.B9600: 9600,
+    termios.B19200: 19_200,
+    termios.B57600: 57_600,
+    termios.B115200: 115_200,
+}
 
 
 class Bench:
@@ -146,6 +158,37 @@ def test_where_there_is_no_module_nothing_is_found(make_bench):
     bench = make_bench()
     bench.module.power_off(bench.clock.monotonic())
     assert bench.find(rates=(9600,)) is None
+
+
+@pytest.mark.parametrize(("answer_s", "rate", "set_up"), [(0.11, BAUD, {}), (0.01, 1200, {"BD": 0}), (0.25, BAUD, {})])
+def test_one_start_suffices_for_a_module_that_is_slow(make_bench, monkeypatch, answer_s, rate, set_up):
+    monkeypatch.setattr(sim.xbee_module, "ANSWER_S", answer_s)
+    bench = make_bench(**set_up)
+    port = SerialPort(bench.name, rate, bench.clock, RadioCounts(), rtscts=False, pty_only=False)
+    radio = open_radio(port, bench.clock, Wanted(), wait=bench.wait)
+    assert radio.inquiry.module is not None
+    assert (radio.mtu_bytes, radio.is_outdated, radio.problem) == (71, False, None)
+    radio.close()
+
+
+def test_a_start_waits_no_longer_than_it_says_however_slowly_it_gets_on(make_bench):
+    bench = make_bench()
+    answers = [AtResponse(frame_id=1 + at, command=name, status=0, value=b"\1") for at, name in enumerate(ASKED)]
+    to_say = [None, *answers[:10], ModemStatus(status=0), *answers]
+
+    def wait(port, seconds):
+        bench.clock.advance(seconds)
+        if (waits := next(numbers)) % 2 == 0:  # each question is said twice
+            bench.side.pty.write(pack(to_say[waits // 2], ApiMode.PLAIN))
+            assert select.select([port.fileno()], [], [], KERNEL_S)[0]
+
+    numbers = count(1)
+    port = SerialPort(bench.name, BAUD, bench.clock, RadioCounts(), rtscts=False, pty_only=False)
+    began = bench.clock.monotonic()
+    radio = open_radio(port, bench.clock, Wanted(), wait=wait)
+    assert bench.clock.monotonic() - began == pytest.approx(MOST_AT_START_S)
+    assert (radio.mtu_bytes, radio.is_asking) == (64, True)
+    radio.close()
 
 
 def test_a_port_that_cannot_be_opened_is_said(make_bench):
