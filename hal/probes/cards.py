@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -107,8 +108,11 @@ def _life(health: Path) -> int | None:
         return None
 
 
-def measure(folder: Path) -> SpeedFacts:
-    """Write PIECES × PIECE_BYTES into a nameless file there, each synced; nothing stays, whatever happens."""
+def measure(folder: int) -> SpeedFacts:
+    """Write PIECES × PIECE_BYTES into a nameless file there, each synced; nothing stays, whatever happens.
+
+    folder: a descriptor of the directory.
+    """
     data, longest_s = os.urandom(PIECE_BYTES), 0.0
     try:
         descriptor = _nameless(folder)
@@ -129,13 +133,15 @@ def measure(folder: Path) -> SpeedFacts:
     return SpeedFacts(PIECES * PIECE_BYTES / max(time.monotonic() - began, 1e-9), longest_s, 0)
 
 
-def _nameless(folder: Path) -> int:
+def _nameless(folder: int) -> int:
     """A new file whose name is gone at once: a power cut leaves an empty one at most, which the unit's start tidies."""
-    name = folder / f"{TEST_NAME}.part"
-    name.unlink(missing_ok=True)
-    descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    name = f"{TEST_NAME}.part"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(name, flags, 0o600, dir_fd=folder)
     try:
-        name.unlink()
+        os.unlink(name, dir_fd=folder)
     except OSError:
         os.close(descriptor)
         raise
