@@ -567,6 +567,15 @@ def test_a_card_of_another_user_is_found(pi: Pi) -> None:
     assert "chown -R dandelion" in pi.verdicts()["card"].fix
 
 
+def test_a_card_that_was_mounted_and_is_not_is_found(pi: Pi) -> None:
+    pi.card.with_name("card.mounted").touch()
+    pi.mounts(card="")
+    found = pi.verdicts()
+    assert (found["card"].state, "card-partition" in found) == (FAULT, False)
+    assert f"sudo mount {pi.card}" in found["card"].fix
+    assert pi.facts().speed is None
+
+
 @seeds("card-read-only")
 def test_a_read_only_card_is_found(pi: Pi) -> None:
     pi.mounts(card="ext4 /dev/mmcblk0p3 ro,errors=remount-ro")

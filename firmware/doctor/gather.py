@@ -54,6 +54,7 @@ def gather(path: Path, *, root: Path = ROOT, clock: Clock | None = None) -> Fact
     service, start = services.look(SERVICE, root), boot.look(root)
     asking = access.myself(root)
     person = _person(service, asking, root)
+    card = None if config is None else cards.look(config.card.path, start.words, root)
     unit = UnitFacts() if config is None else _unit(config)
     kept = None if config is None or unit.runs else _kept(config)
     port = None if config is None or config.radio.driver == "none" else ports.look(config.radio.port, root)
@@ -74,8 +75,8 @@ def gather(path: Path, *, root: Path = ROOT, clock: Clock | None = None) -> Fact
         xbee=None if config is None or unit.runs or port is None else xbee_facts(config, port),
         camera=None if config is None else _camera(config, unit, root),
         credential=None if config is None else credential_facts(config, unit, kept, root),
-        card=None if config is None else cards.look(config.card.path, start.words, root),
-        speed=None if config is None else _speed(config),
+        card=card,
+        speed=None if config is None or (card is not None and card.gone) else _speed(config),
         used_bytes=_used_bytes(unit, kept),
     )
 

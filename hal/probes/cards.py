@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from hal.card_mount import is_gone
 from hal.probes.access import Device, device
 from hal.probes.mounts import Mount, is_in_memory, mount_of, mounts
 from hal.probes.reading import number_in, text_of
@@ -22,7 +23,9 @@ _PARTITION = re.compile(r"(mmcblk\d+)(p\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """directory: None where card.path is not there. mount: of it, or of the nearest parent; None: not known.
+    """directory: None where card.path is not there. gone: it was mounted, and is not.
+
+    mount: of it, or of the nearest parent; None: not known.
 
     in_memory: what is written is gone after a power cut; None: not known. errors: that the file system has counted,
     None where it does not count. medium: "SD", "MMC" (eMMC), or empty. life: tenths of its life that an eMMC says are
@@ -32,6 +35,7 @@ class CardFacts:
 
     path: str
     directory: Device | None
+    gone: bool
     mount: Mount | None
     in_memory: bool | None
     total_bytes: int
@@ -62,6 +66,7 @@ def look(path: Path, words: tuple[str, ...], root: Path) -> CardFacts:
     return CardFacts(
         path=str(path),
         directory=device(path, root),
+        gone=is_gone(path),
         mount=mount,
         in_memory=None if mount is None else is_in_memory(mount, known, words),
         total_bytes=total_bytes,
