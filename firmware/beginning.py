@@ -16,6 +16,7 @@ from firmware.events import Memory
 from firmware.rosters import Membership
 from firmware.seal import InsecureSeal, Seal
 from firmware.startup import Started, start_up
+from hal import card_mount
 from hal.directory_card import DirectoryCard
 from hal.errors import CardError, CardFull
 from hal.interfaces import Card
@@ -46,14 +47,18 @@ class Beginning:
     def read_card(self) -> tuple[Started, str]:
         """Start-up: reads every file where the catalogue was lost, which takes minutes on a large card. And why the
         unit goes on without its card, if it does."""
-        config = self._config
+        path = self._config.card.path
         try:
-            card = self._given_card or DirectoryCard(str(config.card.path))
-            return self._start_up(card, config.card.catalogue_path), ""
+            started = self._start_up(self._given_card or _mounted(path), self._config.card.catalogue_path)
         except CardError as error:
             if self._temporary or not without_card.is_dead(error):
                 raise
-            return self.without_card(error.what), error.what
+            why = f"{error.what}; {error.can}" if error.can else error.what
+            return self.without_card(why), why
+        if self._given_card is None and not self._temporary:
+            with suppress(OSError):  # its parent takes no file: a mount that fails is then told by nothing
+                card_mount.remember(path)
+        return started, ""
 
     def without_card(self, why: str) -> Started:
         """In a directory of its own in runtime_dir, which is in memory; what an earlier life left there is taken up."""
@@ -117,6 +122,12 @@ class Beginning:
             safe_mode=self.in_safe_mode,
         )
         return without_card.settings_without_card(settings, why) if why else settings
+
+
+def _mounted(path: Path) -> Card:
+    """CardError where it was a file system of its own, and is not mounted: nothing is written there then."""
+    card_mount.require(path)
+    return DirectoryCard(str(path))
 
 
 def _credential_of(config: Config) -> credential.Credential:

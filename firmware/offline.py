@@ -14,6 +14,8 @@ from firmware.config import Config
 from firmware.errors import Refused
 from firmware.events import Decisions, LookUp, Names, Page
 from firmware.pictures import PictureId
+from hal import card_mount
+from hal.errors import CardError
 
 if TYPE_CHECKING:
     from firmware.fsck import Finding
@@ -77,6 +79,10 @@ def _catalogue(config: Config) -> Catalogue:
 def _must_exist(config: Config) -> None:
     """A catalogue that can be read; else Refused says why not."""
     card, path = config.card.path, config.card.catalogue_path
+    try:
+        card_mount.require(card)
+    except CardError as error:
+        raise Refused(error.what, can=error.can) from error
     try:
         if os.path.islink(card) and not os.path.exists(card):
             raise Refused(

@@ -19,6 +19,7 @@ from firmware.log_printer import LogPrinter
 from firmware.service import END_TIMEOUT_S, Service
 from firmware.supervised import Supervised
 from firmware.without_card import is_dead
+from hal import card_mount
 from hal.directory_card import DirectoryCard
 from hal.errors import CardError
 from hal.interfaces import Card
@@ -90,6 +91,7 @@ def _sole(config: Config) -> Iterator[None]:
 def _sole_card(config: Config) -> AbstractContextManager[None]:
     """The card, made durably where it is not there yet, for this process alone."""
     try:
+        card_mount.require(config.card.path)
         DirectoryCard(str(config.card.path))
     except CardError as error:
         if not is_dead(error):

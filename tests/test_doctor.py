@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from commands import Recorder
 from control_server import serving
-from pi import HEALTHY_SERVICE, NAME, ROOT, UNIT, Pi, not_ok
+from pi import HEALTHY_SERVICE, NAME, ROOT, UID, UNIT, Pi, not_ok
 from unprivileged import nobody
 
 from firmware import cli, network
@@ -570,6 +570,15 @@ def test_a_card_of_another_user_is_found(pi: Pi) -> None:
     assert "chown -R dandelion" in pi.verdicts()["card"].fix
 
 
+def test_a_card_that_was_mounted_and_is_not_is_found(pi: Pi) -> None:
+    pi.card.with_name("card.mounted").touch()
+    pi.mounts(card="")
+    found = pi.verdicts()
+    assert (found["card"].state, "card-partition" in found) == (FAULT, False)
+    assert f"sudo mount {pi.card}" in found["card"].fix
+    assert pi.facts().speed is None
+
+
 @seeds("card-read-only")
 def test_a_read_only_card_is_found(pi: Pi) -> None:
     pi.mounts(card="ext4 /dev/mmcblk0p3 ro,errors=remount-ro")
@@ -661,6 +670,51 @@ def test_measuring_leaves_nothing_on_the_card(pi: Pi) -> None:
     assert facts.speed is not None
     assert facts.speed.bytes_per_s > 0
     assert list((pi.card / "tmp").iterdir()) == []
+
+
+@pytest.fixture
+def roots(pi: Pi) -> Path:
+    """A directory of root's, with a file whose name is that of the test that measures a card."""
+    path = pi.root.parent / "roots"
+    path.mkdir(mode=0o700)
+    (path / ".doctor.part").write_text("root's")
+    return path
+
+
+@pytest.mark.skipif(not ROOT, reason="only root goes where others may not")
+def test_root_measures_no_directory_that_a_link_on_the_card_leads_to(pi: Pi, roots: Path) -> None:
+    (pi.card / "tmp").rmdir()
+    (pi.card / "tmp").symlink_to(roots)
+    speed = pi.facts().speed
+    assert speed is not None
+    assert (speed.error, speed.bytes_per_s > 0) == (0, True)
+    assert (roots / ".doctor.part").read_text() == "root's"
+    assert [path.name for path in pi.card.iterdir()] == ["tmp"]
+
+
+@pytest.mark.skipif(not ROOT, reason="only root goes where others may not")
+@pytest.mark.parametrize("link", ["card", "above", "theirs"])
+def test_root_measures_no_directory_that_the_units_user_has_put_in_the_place_of_the_card(
+    pi: Pi, roots: Path, link: str
+) -> None:
+    """The link is theirs, or lies in a directory of theirs, or above such a one."""
+    theirs = pi.root.parent / "theirs"
+    theirs.mkdir()
+    (theirs / "card").symlink_to(roots if link == "card" else roots.parent)
+    if link != "theirs":
+        os.lchown(theirs / "card", UID, UID)
+    pi.give_away(theirs)
+    path = theirs / "card" if link == "card" else theirs / "card" / "roots"
+    pi.tables["card"]["path"] = f'"{path}"'
+    pi.facts()
+    assert (roots / ".doctor.part").read_text() == "root's"
+
+
+@pytest.mark.skipif(not ROOT, reason="only root reads what others may not")
+def test_root_reads_no_catalogue_that_a_link_on_the_card_leads_to(pi: Pi, roots: Path) -> None:
+    Catalogue(str(roots / "catalogue.sqlite3"), UNIT).close()
+    (pi.card / "catalogue.sqlite3").symlink_to(roots / "catalogue.sqlite3")
+    assert pi.facts().used_bytes is None
 
 
 @seeds("card-speed")
@@ -813,6 +867,16 @@ def test_fix_closes_a_credential_that_is_open_to_others_says_so_and_changes_noth
     assert "before 0644" in rows["credential-mode"]["fixed"]
     assert rows["port"]["state"] == "fault"
     assert [name for name, row in rows.items() if row["fixed"]] == ["credential-mode"]
+
+
+def test_fix_closes_nothing_that_a_link_leads_to(pi: Pi) -> None:
+    other = pi.credential.rename(pi.credential.with_name("other"))
+    other.chmod(0o644)
+    pi.credential.symlink_to(other)
+    _, rows, said = doctor(pi, "--fix")
+    assert other.stat().st_mode & 0o777 == 0o644
+    assert rows["credential-mode"]["state"] == "fault"
+    assert "was left as it is: it is a link" in said
 
 
 def test_without_fix_nothing_is_changed(pi: Pi) -> None:

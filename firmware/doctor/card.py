@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 from firmware.doctor.facts import Facts
 from firmware.doctor.verdicts import Check, Verdict, fault, ok, unknown, warning
 from firmware.lines import size
 from firmware.store import floor_bytes
+from hal.card_mount import advice
 from hal.probes.access import may_use
 from hal.probes.cards import CardFacts
 
@@ -27,6 +29,9 @@ def card(facts: Facts) -> Verdict | None:
     found, speed = facts.card, facts.speed
     if found is None:
         return None
+    if found.gone:
+        what = f"{found.path} is not mounted, and the card that the unit has run on was"
+        return fault(what, advice(Path(found.path)))
     if found.directory is None:
         return unknown(
             f"{found.path} is not there yet: the unit makes it at its first start", "mount the card, or start the unit"
@@ -81,7 +86,7 @@ def card_memory(facts: Facts) -> Verdict | None:
 def card_partition(facts: Facts) -> Verdict | None:
     """It is not the file system of the operating system."""
     found = facts.card
-    if found is None or found.mount is None or found.in_memory:
+    if found is None or found.mount is None or found.in_memory or found.gone:
         return None
     if found.mount.point == "/":
         return warning(
@@ -178,8 +183,9 @@ def _life(found: CardFacts) -> str:
 CHECKS = (
     Check(
         "card",
-        "the card is not the unit's user's, or fails (a synced write of 4 MB, which leaves nothing)",
-        "`sudo chown -R USER DIR`; a card that fails: copy its pictures and replace it",
+        "the card is not the unit's user's, is not mounted any more, or fails (a synced write of 4 MB, which leaves "
+        "nothing)",
+        "`sudo chown -R USER DIR`; `sudo mount DIR`; a card that fails: copy its pictures and replace it",
         card,
     ),
     Check(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +36,7 @@ from hal.xbee_repair import all_needs, find
 
 ANSWER_S = 10.0  # guess: a unit that has not said how it is by then hangs
 CAMERA_NODES = ("media*", "video*", "dma_heap/*")  # that libcamera opens, below dev/
+OVERFLOW_UID = 65_534  # whom files belong to whose user is not there, as in a user namespace (user_namespaces(7))
 ROOT = Path("/")
 
 
@@ -53,6 +54,7 @@ def gather(path: Path, *, root: Path = ROOT, clock: Clock | None = None) -> Fact
     service, start = services.look(SERVICE, root), boot.look(root)
     asking = access.myself(root)
     person = _person(service, asking, root)
+    card = None if config is None else cards.look(config.card.path, start.words, root)
     unit = UnitFacts() if config is None else _unit(config)
     kept = None if config is None or unit.runs else _kept(config)
     port = None if config is None or config.radio.driver == "none" else ports.look(config.radio.port, root)
@@ -73,8 +75,8 @@ def gather(path: Path, *, root: Path = ROOT, clock: Clock | None = None) -> Fact
         xbee=None if config is None or unit.runs or port is None else xbee_facts(config, port),
         camera=None if config is None else _camera(config, unit, root),
         credential=None if config is None else credential_facts(config, unit, kept, root),
-        card=None if config is None else cards.look(config.card.path, start.words, root),
-        speed=None if config is None else _speed(config),
+        card=card,
+        speed=None if config is None or (card is not None and card.gone) else _speed(config),
         used_bytes=_used_bytes(unit, kept),
     )
 
@@ -111,30 +113,40 @@ def _unit(config: Config) -> UnitFacts:
 
 @contextmanager
 def _as_owner(path: Path) -> Iterator[None]:
-    """Root is for a while the user whom the path belongs to: what is made there is theirs. Raises OSError."""
-    status = os.stat(path)
-    if os.geteuid() != 0 or status.st_uid == 0:
+    """Root is for a while the user whom the card belongs to: what is made there is theirs, and where they have put a
+    link root goes nowhere that they could not. Raises OSError."""
+    owner = _owner(path)
+    if os.geteuid() != 0 or owner is None:
         yield
         return
-    group = os.getegid()
-    os.setegid(status.st_gid)
-    os.seteuid(status.st_uid)
-    try:
+    group, groups = os.getegid(), os.getgroups()
+    with ExitStack() as back:
+        os.setgroups([])
+        back.callback(os.setgroups, groups)
+        os.setegid(owner.st_gid)
+        back.callback(os.setegid, group)
+        os.seteuid(owner.st_uid)
+        back.callback(os.seteuid, 0)
         yield
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
+
+
+def _owner(path: Path) -> os.stat_result | None:
+    """Of the path, of what it leads to, or of the nearest of the directories above, whoever is not root: each of them
+    can put another thing there. None where there is no such user. Raises OSError where nothing is there."""
+    found = (os.lstat(path), os.stat(path), *map(os.lstat, path.parents))
+    return next((status for status in found if status.st_uid not in (0, OVERFLOW_UID)), None)
 
 
 def _kept(config: Config) -> _Kept | None:
     """None where there is no catalogue, or it cannot be read now."""
     path = config.card.catalogue_path
-    if not os.access(path, os.R_OK, effective_ids=True):
-        return None
     try:
-        with _as_owner(path), closing(Catalogue.read_only(str(path), config.unit.id)) as catalogue:
-            own_bytes, _ = catalogue.own_bytes(config.dispersal.copies, config.dispersal.priority_copies)
-            return _Kept(catalogue.roster(), own_bytes + catalogue.held_bytes())
+        with _as_owner(config.card.path):
+            if not os.access(path, os.R_OK, effective_ids=True):
+                return None
+            with closing(Catalogue.read_only(str(path), config.unit.id)) as catalogue:
+                own_bytes, _ = catalogue.own_bytes(config.dispersal.copies, config.dispersal.priority_copies)
+                return _Kept(catalogue.roster(), own_bytes + catalogue.held_bytes())
     except (OSError, CardError):
         return None
 
@@ -228,10 +240,22 @@ def _camera(config: Config, unit: UnitFacts, root: Path) -> CameraFacts | None:
 
 def _speed(config: Config) -> cards.SpeedFacts | None:
     """None where there is no card yet."""
-    for folder in (config.card.path / TMP, config.card.path):
-        try:
-            with _as_owner(folder):
-                return cards.measure(folder)
-        except OSError:
-            continue
-    return None
+    try:
+        with _as_owner(config.card.path), _directory(str(config.card.path), os.O_DIRECTORY) as top:
+            try:
+                with _directory(TMP, os.O_DIRECTORY | os.O_NOFOLLOW, top) as folder:
+                    return cards.measure(folder)
+            except OSError:  # not there, or a link to somewhere else
+                return cards.measure(top)
+    except OSError:
+        return None
+
+
+@contextmanager
+def _directory(name: str, flags: int, above: int | None = None) -> Iterator[int]:
+    """A descriptor of it. Raises OSError."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | flags, dir_fd=above)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -23,15 +24,33 @@ def credential_mode(facts: Facts) -> tuple[str, Facts]:
     assert found is not None
     assert found.device is not None
     try:
-        os.chmod(found.path, FILE_MODE)
+        status = _closed(found.path)
+    except HardwareError:
+        raise  # ours, and an OSError too
     except OSError as error:
         raise HardwareError(
             f"{found.path} was left as it is: {error.strerror}", can="give the command with sudo"
         ) from error
     before = found.device.mode & 0o7777
-    device = replace(found.device, mode=os.stat(found.path).st_mode)
+    device = replace(found.device, mode=status.st_mode)
     done = f"{found.path} has mode {FILE_MODE:04o} now, before {before:04o}"
     return done, replace(facts, credential=replace(found, device=device))
+
+
+def _closed(path: str) -> os.stat_result:
+    """The file, after it was closed to others: never what a link leads to, which may be anybody's. Raises OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            can = f"chmod {FILE_MODE:03o} what it leads to, if that is the unit's"
+            raise HardwareError(f"{path} was left as it is: it is a link", can=can) from error
+        raise
+    try:
+        os.fchmod(descriptor, FILE_MODE)
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def xbee(facts: Facts) -> tuple[str, Facts]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import time
 from pathlib import Path
 
+from hal.card_mount import is_gone
 from hal.light_dataclass import dataclass
 from hal.probes.access import Device, device
 from hal.probes.mounts import Mount, is_in_memory, mount_of, mounts
@@ -21,7 +23,9 @@ _PARTITION = re.compile(r"(mmcblk\d+)(p\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """directory: None where card.path is not there. mount: of it, or of the nearest parent; None: not known.
+    """directory: None where card.path is not there. gone: it was mounted, and is not.
+
+    mount: of it, or of the nearest parent; None: not known.
 
     in_memory: what is written is gone after a power cut; None: not known. errors: that the file system has counted,
     None where it does not count. medium: "SD", "MMC" (eMMC), or empty. life: tenths of its life that an eMMC says are
@@ -31,6 +35,7 @@ class CardFacts:
 
     path: str
     directory: Device | None
+    gone: bool
     mount: Mount | None
     in_memory: bool | None
     total_bytes: int
@@ -61,6 +66,7 @@ def look(path: Path, words: tuple[str, ...], root: Path) -> CardFacts:
     return CardFacts(
         path=str(path),
         directory=device(path, root),
+        gone=is_gone(path),
         mount=mount,
         in_memory=None if mount is None else is_in_memory(mount, known, words),
         total_bytes=total_bytes,
@@ -107,8 +113,11 @@ def _life(health: Path) -> int | None:
         return None
 
 
-def measure(folder: Path) -> SpeedFacts:
-    """Write PIECES × PIECE_BYTES into a nameless file there, each synced; nothing stays, whatever happens."""
+def measure(folder: int) -> SpeedFacts:
+    """Write PIECES × PIECE_BYTES into a nameless file there, each synced; nothing stays, whatever happens.
+
+    folder: a descriptor of the directory.
+    """
     data, longest_s = os.urandom(PIECE_BYTES), 0.0
     try:
         descriptor = _nameless(folder)
@@ -129,13 +138,15 @@ def measure(folder: Path) -> SpeedFacts:
     return SpeedFacts(PIECES * PIECE_BYTES / max(time.monotonic() - began, 1e-9), longest_s, 0)
 
 
-def _nameless(folder: Path) -> int:
+def _nameless(folder: int) -> int:
     """A new file whose name is gone at once: a power cut leaves an empty one at most, which the unit's start tidies."""
-    name = folder / f"{TEST_NAME}.part"
-    name.unlink(missing_ok=True)
-    descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    name = f"{TEST_NAME}.part"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(name, flags, 0o600, dir_fd=folder)
     try:
-        name.unlink()
+        os.unlink(name, dir_fd=folder)
     except OSError:
         os.close(descriptor)
         raise
