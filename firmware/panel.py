@@ -25,7 +25,6 @@ class Panel:
         self._lights = Lights()
         self._lit_until = now
         self._shown = (0, 0)  # pictures taken and presses failed, as far as the LED has said so
-        self._moved = False
         self._hears: list[tuple[Contact, Callable[[Change], bool], str, str]] = []
         for contact, hear, event, text in (
             (pins.button, self._button, "button", "the shutter button was pressed"),
@@ -46,22 +45,17 @@ class Panel:
         parts = [*(contact for contact, *_ in self._hears), self._pins.led]
         return [*self._pins.problems, *(part.problem for part in parts if part is not None and part.problem)]
 
-    def moved(self) -> None:
+    def moved(self, unit: Unit) -> None:
         """A contact has."""
-        self._moved = True
+        for contact, hear, event, text in self._hears:
+            for change in contact.changes():
+                if hear(change):
+                    unit.core.log(event, text)
 
     def act(self, unit: Unit, now: float) -> None:
         """Give the unit what is asked for now."""
-        log = unit.core.log
-        for contact, hear, event, text in self._hears:
-            due = contact.deadline()
-            if self._moved or (due is not None and now >= due):
-                for change in contact.changes():
-                    if hear(change):
-                        log(event, text)
-        self._moved = False
         if self._triggers.moves_on(now):
-            log("motion", "the motion sensor still sees something")
+            unit.core.log("motion", "the motion sensor still sees something")
         for wish in self._triggers.wishes(now):
             match wish:
                 case Wish.PICTURE | Wish.PRIORITY_PICTURE:
@@ -96,9 +90,7 @@ class Panel:
 
     def deadline(self) -> float | None:
         """When wishes() and show() are wanted."""
-        times = [contact.deadline() for contact, *_ in self._hears]
-        times.append(self._triggers.deadline())
-        times.append(self._lit_until if self.has_led else None)
+        times = self._triggers.deadline(), self._lit_until if self.has_led else None
         return min((t for t in times if t is not None), default=None)
 
     def close(self) -> None:

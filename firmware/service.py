@@ -46,6 +46,7 @@ from hal.gpio import Gpio
 from hal.interfaces import Card, Duplex, Protection, TimeQuality
 from hal.memory import give_back
 from hal.probes.mounts import is_overlay_in_memory
+from hal.sampling import SamplingThread
 
 CLOCK_EVERY_S = 60.0
 """Wall time is compared with the system's this often."""
@@ -179,7 +180,7 @@ class Service:
             return Pins()
         shutter = self.config.shutter
         return make_pins(
-            self.clock,
+            SamplingThread(self.clock),
             button=shutter.button_pin,
             motion=shutter.motion_pin,
             tamper=shutter.tamper_pin,
@@ -399,7 +400,7 @@ class Service:
         return bool(arrivals)
 
     def _panel_moved(self) -> None:
-        self.panel.moved()
+        self.panel.moved(self.unit)
         self.turn()
 
     def _arm(self) -> None:

@@ -15,6 +15,7 @@ from hal.gpio_contact import GpioContact
 from hal.gpio_led import GpioLed
 from hal.interfaces import Camera, Clock, Contact, Duplex, Led, Radio, RadioCounts
 from hal.light_dataclass import dataclass
+from hal.sampling import Sampler
 from hal.serial_port import SerialPort
 from hal.serial_radio import SerialRadio
 from hal.xbee_module import Wanted
@@ -65,7 +66,7 @@ class Pins:
 
 
 def make_pins(
-    clock: Clock,
+    sampler: Sampler,
     *,
     button: int | None,
     motion: int | None,
@@ -77,7 +78,8 @@ def make_pins(
     """The button closes to ground; the motion sensor drives its pin high while it sees something; the tamper contact is
     closed to ground while all is well. Where no pin is given no library is loaded.
 
-    directory: where a library may leave its pipe. gpio: in place of the library of this machine.
+    sampler: looks at all contacts. directory: where a library may leave its pipe. gpio: in place of the library of this
+    machine.
     """
     pins = Pins()
     if button is motion is tamper is led is None:
@@ -96,8 +98,8 @@ def make_pins(
             pins.problems.append(f"the {what}: {error}")
             return None
 
-    pins.button = made("shutter button", button, lambda pin: GpioContact(chip, pin, clock, on_at=0, pull=up))
-    pins.motion = made("motion sensor", motion, lambda pin: GpioContact(chip, pin, clock, on_at=1, pull=down))
-    pins.tamper = made("tamper contact", tamper, lambda pin: GpioContact(chip, pin, clock, on_at=1, pull=up))
+    pins.button = made("shutter button", button, lambda pin: GpioContact(chip, pin, sampler, on_at=0, pull=up))
+    pins.motion = made("motion sensor", motion, lambda pin: GpioContact(chip, pin, sampler, on_at=1, pull=down))
+    pins.tamper = made("tamper contact", tamper, lambda pin: GpioContact(chip, pin, sampler, on_at=1, pull=up))
     pins.led = made("LED", led, lambda pin: GpioLed(chip, pin))
     return pins

@@ -1,7 +1,10 @@
 """What is used of RPi.GPIO's interface, and how the library is loaded that provides it: RPi.GPIO itself, or rpi-lgpio.
 
-Both have this module name, so only one of them can be installed. RPi.GPIO knows no Pi 5, and has no edges since kernel
-6.6 (raspberrypi/linux#6037); rpi-lgpio works on all.
+Both have this module name, so only one of them can be installed. RPi.GPIO knows no Pi 5; rpi-lgpio works on all.
+
+Nothing here has to do with edges: levels are read (hal/sampling.py). RPi.GPIO has no edges since kernel 6.6
+(raspberrypi/linux#6037), and reads levels as ever. For rpi-lgpio's, lgpio 0.2.2 has a thread that wakes each 0.5 ms as
+long as one is waited for (src/lgPthAlerts.c): some three times what reading takes (docs/figures.md).
 """
 
 from __future__ import annotations
@@ -23,10 +26,8 @@ _FREE = "end whatever else uses it (`gpioinfo` tells), add the unit's user to th
 
 
 class Gpio(Protocol):
-    """The module RPi.GPIO, as far as it is used: pins by their BCM numbers, levels 0 and 1.
-
-    Callbacks come on a thread of the library's, with the pin's number.
-    """
+    """The module RPi.GPIO, as far as it is used: pins by their BCM numbers, levels 0 and 1. input() is called
+    in another thread than the rest."""
 
     BCM: int
     IN: int
@@ -35,7 +36,6 @@ class Gpio(Protocol):
     HIGH: int
     PUD_UP: int
     PUD_DOWN: int
-    BOTH: int
 
     def setmode(self, mode: int, /) -> None:
         """How pins are numbered; opens the chip."""
@@ -51,12 +51,6 @@ class Gpio(Protocol):
 
     def output(self, channel: int, value: int, /) -> None:
         """Set its level."""
-
-    def add_event_detect(self, channel: int, edge: int, callback: Callable[[int], object] = ...) -> None:
-        """Have edges reported. bouncetime is not used: it lets a release pass for a press (gpiozero #378)."""
-
-    def remove_event_detect(self, channel: int, /) -> None:
-        """No more of these."""
 
     def cleanup(self, channel: int, /) -> None:
         """Give a pin back."""
@@ -93,14 +87,8 @@ def attempt(what: str, call: Callable[[], T], *, can: str = _FREE) -> T:
         raise PinError(f"{what}: {_said(error)}", did=_DID, can=can) from error
 
 
-def watch_edges(gpio: Gpio, pin: int, callback: Callable[[int], object]) -> None:
-    """Have both edges of a pin reported."""
-    attempt(f"edges of GPIO {pin}", lambda: gpio.add_event_detect(pin, gpio.BOTH, callback=callback), can=_INSTALL)
-
-
 def give_back(gpio: Gpio, pin: int) -> None:
-    """An input that nobody watches, as it was before."""
-    attempt(f"GPIO {pin} cannot be given back", lambda: gpio.remove_event_detect(pin))
+    """An input that nothing pulls, as it was before."""
     attempt(f"GPIO {pin} cannot be given back", lambda: gpio.cleanup(pin))
 
 

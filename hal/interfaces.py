@@ -239,7 +239,7 @@ class Contact(Protocol):
     """Something at a pin that is on or off: a button that is pressed, a motion sensor that sees something. Debounced.
 
     Nothing blocks. What it is at when it is made is no change. `problem` says why in words for a person where the pin
-    cannot be read any more; there are no changes then.
+    cannot be read any more; nothing settles from then on.
     """
 
     problem: str | None
@@ -249,10 +249,8 @@ class Contact(Protocol):
         """What it is at, as far as changes() has told."""
 
     def fileno(self) -> int | None:
-        """The descriptor to watch: readable when changes() is wanted. The same until close(), then None."""
-
-    def deadline(self) -> float | None:
-        """Monotonic time at which changes() is wanted though nothing is readable; None while the contact rests."""
+        """The descriptor to watch: readable when changes() is wanted, and when there has come to be a problem. The same
+        until close(), then None."""
 
     def changes(self) -> list[Change]:
         """How it has changed since the last call, in order; call as often as you like."""

@@ -1,20 +1,16 @@
 """RPi.GPIO's interface, as far as hal/gpio.py uses it, on pins made of memory; and what is wired to them.
 
-As the libraries do: edges are queued, and callbacks come on a thread of its own, later, where levels may have changed
-again; what a callback raises is printed and forgotten; wrong use, a pin that another process has, no permission and a
-kernel without edges raise what they raise, rpi-lgpio's plain Exceptions among them.
+Any thread may call it. Wrong use, a pin that another process has and no permission raise what they raise in the
+libraries, rpi-lgpio's plain Exceptions among them.
 
-Not simulated: BOARD numbers, bouncetime, edges of one direction, several callbacks on a pin, PWM, event_detected and
-wait_for_edge; other functions of pins (UART, I²C); voltages, noise on a pin that nothing pulls (it reads 0), and
-a callback that comes after its pin was given back.
+Not simulated: BOARD numbers, edges, PWM; other functions of pins (UART, I²C); voltages, and noise on a pin that nothing
+pulls (it reads 0).
 """
 
 from __future__ import annotations
 
-import queue
-import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import field
 
 from hal.light_dataclass import dataclass
@@ -32,12 +28,11 @@ class PlainError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GpioFaults:
-    """What this machine refuses. no_access: the chip; taken: pins of another process; no_edges: RPi.GPIO on kernel 6.6;
-    broken: pins that fail from now on."""
+    """What this machine refuses. no_access: the chip; taken: pins of another process; broken: pins that fail from now
+    on."""
 
     no_access: bool = False
     taken: frozenset[int] = frozenset()
-    no_edges: bool = False
     broken: frozenset[int] = frozenset()
 
 
@@ -48,13 +43,12 @@ class _Pin:
     is_used: bool = False
     pull: int = 20
     value: int = 0  # set as an output
-    callback: Callable[[int], object] | None = None
     seen: Callable[[int], object] = lambda _level: None
 
 
 @dataclass(slots=True)
 class SimGpio:
-    """The module. drive() and bounce() are the hands at the wires, level() and watch() the eye at an LED."""
+    """The module. drive() is the hands at the wires, level() and watch() the eye at an LED."""
 
     faults: GpioFaults = GpioFaults()
     BCM: int = 11
@@ -65,32 +59,16 @@ class SimGpio:
     PUD_OFF: int = 20
     PUD_DOWN: int = 21
     PUD_UP: int = 22
-    BOTH: int = 33
     _mode: int | None = None
     _pins: list[_Pin] = field(default_factory=lambda: [_Pin() for _ in range(PINS)])
-    _edges: queue.SimpleQueue[tuple[Callable[[int], object], int] | threading.Event] = field(
-        default_factory=queue.SimpleQueue
-    )
     _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        threading.Thread(target=self._call_back, name="simulated GPIO", daemon=True).start()
 
     # ------------------------------------------------------------ what is outside
 
     def drive(self, pin: int, level: int | None) -> None:
         """What is wired to the pin pulls it there from now on; None: it lets go, as an open contact."""
         with self._lock:
-            wired = self._pins[pin]
-            before = self._level(wired)
-            wired.outside = level
-            if self._level(wired) != before and wired.callback is not None:
-                self._edges.put((wired.callback, pin))
-
-    def bounce(self, pin: int, levels: Iterable[int | None]) -> None:
-        """One level after the other, faster than anybody looks."""
-        for level in levels:
-            self.drive(pin, level)
+            self._pins[pin].outside = level
 
     def level(self, pin: int) -> int:
         """What a voltmeter would show."""
@@ -105,12 +83,6 @@ class SimGpio:
         """Whether the pin was taken and not given back."""
         with self._lock:
             return self._pins[pin].is_used
-
-    def told(self) -> None:
-        """Waits until every edge so far has been reported."""
-        reached = threading.Event()
-        self._edges.put(reached)
-        reached.wait()
 
     # ------------------------------------------------------------ the library's interface
 
@@ -160,30 +132,11 @@ class SimGpio:
             pin.value = int(bool(value))
         pin.seen(pin.value)
 
-    def add_event_detect(self, channel: int, edge: int, callback: Callable[[int], object]) -> None:
-        """Report both edges of an input."""
-        if edge != self.BOTH:
-            raise ValueError("The edge must be set to RISING, FALLING or BOTH")
-        with self._lock:
-            pin = self._checked(channel)
-            if not pin.is_used or pin.is_output:
-                raise RuntimeError("You must setup() the GPIO channel as an input first")
-            if pin.callback is not None:
-                raise RuntimeError("Conflicting edge detection already enabled for this GPIO channel")
-            if self.faults.no_edges:
-                raise RuntimeError("Failed to add edge detection")
-            pin.callback = callback
-
-    def remove_event_detect(self, channel: int, /) -> None:
-        """Report none any more; fine where none was."""
-        with self._lock:
-            self._checked(channel).callback = None
-
     def cleanup(self, channel: int, /) -> None:
         """Give a pin back; fine where it was not taken."""
         with self._lock:
             pin = self._checked(channel)
-            pin.is_used, pin.is_output, pin.pull, pin.callback = False, False, self.PUD_OFF, None
+            pin.is_used, pin.is_output, pin.pull = False, False, self.PUD_OFF
 
     # ------------------------------------------------------------ inside
 
@@ -202,15 +155,3 @@ class SimGpio:
         if pin.outside is not None:
             return pin.outside
         return int(pin.pull == self.PUD_UP)
-
-    def _call_back(self) -> None:
-        """The library's thread."""
-        while True:
-            match self._edges.get():
-                case threading.Event() as reached:
-                    reached.set()
-                case (callback, pin):
-                    try:
-                        callback(pin)
-                    except Exception as error:  # noqa: BLE001 - as the libraries do
-                        print(error, file=sys.stderr)

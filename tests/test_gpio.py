@@ -3,20 +3,24 @@
 import os
 import select
 import sys
+import threading
 
 import pytest
 
 from hal.board import Pins, make_pins
-from hal.debounce import SETTLE_S
+from hal.clock import SystemClock
+from hal.debounce import PERIOD_S
 from hal.errors import PinError
 from hal.gpio import load
-from hal.gpio_contact import MAX_EDGES, GpioContact
+from hal.gpio_contact import MAX_CHANGES, GpioContact
 from hal.gpio_led import GpioLed
+from hal.sampling import Sampler, SamplingThread
 from sim.clock import SimClock
 from sim.gpio import GpioFaults, SimGpio
 
 NO_PINS = {"button": None, "motion": None, "tamper": None, "led": None}
 ALL_PINS = {"button": 17, "motion": 22, "tamper": 23, "led": 27}
+PATIENCE_S = 60.0  # real time, for what must happen
 
 
 @pytest.fixture
@@ -35,8 +39,29 @@ def library(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
+@pytest.fixture
+def gpio():
+    made = SimGpio()
+    made.setmode(made.BCM)
+    return made
+
+
+@pytest.fixture
+def clock():
+    return SimClock()
+
+
+@pytest.fixture
+def sampler(clock):
+    return Sampler(clock)
+
+
+def is_readable(contact, within_s=0.0):
+    return bool(select.select([contact.fileno()], [], [], within_s)[0])
+
+
 def pins(tmp_path, gpio=None, **wanted):
-    return make_pins(SimClock(), **(NO_PINS | wanted), directory=tmp_path, gpio=gpio)
+    return make_pins(Sampler(SimClock()), **(NO_PINS | wanted), directory=tmp_path, gpio=gpio)
 
 
 # ---------------------------------------------------------------- loading
@@ -93,9 +118,7 @@ def test_a_library_that_is_missing_or_forbidden_is_told_with_what_can_be_done(tm
 # ---------------------------------------------------------------- parts
 
 
-def test_each_part_that_is_asked_for_is_made_and_given_back(tmp_path):
-    gpio = SimGpio()
-    gpio.setmode(gpio.BCM)
+def test_each_part_that_is_asked_for_is_made_and_given_back(tmp_path, gpio):
     for pin in ALL_PINS.values():
         gpio.drive(pin, 0)  # the case is shut
     made = pins(tmp_path, gpio, **ALL_PINS)
@@ -109,9 +132,7 @@ def test_each_part_that_is_asked_for_is_made_and_given_back(tmp_path):
     assert not any(gpio.is_used(pin) for pin in ALL_PINS.values())
 
 
-def test_nothing_wired_is_a_button_not_pressed_a_sensor_that_sees_nothing_and_a_case_that_is_open(tmp_path):
-    gpio = SimGpio()
-    gpio.setmode(gpio.BCM)
+def test_nothing_wired_is_a_button_not_pressed_a_sensor_that_sees_nothing_and_a_case_that_is_open(tmp_path, gpio):
     made = pins(tmp_path, gpio, **ALL_PINS)
     assert (made.button.on, made.motion.on, made.tamper.on) == (False, False, True)
 
@@ -127,106 +148,116 @@ def test_a_pin_that_another_process_has_costs_that_part_only(tmp_path):
     assert "gpioinfo" in problem
 
 
-def test_a_kernel_without_edges_for_the_old_library_is_told_with_the_new_one_and_the_pin_is_free_again(tmp_path):
-    gpio = SimGpio(GpioFaults(no_edges=True))
-    gpio.setmode(gpio.BCM)
-    (problem,) = pins(tmp_path, gpio, button=17).problems
-    assert "edges of GPIO 17: Failed to add edge detection" in problem
-    assert "rpi-lgpio" in problem
+def button_at(gpio, sampler, pin=17):
+    return GpioContact(gpio, pin, sampler, on_at=0, pull=gpio.PUD_UP)
+
+
+def look(sampler, clock, times=2):
+    """As the thread does."""
+    for _ in range(times):
+        clock.advance(PERIOD_S)
+        sampler.look()
+
+
+def test_a_pin_that_fails_later_is_a_problem_and_no_press_and_the_others_go_on(gpio, clock, sampler):
+    button, sensor, led = button_at(gpio, sampler), button_at(gpio, sampler, 22), GpioLed(gpio, 27)
+    gpio.drive(17, 0)
+    look(sampler, clock, 1)
+    gpio.faults = GpioFaults(broken=frozenset({17, 27}))
+    look(sampler, clock, 1)
+    assert is_readable(button)  # people are told at once
+    assert button.changes() == []
+    assert button.problem.startswith("GPIO 17 cannot be read: bad GPIO read; the unit goes on without it; ")
+    led.set(True)
+    assert led.problem.startswith("GPIO 27 cannot be set: ")
+    gpio.drive(22, 0)
+    gpio.faults = GpioFaults()
+    look(sampler, clock, 3)
+    assert not is_readable(button)  # it is looked at no more
+    assert button.changes() == []
+    assert [change.on for change in sensor.changes()] == [True]
+    for part in (button, sensor, led):
+        part.close()
+
+
+def test_what_had_settled_before_a_pin_failed_is_told(gpio, clock, sampler):
+    button = button_at(gpio, sampler)
+    gpio.drive(17, 0)
+    look(sampler, clock)
+    gpio.faults = GpioFaults(broken=frozenset({17}))
+    look(sampler, clock)
+    assert [change.on for change in button.changes()] == [True]
+    assert button.problem is not None
+    button.close()
+
+
+class Blind(SimGpio):
+    """Pins can be taken, not read."""
+
+    def input(self, channel, /):
+        raise RuntimeError(f"line {channel} gives nothing")
+
+
+def test_a_pin_that_cannot_be_read_at_first_is_given_back(sampler):
+    blind = Blind()
+    blind.setmode(blind.BCM)
+    with pytest.raises(PinError, match="GPIO 17 cannot be read: line 17 gives nothing"):
+        button_at(blind, sampler)
+    assert not blind.is_used(17)
+    sampler.look()  # at nothing
+
+
+def test_a_contact_that_is_at_rest_or_bounces_does_not_wake_the_loop(gpio, clock, sampler):
+    button = button_at(gpio, sampler)
+    for _ in range(20):
+        look(sampler, clock)
+        gpio.drive(17, 0)
+        look(sampler, clock, 1)
+        gpio.drive(17, None)
+        assert not is_readable(button)
+    button.close()
+
+
+def test_a_contact_that_swings_while_the_loop_is_busy_is_right_in_the_end(gpio, clock, sampler):
+    button = button_at(gpio, sampler)
+    for level in (0, None) * (MAX_CHANGES + 8):
+        gpio.drive(17, level)
+        look(sampler, clock)
+    gpio.drive(17, 0)
+    look(sampler, clock)
+    assert not button.on  # nothing was told
+    changes = button.changes()
+    assert len(changes) == MAX_CHANGES
+    assert changes[-1].on
+    assert button.on
+    assert not is_readable(button)
+    button.close()
+
+
+def test_a_contact_that_is_closed_with_a_change_that_nobody_has_taken_is_silent_and_not_looked_at(gpio, clock, sampler):
+    button = button_at(gpio, sampler)
+    gpio.drive(17, 0)
+    look(sampler, clock)
+    assert is_readable(button)
+    button.close()
+    button.close()
+    assert button.changes() == []
+    assert button.fileno() is None
+    look(sampler, clock)
+    assert button.problem is None
     assert not gpio.is_used(17)
 
 
-def test_a_pin_that_fails_later_is_a_problem_and_no_press(capsys):
-    gpio, clock = SimGpio(), SimClock()
-    gpio.setmode(gpio.BCM)
-    button, led = GpioContact(gpio, 17, clock, on_at=0, pull=gpio.PUD_UP), GpioLed(gpio, 27)
+def test_contacts_of_a_unit_share_one_thread_that_wakes_the_loop_and_ends_with_the_last(gpio, tmp_path):
+    made = make_pins(SamplingThread(SystemClock()), **ALL_PINS, directory=tmp_path, gpio=gpio)
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "contacts")
     gpio.drive(17, 0)
-    gpio.told()
-    gpio.faults = GpioFaults(broken=frozenset({17, 27}))
-    gpio.bounce(17, [None, 0])
-    gpio.told()
-    assert button.changes() == []
-    led.set(True)
-    assert button.problem.startswith("GPIO 17 cannot be read: bad GPIO read; ")
-    assert led.problem.startswith("GPIO 27 cannot be set: ")
-    assert button.deadline() is None  # else the loop would come back at once, for ever
-    assert button.changes() == []
-    button.close()
-    led.close()
-    assert capsys.readouterr().err == ""
-
-
-def test_a_contact_that_goes_on_moving_wakes_the_loop_once_and_is_told_when_it_rests():
-    """Its deadline wakes the loop: a pin that swings without end must not take the loop's time."""
-    gpio, clock = SimGpio(), SimClock()
-    gpio.setmode(gpio.BCM)
-    button = GpioContact(gpio, 17, clock, on_at=0, pull=gpio.PUD_UP)
-    gpio.drive(17, 0)
-    gpio.told()
-    assert button.changes() == []
-    for _ in range(20):
-        clock.advance(0.9 * SETTLE_S)
-        gpio.bounce(17, [None, 0])
-        gpio.told()
-        assert not select.select([button.fileno()], [], [], 0)[0]
-        assert button.changes() == []
-    clock.advance(SETTLE_S)
-    assert [change.on for change in button.changes()] == [True]
-    button.close()
-
-
-def test_more_edges_than_are_kept_still_end_at_the_level_that_is_there():
-    gpio, clock = SimGpio(), SimClock()
-    gpio.setmode(gpio.BCM)
-    button = GpioContact(gpio, 17, clock, on_at=0, pull=gpio.PUD_UP)
-    gpio.bounce(17, [0, None] * MAX_EDGES + [0])
-    gpio.told()
-    assert len(button._edges) == MAX_EDGES
-    assert button.changes() == []
-    clock.advance(SETTLE_S)
-    assert [change.on for change in button.changes()] == [True]
-    button.close()
-
-
-class PressedWhileLookedAt(SimGpio):
-    """Whoever reads the level of a pin from the loop sees it just before somebody presses."""
-
-    presses = False
-
-    def input(self, channel, /):
-        level = super().input(channel)
-        if self.presses:
-            self.presses = False
-            self.drive(channel, 0)
-            self.told()
-        return level
-
-
-def test_an_edge_that_comes_while_the_level_is_looked_at_wakes_the_loop():
-    gpio, clock = PressedWhileLookedAt(), SimClock()
-    gpio.setmode(gpio.BCM)
-    button = GpioContact(gpio, 17, clock, on_at=0, pull=gpio.PUD_UP)
-    gpio.bounce(17, [0, None])
-    gpio.told()
-    assert button.changes() == []
-    clock.advance(SETTLE_S)
-    gpio.presses = True
-    assert button.changes() == []
-    assert button.deadline() is None
-    assert select.select([button.fileno()], [], [], 0)[0]
-    assert button.changes() == []
-    clock.advance(SETTLE_S)
-    assert [change.on for change in button.changes()] == [True]
-    button.close()
-
-
-def test_an_edge_that_comes_while_the_pin_is_given_back_reaches_nobody(capsys):
-    """A library may call back once more: by then the descriptor's number may be another file's."""
-    gpio = SimGpio()
-    gpio.setmode(gpio.BCM)
-    button = GpioContact(gpio, 17, SimClock(), on_at=0, pull=gpio.PUD_UP)
-    late = gpio._pins[17].callback
-    button.close()
-    late(17)
-    assert button.changes() == []
-    assert capsys.readouterr().err == ""
+    assert is_readable(made.button, PATIENCE_S)
+    assert [change.on for change in made.button.changes()] == [True]
+    assert not is_readable(made.tamper)
+    for part in (made.button, made.motion):
+        part.close()
+    assert thread.is_alive()
+    made.tamper.close()
+    assert not thread.is_alive()
+    made.led.close()

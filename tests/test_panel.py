@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import queue
 import select
-from dataclasses import replace
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,14 +22,18 @@ from firmware.determine import Rules
 from firmware.panel import Panel
 from firmware.service import Service
 from hal.board import Pins, make_pins
-from hal.debounce import SETTLE_S
+from hal.debounce import PERIOD_S
+from hal.gpio_contact import GpioContact
+from hal.sampling import Sampler
 from sim.camera import CameraFaults
+from sim.clock import SimClock
 from sim.gpio import GpioFaults, SimGpio
 from sim.machine import Machine, Options
 from sim.rig import Rig
 
 BUTTON, MOTION, TAMPER, LED = 17, 22, 23, 27
 STEP_S = 0.01  # of virtual time, between two looks at the LED
+BOUNCE_S = 0.002
 PATIENCE_S = 60.0  # real time, for what must happen
 
 
@@ -41,8 +45,9 @@ class Scene:
         self.gpio = SimGpio()
         self.gpio.setmode(self.gpio.BCM)
         self.gpio.drive(TAMPER, 0)
+        self.sampler = Sampler(self.rig.clock)
         pins = make_pins(
-            self.rig.clock,
+            self.sampler,
             button=BUTTON,
             motion=MOTION,
             tamper=TAMPER,
@@ -54,13 +59,18 @@ class Scene:
         self.panel = Panel(pins, Shutter(**shutter), self.rig.now)
         self.fault = False
         self._levels = []
+        self._look()
+
+    def _look(self):
+        """At the contacts, again and again."""
+        self.sampler.look()
+        self.rig.at(self.rig.now + PERIOD_S, self._look)
 
     def run(self, seconds):
         """Let so much time pass, as the service does."""
         for _ in range(round(seconds / STEP_S)):
-            self.gpio.told()
             if any(select.select(self.panel.watched, [], [], 0)):
-                self.panel.moved()
+                self.panel.moved(self.machine.on)
             self.panel.act(self.machine.on, self.rig.now)
             self.machine.turn()
             self.panel.show(self.machine.on, fault=self.fault, now=self.rig.now)
@@ -69,10 +79,11 @@ class Scene:
 
     def press(self, seconds=0.1):
         """With some bounces."""
-        self.gpio.bounce(BUTTON, [0, None, 0, None, 0])
-        self.run(seconds)
-        self.gpio.bounce(BUTTON, [None, 0, None, 0, None])
-        self.run(0.1)
+        for held, levels in ((seconds, [0, None, 0, None, 0]), (0.1, [None, 0, None, 0, None])):
+            for level in levels:
+                self.gpio.drive(BUTTON, level)
+                self.rig.run_for(BOUNCE_S)
+            self.run(held)
 
     def lit(self):
         """How long each light was that there was since the last call, in tenths of a second."""
@@ -251,6 +262,18 @@ def test_a_pin_that_fails_is_a_problem_that_people_are_told(scene):
     assert problem.startswith("GPIO 17 cannot be read")
 
 
+def test_contacts_at_rest_want_nothing():
+    """Their descriptors wake the service, no deadline does."""
+    gpio = SimGpio()
+    gpio.setmode(gpio.BCM)
+    contact = GpioContact(gpio, BUTTON, Sampler(SimClock()), on_at=0, pull=gpio.PUD_UP)
+    panel = Panel(Pins(button=contact), Shutter(), 1000.0)
+    assert panel.watched == [contact.fileno()]
+    assert panel.deadline() is None
+    panel.close()
+    assert panel.watched == []
+
+
 def test_nothing_at_the_pins_wants_nothing():
     panel = Panel(Pins(), Shutter(), 1000.0)
     assert panel.watched == panel.problems == []
@@ -309,7 +332,7 @@ def test_a_press_at_the_pin_of_a_running_unit_is_a_picture_on_its_card_and_a_lig
         assert status(client)["priority"] is False
         while not lights_seen.empty():
             lights_seen.get()
-        gpio.bounce(BUTTON, [0, None, 0])
+        gpio.drive(BUTTON, 0)
         wait_for(client, "button")
         gpio.drive(BUTTON, None)
         assert "is taken and on the card" in wait_for(client, "shot")
@@ -321,30 +344,7 @@ def test_a_press_at_the_pin_of_a_running_unit_is_a_picture_on_its_card_and_a_lig
     assert with_unit(loaded, gpio, ask) == "the motion sensor sees something"
     assert not any(gpio.is_used(pin) for pin in (BUTTON, MOTION, LED))
     assert gpio.level(LED) == 0
-
-
-def test_the_service_wakes_when_a_contact_has_settled(loaded):
-    gpio, without_led = SimGpio(), replace(loaded, shutter=replace(loaded.shutter, led_pin=None))
-    gpio.setmode(gpio.BCM)
-
-    async def run():
-        loop, ready = asyncio.get_running_loop(), asyncio.Event()
-        service = Service(without_led, temporary=False, gpio=gpio)
-        unit = asyncio.create_task(service.main(ready.set))
-        await ready.wait()
-        gpio.drive(BUTTON, 0)
-        gpio.told()
-        service._panel_moved()
-        delays_s = [service._timer.when() - loop.time()]
-        service.panel._pins.button.close()
-        service.turn()
-        delays_s.append(service._timer.when() - loop.time())
-        service.stop.set()
-        await unit
-        return delays_s
-
-    settling_s, resting_s = asyncio.run(run())
-    assert settling_s <= SETTLE_S < resting_s
+    assert not any(thread.name == "contacts" for thread in threading.enumerate())
 
 
 def test_a_unit_whose_pins_cannot_be_used_goes_on_and_says_so(loaded):

@@ -157,7 +157,7 @@ class BoardedUnit:
             return self.shoot()
         before = {row["picture"] for row in self.rows("list")}
         pin = f"{CHIP}/sim_gpio{BUTTON}/pull"
-        self.shell(f"echo pull-down > {pin}; sleep 0.2; echo pull-up > {pin}")
+        self.shell(f"echo pull-down > {pin}; sleep 0.5; echo pull-up > {pin}")
 
         def taken() -> Fields | None:
             return next((row for row in self.rows("list") if row["picture"] not in before), None)
