@@ -39,7 +39,7 @@ class AtStatus(enum.IntEnum):
 class Delivery(enum.IntEnum):
     """What became of a packet, in TransmitStatus and TxStatus. A module may say other numbers."""
 
-    SUCCESS = 0x00  # the other module has acknowledged it; of a broadcast: it was sent
+    SUCCESS = 0x00  # the other module has acknowledged it; told of every broadcast, too
     NO_ACK = 0x01  # all retries of one hop went unanswered
     CHANNEL_BUSY = 0x02  # listening before talking never found the channel free
     PURGED = 0x03  # dropped before it was sent

@@ -1,7 +1,8 @@
 """How a simulated XBee module gets a packet over the air: listening, back-off, acknowledgement, retries, budget.
 
 One packet at a time, as the modules do it. A unicast is sent until its acknowledgement comes, or all tries have failed;
-a broadcast so often as the product repeats it, whoever hears it. Who gets a packet twice, since its acknowledgement was
+a broadcast so often as the product repeats it, whoever hears it, and it is told as delivered even where the air was
+busy each time (90002277, "Extended Transmit Status - 0x8B"). Who gets a packet twice, since its acknowledgement was
 lost, takes it once.
 """
 
@@ -182,7 +183,7 @@ class Mac:
         if sending.tried < sending.tries:
             self._back_off(sending)
         else:
-            self._finish(sending, why)
+            self._finish(sending, Delivery.SUCCESS if sending.packet.is_broadcast else why)
 
     def _finish(self, sending: _Sending, status: Delivery, by_16: int = UNKNOWN_16) -> None:
         """Tell, once the module is done with all around it; it can take the next one then."""

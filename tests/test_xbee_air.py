@@ -92,6 +92,21 @@ def test_nobody_there_is_told_after_all_retries(product: Product) -> None:
 
 
 @every_product
+def test_where_the_air_is_always_busy_a_unicast_fails_after_all_retries_and_a_broadcast_is_told_as_delivered(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(2, product=product)
+    near, far = scene.hosts
+    monkeypatch.setattr(scene.air, "is_busy", lambda _: True)
+    answer = near.transmit(far.module.address, b"one")
+    assert answer.status == Delivery.CHANNEL_BUSY
+    assert answer.retries == (1 + product.mac_retries) * (1 + product.retries) - 1
+    assert near.transmit(BROADCAST, b"all").status == Delivery.SUCCESS
+    scene.run(1)
+    assert far.received() == []
+
+
+@every_product
 def test_under_loss_what_was_acknowledged_has_come_once_and_in_order(product: Product) -> None:
     scene = Scene(2, product=product, loss=0.3, seed=4)
     near, far = scene.hosts

@@ -14,9 +14,12 @@ from sim.xbee_products import PRODUCTS
 
 SMALL = {"driver": "pattern", "size": [160, 120], "quality": 40}  # 3 kB
 RADIO = {"driver": "xbee", "baud": 115_200}
+MOST_GIVEN_UP = {"digimesh": 0, "802.15.4": 1}
+"""Packets that a module gives up at most: DigiMesh tries each eleven times. 802.15.4 tries four times, and all of them
+collide now and then where both modules send; the unit sends such a packet again."""
 
 
-@pytest.mark.parametrize("protocol", ["digimesh", "802.15.4"])
+@pytest.mark.parametrize("protocol", MOST_GIVEN_UP)
 def test_a_picture_is_dispersed_over_xbee_modules_and_read_out(
     make_unit: MakeUnit, tmp_path: Path, protocol: str
 ) -> None:
@@ -33,7 +36,8 @@ def test_a_picture_is_dispersed_over_xbee_modules_and_read_out(
         (row,) = one.rows("units")
         assert -100 < row["rssi_dbm"] < 0
         radio = one.status()["radio"]
-        assert (radio["problem"], radio["frames_undelivered"]) == (None, 0)
+        assert radio["problem"] is None
+        assert radio["frames_undelivered"] <= MOST_GIVEN_UP[protocol]
         assert radio["line_bytes_per_s"] == pytest.approx(PRODUCTS[protocol].throughput_bps / 8, rel=0.01)
         one.end()
         two.end()
