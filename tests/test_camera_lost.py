@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,20 +14,10 @@ from firmware import commands as c
 from firmware import config
 from firmware.service import Service
 from firmware.watchdog import CAMERA_PATIENCE_S
-from hal.clock import SystemClock
 from hal.interfaces import Occasion, Shot
 from sim.camera import SimCamera
 
 PATIENCE_S = 60.0  # for what must happen
-
-
-class LaterClock(SystemClock):
-    """The system's, ahead by what a test says."""
-
-    ahead_s = 0.0
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.ahead_s
 
 
 class HangingCamera(SimCamera):
@@ -44,6 +33,14 @@ class HangingCamera(SimCamera):
         return super().capture(timeout_s, occasion)
 
 
+def age(service: Service, seconds: float) -> None:
+    """Have the camera hang for so long already. It alone: with a clock set ahead, a card or catalogue that is at
+    something just then has not answered for as long, either."""
+    since = service.camera.busy_since
+    assert since is not None
+    service.camera._worker.busy_since = since - seconds
+
+
 @pytest.fixture
 def loaded(tmp_path: Path) -> config.Config:
     return config_in(tmp_path)
@@ -51,8 +48,7 @@ def loaded(tmp_path: Path) -> config.Config:
 
 def test_a_camera_that_hangs_for_good_is_declared_failed_and_is_back_when_it_answers(loaded: config.Config) -> None:
     async def run() -> None:
-        service, clock, camera = Service(loaded, temporary=False), LaterClock(), HangingCamera()
-        service.clock = clock
+        service, camera = Service(loaded, temporary=False), HangingCamera()
         told: asyncio.Queue[c.Told] = asyncio.Queue()
         assert service.look_after() is None  # it reads its card
         ready = asyncio.Event()
@@ -63,11 +59,11 @@ def test_a_camera_that_hangs_for_good_is_declared_failed_and_is_back_when_it_ans
             service.command(c.Shoot(service.new_ticket(told.put_nowait)))
             await asyncio.to_thread(camera.asked.wait, PATIENCE_S)
             assert service.look_after() == ""
-            clock.ahead_s = CAMERA_PATIENCE_S + 1
+            age(service, CAMERA_PATIENCE_S)
             assert service.look_after() == ""
             assert service.camera.problem is not None
             assert isinstance((await told.get()).what, c.Failed)
-            clock.ahead_s = 10 * CAMERA_PATIENCE_S
+            age(service, 10 * CAMERA_PATIENCE_S)
             assert service.look_after() == "", "the watchdog must not bite for a camera that nothing can end"
 
             service.command(c.Shoot(service.new_ticket(told.put_nowait)))
