@@ -16,6 +16,7 @@ from conftest import MakeUnit, making_units
 from harness import Fields, UnitProcess, check_clean, check_read_out, run_command, two_units, wait_settled
 from test_kills import transfer, wait_transfer
 
+from firmware.errors import Refused
 from sim.line import LineProcess
 
 BAUD = 460_800  # a picture of 20 kB in half a second
@@ -137,8 +138,17 @@ def test_a_host_that_stands_still_for_longer_than_a_command_has_patience(
         with stopped(two):
             gave_up = first.result()
     assert gave_up.code == 1
-    one.wait_until(lambda: one.command(*copy).code == 0, "copy, once the origin asks the host again")
+    one.wait_until(lambda: goes_on(one, shot), "copy, once the origin asks the host again")
     end_and_check(one, two, [shot], middling_pictures, tmp_path)
+
+
+def goes_on(one: UnitProcess, shot: Fields) -> bool:
+    """A copy by hand is refused until its time has come."""
+    try:
+        one.ask("copy", picture=shot["picture"], to="2", timeout_s=COMMAND_PATIENCE_S)
+    except Refused:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("line", [115_200], indirect=True)
