@@ -41,6 +41,7 @@ class Drops:
         self._seen: tuple[int, int, int] | None = None
         self._again_at: float | None = None
         self._rests_until = core.now  # after a drop that came to nothing
+        self._ticked_at = core.now
         self._pressed = False
         self._after: PictureId | None = None  # the last picture of the pages passed
         self._asked: set[PictureId] = set()  # pictures whose holders are being asked
@@ -81,7 +82,7 @@ class Drops:
 
     def tick(self) -> None:
         """Look for cache to drop when room is short and something has changed since the last look."""
-        room = self.core.room
+        room, self._ticked_at = self.core.room, self.core.now
         needed_bytes, free_bytes = self._needed_bytes, self._free_bytes
         soon_bytes = max(needed_bytes, PROOFS_AHEAD * room.recent_bytes)
         if free_bytes >= soon_bytes or not room.own_bytes:
@@ -119,7 +120,7 @@ class Drops:
         """When the card is looked at again."""
         if self._looking:
             return None
-        rests_until = self._rests_until if self._rests_until > self.core.now else None
+        rests_until = self._rests_until if self._rests_until > self._ticked_at else None
         return min((at for at in (self._again_at, rests_until) if at is not None), default=None)
 
     def _look(self) -> Step:

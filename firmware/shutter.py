@@ -69,6 +69,7 @@ class Shutter:
         self.all_priority = False  # every picture is taken as a priority picture
         self.taken = 0  # pictures announced since the start
         self.failed = 0  # presses that came to nothing
+        self._ticked_at = core.now
 
     @property
     def waiting(self) -> int:
@@ -272,6 +273,7 @@ class Shutter:
             self.core.room.stranded[press.on_card.id] = press.on_card.size_bytes
         states.dispersal.move(press.dispersal, "failed")
         self.core.failed(press.ticket, error)
+        self._keep_next()  # what waits behind it may be smaller
         self._capture_next()
 
     def hopeless(self) -> bool:
@@ -291,6 +293,7 @@ class Shutter:
 
     def tick(self) -> None:
         """Room may have come; patience may have ended."""
+        self._ticked_at = self.core.now
         if not (self._held or self._unannounced or self._presses):
             return
         self._keep_next()
@@ -335,7 +338,7 @@ class Shutter:
         times += [press.again_at for press in self._held]
         if not self.core.neighbours.that_offer():
             times.append(self.core.started + FIRST_NEIGHBOUR_S)
-        return min((t for t in times if t > self.core.now), default=None)
+        return min((t for t in times if t > self._ticked_at), default=None)
 
     def _refuse(self, ticket: int | None, what: str, can: str) -> None:
         self.failed += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from firmware import commands as c
@@ -147,13 +147,12 @@ class Unit:
         self._speaker = self._make_speaker(duplex, link)
         self._touched = True  # something has happened since the last tick
         self._due, self._due_known = now, False  # when a part wants the next one
-        self._dues: list[float | None] = []  # when each of them does, as far as that is known
-        self._outgoing_due = now
+        self._due_besides = now  # and when one that is not the beacons
         self._radio_problem: str | None = None
         self._quotas = Quotas(core.line_bytes_per_s)
         parts = self._parts_in_safe_mode() if settings.safe_mode else self._parts_in_order()
         self._ticks = tuple(part.tick for part in parts)
-        self._deadlines = tuple(part.deadline for part in parts)
+        self._deadlines = tuple(part.deadline for part in parts if part is not self.beacons)
         self._told_of_boots = self._parts_told_of_boots()
         self._handlers = self._message_handlers()
         for entry in memory.lost_held:
@@ -479,24 +478,20 @@ class Unit:
         if not self._touched and now < self._due:
             return
         self.beacons.queue = len(self.dispersals) + self.shutter.waiting
-        if not self._touched:
-            for tick in self._ticks_due():
-                tick()
-        if self._touched or self.core.changed:
+        if self._is_beacon_alone():
+            self.beacons.tick()
+        else:
             for tick in self._ticks:
                 tick()
-        for outgoing in self._outgoing():
-            outgoing.tick()
-        self._touched = self.core.changed
+            for outgoing in self._outgoing():
+                outgoing.tick()
+            self._touched = self.core.changed
         self._due_known = False
 
-    def _ticks_due(self) -> Iterable[Callable[[], None]]:
-        """Those whose time it is, mostly the beacons alone: where nothing has happened a part has nothing to do before
-        its deadline. All of them where these are not known, or where a picture on its way is due, which is theirs."""
-        now = self.core.now
-        if not self._due_known or self._outgoing_due <= now:
-            return self._ticks
-        return [tick for tick, due in zip(self._ticks, self._dues, strict=True) if due is not None and due <= now]
+    def _is_beacon_alone(self) -> bool:
+        """Whether nothing has happened, and it is no part's time but the beacons': so it is mostly. The others are
+        looked at together, for what one of them ends by its time another may wait for."""
+        return not (self._touched or self.core.changed) and self._due_known and self.core.now < self._due_besides
 
     def deadline(self) -> float:
         """Monotonic time at which tick or next_packet is wanted next."""
@@ -506,10 +501,10 @@ class Unit:
         return self._due if speaks_at is None else min(self._due, speaks_at)
 
     def _next_due(self) -> float:
-        self._dues = [deadline() for deadline in self._deadlines]
-        outgoing = (due for outgoing in self._outgoing() if (due := outgoing.deadline()) is not None)
-        self._outgoing_due = min(outgoing, default=math.inf)
-        return min(self._outgoing_due, *(due for due in self._dues if due is not None))
+        times = [due for deadline in self._deadlines if (due := deadline()) is not None]
+        times += [due for outgoing in self._outgoing() if (due := outgoing.deadline()) is not None]
+        self._due_besides = min(times, default=math.inf)
+        return min(self._due_besides, self.beacons.deadline())
 
     # ------------------------------------------------------------ out
 

@@ -3,7 +3,8 @@
 The library compiles six functions anew for each frozen class: for the 260 of a unit that is half of its start. Here
 only __init__ is compiled; whether two are equal, the hash and the repr are told by functions that all classes share.
 That nobody assigns to a field of a frozen one is left to the type checker, which is told that these are the library's.
-Fields, defaults, replace(), fields(), match: all as in the library.
+Fields, defaults, replace(), fields(), match: all as in the library, but that from Python 3.13 on two with the same NaN
+object are not equal there.
 """
 
 from __future__ import annotations
