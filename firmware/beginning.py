@@ -20,6 +20,7 @@ from hal import card_mount
 from hal.directory_card import DirectoryCard
 from hal.errors import CardError, CardFull
 from hal.interfaces import Card
+from hal.probes.mounts import is_overlay_in_memory
 
 SPARE_CARD = "card"
 """Directory below runtime_dir that takes the place of a card that has failed."""
@@ -29,7 +30,7 @@ class Beginning:
     """Of all lives that a unit has in one process: on its card, and without it once that has failed.
 
     credential: None where nobody is to prove who it is. starts: those that came to a bad end; None: not counted, or
-    nothing was read yet.
+    nothing was read yet. in_memory: the card that was read is in memory, on a read-only (overlay) root.
     """
 
     def __init__(self, config: Config, *, temporary: bool, supervised: bool, card: Card | None) -> None:
@@ -42,12 +43,15 @@ class Beginning:
         self.starts: Starts | None = None
         silent = config.radio.driver == "none"  # nothing is sealed where nothing is said
         self.credential = None if config.security.insecure or silent else _credential_of(config)
+        self.in_memory = False
+        self._is_gone = False  # the card that was mounted was not when it was to be read
         self.roster = b""  # the newest one that an earlier life in this process has known
 
     def read_card(self) -> tuple[Started, str]:
         """Start-up: reads every file where the catalogue was lost, which takes minutes on a large card. And why the
         unit goes on without its card, if it does."""
         path = self._config.card.path
+        self._is_gone = self._given_card is None and card_mount.is_gone(path)
         try:
             started = self._start_up(self._given_card or _mounted(path), self._config.card.catalogue_path)
         except CardError as error:
@@ -58,7 +62,13 @@ class Beginning:
         if self._given_card is None and not self._temporary:
             with suppress(OSError):  # its parent takes no file: a mount that fails is then told by nothing
                 card_mount.remember(path)
+        self.in_memory = self._given_card is None and is_overlay_in_memory(path, Path("/"))
         return started, ""
+
+    @property
+    def card_is_back(self) -> bool:
+        """Whether the card that was gone when it was to be read is mounted now."""
+        return self._is_gone and not card_mount.is_gone(self._config.card.path)
 
     def without_card(self, why: str) -> Started:
         """In a directory of its own in runtime_dir, which is in memory; what an earlier life left there is taken up."""
@@ -115,7 +125,7 @@ class Beginning:
             name=config.unit.name,
             rules=rules_of(config),
             capacity_bytes=config.card.capacity_bytes,
-            hosting_share=0.0 if self._temporary else config.dispersal.hosting,
+            hosting_share=0.0 if self._temporary or self.in_memory else config.dispersal.hosting,
             patience_s=config.shutter.patience_s,
             temporary=self._temporary,
             goes_on_without_card=not self._temporary,

@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, get_args
 
 from firmware import bad_starts
@@ -45,7 +44,6 @@ from hal.errors import CardError
 from hal.gpio import Gpio
 from hal.interfaces import Card, Duplex, Protection, TimeQuality
 from hal.memory import give_back
-from hal.probes.mounts import is_overlay_in_memory
 from hal.sampling import SamplingThread
 
 CLOCK_EVERY_S = 60.0
@@ -157,7 +155,7 @@ class Service:
             self.unit.core.log("pins", problem)
         for descriptor in self.panel.watched:
             loop.add_reader(descriptor, self._panel_moved)
-        self._look_where_the_card_is(why)
+        self._tell_where_the_card_is()
         driver = make_camera(
             config.camera.driver, folder=config.camera.folder, size=config.camera.size, quality=config.camera.quality
         )
@@ -189,12 +187,12 @@ class Service:
             gpio=self._given_gpio,
         )
 
-    def _look_where_the_card_is(self, why: str) -> None:
-        """Pictures on a read-only root look safe until the power goes. why: the unit is without its card, if it is."""
-        path = self.config.card.path
-        if not why and self._given_card is None and is_overlay_in_memory(path, Path("/")):
-            text = f"{path} is in memory, on a read-only (overlay) root: its pictures are gone after a power cut"
-            self.card_problem = f"{text}; put card.path on a partition of its own"
+    def _tell_where_the_card_is(self) -> None:
+        """Pictures on a read-only root look safe until the power goes."""
+        if self.beginning.in_memory:
+            where = f"{self.config.card.path} is in memory, on a read-only (overlay) root"
+            text = "its pictures are gone after a power cut, and the unit stores none of others there"
+            self.card_problem = f"{where}: {text}; put card.path on a partition of its own"
             self.unit.core.log("alarm", self.card_problem)
 
     def _begin(self, started: Started, why: str) -> None:
@@ -473,6 +471,10 @@ class Service:
         told = core.wall_quality is TimeQuality.PEER and quality is TimeQuality.UNSET
         if not told:
             self.unit.handle(WallClock(unix_s, quality), now)
+        if self.beginning.card_is_back and not core.start_anew:
+            core.start_anew = "the card is mounted now"
+            core.log("started", f"{core.start_anew}: the unit starts anew")
+            self.turn()
         self._loop.call_later(CLOCK_EVERY_S, self._read_clock)
 
     def daily_load(self) -> DailyLoad | None:

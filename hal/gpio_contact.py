@@ -14,7 +14,7 @@ from hal.interfaces import Change
 from hal.sampling import Sampler
 
 MAX_CHANGES = 64
-"""Changes that wait for the loop: 3 s of a contact that swings as fast as it is looked at. Of more the oldest are
+"""Changes that wait for the loop: 2 s of a contact that swings as fast as it can be told. Of more the oldest are
 forgotten, and what it is at is right in the end."""
 
 
@@ -68,19 +68,20 @@ class GpioContact:
         with contextlib.suppress(PinError):
             give_back(self._gpio, self._pin)
 
-    def _look(self, now: float) -> None:
+    def _look(self, now: float) -> bool:
         """In the sampler's thread, and never once close() has been called."""
         if self.problem is not None:
-            return
+            return False
         try:
             change = self._debouncer.look(self._level(), now)
         except PinError as error:
             self.problem = str(error)
             self._wake()
-            return
+            return False
         if change is not None:
             self._settled.append(change)
             self._wake()
+        return self._debouncer.is_unsure
 
     def _wake(self) -> None:
         assert self._fd is not None

@@ -7,16 +7,16 @@ import select
 import threading
 from collections.abc import Callable
 
-from hal.debounce import PERIOD_S
+from hal.debounce import AGAIN_S, PERIOD_S
 from hal.interfaces import Clock
 
-Look = Callable[[float], object]
-"""Reads one contact; told the monotonic time."""
+Look = Callable[[float], bool]
+"""Reads one contact; told the monotonic time. Whether it is to be looked at again soon."""
 
 
 class Sampler:
-    """What there is to look at. Whoever has it calls look() each PERIOD_S, and never sooner; one other thread may add
-    and remove meanwhile."""
+    """What there is to look at. Whoever has it calls look() again after so long as it says, and never sooner; one other
+    thread may add and remove meanwhile."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -33,12 +33,12 @@ class Sampler:
         with self._lock:
             self._looks.remove(look)
 
-    def look(self) -> None:
-        """At everything."""
+    def look(self) -> float:
+        """At everything. Seconds until the next look."""
         with self._lock:
             now = self._clock.monotonic()
-            for look in self._looks:
-                look(now)
+            unsure = [look(now) for look in self._looks]
+        return AGAIN_S if any(unsure) else PERIOD_S
 
 
 class SamplingThread(Sampler):
@@ -70,5 +70,6 @@ class SamplingThread(Sampler):
             self._thread = None
 
     def _run(self) -> None:
-        while not select.select([self._end], [], [], PERIOD_S)[0]:
-            self.look()
+        wait_s = PERIOD_S
+        while not select.select([self._end], [], [], wait_s)[0]:
+            wait_s = self.look()

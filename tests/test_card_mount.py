@@ -111,6 +111,36 @@ def test_a_unit_goes_on_without_a_card_that_is_not_mounted_and_writes_nothing_th
     assert os.listdir(place / "card") == []
 
 
+def test_a_card_that_is_mounted_later_is_gone_on_with_within_a_minute(place: Path) -> None:
+    there = loaded(place / "card", place)
+    there.unit.runtime_dir.mkdir()
+
+    async def live(elsewhere: str) -> None:
+        service, ready = Service(there, temporary=False), asyncio.Event()
+        unit = asyncio.create_task(service.main(ready.set))
+        await asyncio.wait_for(ready.wait(), PATIENCE_S)
+        service._read_clock()  # as each minute
+        assert not service.starts_anew
+        (place / "card").rmdir()
+        (place / "card").symlink_to(elsewhere)
+        service._read_clock()
+        await asyncio.wait_for(unit, PATIENCE_S)
+        assert service.starts_anew
+
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        asyncio.run(live(elsewhere))
+        assert os.listdir(elsewhere) == []
+        asyncio.run(live_once(there))
+        assert "catalogue.sqlite3" in os.listdir(elsewhere)
+
+
+async def live_once(there: config.Config) -> None:
+    """A unit that is told to end as soon as it is ready."""
+    service = Service(there, temporary=False)
+    await service.main(service.stop.set)
+    assert not any("without its card" in each for each in faults(service))
+
+
 @pytest.mark.parametrize("missing", [False, True])
 def test_run_goes_on_where_the_mount_point_may_not_be_entered_or_is_not_there(place: Path, missing: bool) -> None:
     """It makes the card's directory before anything else, and locks it."""
@@ -184,3 +214,33 @@ def test_a_start_on_a_mount_remembers_it_and_the_next_one_without_it_writes_noth
     for_a_command, first, second, below = told.read_text().splitlines()
     assert (for_a_command, first, below) == ("noted: False", "noted: True", "below: []")
     assert "is not mounted" in second
+
+
+@pytest.mark.skipif(bool(WHY_NO_MOUNT), reason=WHY_NO_MOUNT)
+def test_a_unit_whose_card_is_in_memory_on_an_overlay_stores_nothing_of_others(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+
+    def start(top: Path) -> None:
+        libc, memory, root = ctypes.CDLL(None), top / "memory", top / "root"
+        for directory in (memory, root):
+            directory.mkdir()
+        if libc.mount(b"tmpfs", bytes(memory), b"tmpfs", ctypes.c_ulong(0), b""):
+            return
+        for name in ("lower", "upper", "work"):
+            (memory / name).mkdir()
+        layers = ",".join(f"{name}dir={memory / name}" for name in ("lower", "upper", "work"))
+        if libc.mount(b"overlay", bytes(root), b"overlay", ctypes.c_ulong(0), layers.encode()):
+            return
+        shares = list[str]()
+        for card in (root / "card", memory / "card"):
+            beginning = Beginning(loaded(card, tmp_path), temporary=False, supervised=False, card=None)
+            started, why = beginning.read_card()
+            started.catalogue.close()
+            shares.append(f"{beginning.in_memory} {beginning.settings(why).hosting_share > 0}")
+        told.write_text("\n".join(shares))
+
+    done = power.run(start)
+    assert not done.error, done.error
+    if not told.exists():
+        pytest.skip("this kernel does not let us mount an overlay")
+    assert told.read_text().splitlines() == ["True False", "False True"]

@@ -693,11 +693,11 @@ def test_root_measures_no_directory_that_a_link_on_the_card_leads_to(pi: Pi, roo
 
 
 @pytest.mark.skipif(not ROOT, reason="only root goes where others may not")
-@pytest.mark.parametrize("link", ["card", "above", "theirs"])
+@pytest.mark.parametrize("link", ["card", "above", "theirs", "behind"])
 def test_root_measures_no_directory_that_the_units_user_has_put_in_the_place_of_the_card(
     pi: Pi, roots: Path, link: str
 ) -> None:
-    """The link is theirs, or lies in a directory of theirs, or above such a one."""
+    """The link is theirs, or lies in a directory of theirs, or above such a one, or a link of root's leads to it."""
     theirs = pi.root.parent / "theirs"
     theirs.mkdir()
     (theirs / "card").symlink_to(roots if link == "card" else roots.parent)
@@ -705,6 +705,9 @@ def test_root_measures_no_directory_that_the_units_user_has_put_in_the_place_of_
         os.lchown(theirs / "card", UID, UID)
     pi.give_away(theirs)
     path = theirs / "card" if link == "card" else theirs / "card" / "roots"
+    if link == "behind":
+        (pi.root.parent / "door").symlink_to("theirs/card")
+        path = pi.root.parent / "door" / "roots"
     pi.tables["card"]["path"] = f'"{path}"'
     pi.facts()
     assert (roots / ".doctor.part").read_text() == "root's"

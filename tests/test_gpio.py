@@ -9,7 +9,7 @@ import pytest
 
 from hal.board import Pins, make_pins
 from hal.clock import SystemClock
-from hal.debounce import PERIOD_S
+from hal.debounce import LOOKS, PERIOD_S
 from hal.errors import PinError
 from hal.gpio import load
 from hal.gpio_contact import MAX_CHANGES, GpioContact
@@ -152,7 +152,7 @@ def button_at(gpio, sampler, pin=17):
     return GpioContact(gpio, pin, sampler, on_at=0, pull=gpio.PUD_UP)
 
 
-def look(sampler, clock, times=2):
+def look(sampler, clock, times=LOOKS):
     """As the thread does."""
     for _ in range(times):
         clock.advance(PERIOD_S)
@@ -172,7 +172,7 @@ def test_a_pin_that_fails_later_is_a_problem_and_no_press_and_the_others_go_on(g
     assert led.problem.startswith("GPIO 27 cannot be set: ")
     gpio.drive(22, 0)
     gpio.faults = GpioFaults()
-    look(sampler, clock, 3)
+    look(sampler, clock, LOOKS + 1)
     assert not is_readable(button)  # it is looked at no more
     assert button.changes() == []
     assert [change.on for change in sensor.changes()] == [True]
@@ -212,7 +212,7 @@ def test_a_contact_that_is_at_rest_or_bounces_does_not_wake_the_loop(gpio, clock
     for _ in range(20):
         look(sampler, clock)
         gpio.drive(17, 0)
-        look(sampler, clock, 1)
+        look(sampler, clock, LOOKS - 1)
         gpio.drive(17, None)
         assert not is_readable(button)
     button.close()

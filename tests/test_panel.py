@@ -22,7 +22,6 @@ from firmware.determine import Rules
 from firmware.panel import Panel
 from firmware.service import Service
 from hal.board import Pins, make_pins
-from hal.debounce import PERIOD_S
 from hal.gpio_contact import GpioContact
 from hal.sampling import Sampler
 from sim.camera import CameraFaults
@@ -63,8 +62,7 @@ class Scene:
 
     def _look(self):
         """At the contacts, again and again."""
-        self.sampler.look()
-        self.rig.at(self.rig.now + PERIOD_S, self._look)
+        self.rig.at(self.rig.now + self.sampler.look(), self._look)
 
     def run(self, seconds):
         """Let so much time pass, as the service does."""

@@ -17,13 +17,14 @@ class Seen:
     """A look that says when it was called, and in which thread."""
 
     def __init__(self):
-        self.times, self.threads, self.twice = [], set(), threading.Event()
+        self.times, self.threads, self.twice, self.unsure = [], set(), threading.Event(), False
 
     def __call__(self, now):
         self.times.append(now)
         self.threads.add(threading.current_thread())
         if len(self.times) == 2:
             self.twice.set()
+        return self.unsure
 
 
 def threads():
@@ -42,6 +43,26 @@ def test_each_look_is_told_the_time_of_the_clock_until_it_is_removed():
     clock.advance(2.0)
     sampler.look()
     assert (one.times, other.times) == ([5.0, 7.0], [7.0, 9.0])
+
+
+def test_the_next_look_comes_sooner_while_any_contact_is_unsure():
+    sampler, one, other = Sampler(SimClock()), Seen(), Seen()
+    for look in (one, other):
+        sampler.add(look)
+    assert sampler.look() == sampling.PERIOD_S
+    one.unsure = True
+    assert sampler.look() == sampling.AGAIN_S
+
+
+def test_the_thread_goes_by_what_a_look_has_said(monkeypatch):
+    monkeypatch.setattr(sampling, "AGAIN_S", 3600.0)
+    sampler, look = SamplingThread(SystemClock()), Seen()
+    look.unsure = True
+    sampler.add(look)
+    while not look.times:
+        assert not look.twice.wait(sampling.PERIOD_S)
+    assert not look.twice.wait(5 * sampling.PERIOD_S)
+    sampler.remove(look)
 
 
 def test_one_thread_looks_at_all_each_period_from_the_first_to_the_last_and_then_there_is_none():
@@ -83,6 +104,7 @@ def test_what_was_removed_is_not_being_looked_at_any_more():
         entered.set()
         assert may_end.wait(PATIENCE_S)
         ended.set()
+        return False
 
     sampler = SamplingThread(SystemClock())
     for look in (slow, other):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
@@ -37,6 +39,7 @@ from hal.xbee_repair import all_needs, find
 ANSWER_S = 10.0  # guess: a unit that has not said how it is by then hangs
 CAMERA_NODES = ("media*", "video*", "dma_heap/*")  # that libcamera opens, below dev/
 OVERFLOW_UID = 65_534  # whom files belong to whose user is not there, as in a user namespace (user_namespaces(7))
+MOST_LINKS = 40  # of one path, as Linux has it (path_resolution(7))
 ROOT = Path("/")
 
 
@@ -131,10 +134,27 @@ def _as_owner(path: Path) -> Iterator[None]:
 
 
 def _owner(path: Path) -> os.stat_result | None:
-    """Of the path, of what it leads to, or of the nearest of the directories above, whoever is not root: each of them
-    can put another thing there. None where there is no such user. Raises OSError where nothing is there."""
-    found = (os.lstat(path), os.stat(path), *map(os.lstat, path.parents))
-    return next((status for status in found if status.st_uid not in (0, OVERFLOW_UID)), None)
+    """Of all that the path goes through, links too, the last that is not root's: its user can put another thing there.
+    None where there is no such user. Raises OSError where nothing is there."""
+    return next((status for status in reversed(_way(path)) if status.st_uid not in (0, OVERFLOW_UID)), None)
+
+
+def _way(path: Path) -> list[os.stat_result]:
+    """Each directory and link from / to where the path leads. Raises OSError."""
+    at, parts, found, links = Path("/"), list(path.absolute().parts[1:]), [os.lstat("/")], 0
+    while parts:
+        here = at / parts.pop(0)
+        found.append(os.lstat(here))
+        if not stat.S_ISLNK(found[-1].st_mode):
+            at = here.resolve() if here.name == ".." else here
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        target = Path(os.readlink(here))
+        at = Path("/") if target.is_absolute() else at
+        parts = [*(part for part in target.parts if part != "/"), *parts]
+    return found
 
 
 def _kept(config: Config) -> _Kept | None:

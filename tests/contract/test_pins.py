@@ -15,7 +15,7 @@ from typing import Protocol
 import pytest
 
 from hal.clock import SystemClock
-from hal.debounce import PERIOD_S
+from hal.debounce import AGAIN_S, LOOKS, PERIOD_S
 from hal.errors import PinError
 from hal.gpio import Gpio, load
 from hal.gpio_contact import GpioContact
@@ -27,7 +27,7 @@ from sim.gpio import SimGpio
 
 BUTTON, SENSOR, LED = 17, 22, 27
 PATIENCE_S = 20.0  # for a change that must come
-QUIET_S = 12 * PERIOD_S  # a change that has not come by then comes no more: two looks tell one
+QUIET_S = 12 * PERIOD_S  # a change that has not come by then comes no more: three looks tell one
 BOUNCE_S = 0.001
 
 
@@ -76,8 +76,7 @@ class SimRig:
         end = self.clock.monotonic() + seconds
         while self._looks_at <= end:
             self.clock.advance_to(self._looks_at)
-            self._looks_at += PERIOD_S
-            self.sampler.look()
+            self._looks_at += self.sampler.look()
         self.clock.advance_to(end)
 
 
@@ -180,7 +179,7 @@ def test_a_change_is_told_when_it_has_settled_and_from_when_on(rig: Rig, button:
     drive(rig, BUTTON, 0)
     (change,) = settled(rig, button)
     assert change.on
-    assert before <= change.at <= rig.clock.monotonic() - PERIOD_S
+    assert before <= change.at <= rig.clock.monotonic() - (LOOKS - 1) * AGAIN_S
 
 
 def test_a_button_that_bounces_ten_times_is_pressed_once_and_released_once(rig: Rig, button: GpioContact) -> None:
