@@ -220,7 +220,7 @@ def break_card(unit: BoardedUnit, how: str) -> None:
 
 @virtual_board
 def test_a_card_that_lies_is_given_no_receipt_and_loses_no_picture(scene: Scene, tmp_path: Path) -> None:
-    for row in scene.one.rows("list"):
+    for row in scene.one.rows("list", "--unit", "1"):
         scene.one.wait_copy(str(row["picture"]), at=2)
     mount_through_mapper(scene.two)
     break_card(scene.two, "drop_writes")
