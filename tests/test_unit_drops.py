@@ -327,6 +327,22 @@ def test_two_shots_are_held_and_a_third_press_waits_for_the_camera():
     assert all(isinstance(origin.outcome(ticket), c.Done) for ticket in tickets)
 
 
+def test_a_smaller_shot_behind_one_that_finds_no_room_is_kept():
+    rig = Rig()
+    origin = Machine(rig, 1, small(capacity_bytes=2 * SIZE + SIZE // 2, rules=Rules(policy=Policy.NEVER)))
+    shoot(origin)
+    shoot(origin)
+    large = press(origin)
+    rig.run_for(1)
+    origin.camera._size_bytes = (SIZE // 4, SIZE // 4)
+    smaller = press(origin)
+    rig.run_for(1)
+    assert origin.on.shutter.waiting == 2
+    rig.run_for(FIRST_NEIGHBOUR_S)
+    assert "full" in failure(origin, large)
+    assert origin.outcome(smaller) == c.Done(own(origin)[-1].picture)
+
+
 def test_a_file_system_that_is_full_is_not_tried_again_and_again():
     """The capacity says yes, the file system no (its floor): held, asked again now and then, refused in the end."""
     rig, origin, _ = a_pair(origin=small(capacity_bytes=1_000_000, file_system_bytes=17_000_000, patience_s=60.0))
