@@ -65,6 +65,16 @@ class Beginning:
         self.in_memory = self._given_card is None and is_overlay_in_memory(path, Path("/"))
         return started, ""
 
+    def why_gone(self) -> str:
+        """What a person is told where the card was mounted and is no more, while the unit runs on it; else empty."""
+        try:
+            if self._given_card is None and not self._temporary:
+                card_mount.require(self._config.card.path)
+        except CardError as error:
+            self._is_gone = True
+            return f"{error.what}; {error.can}"
+        return ""
+
     @property
     def card_is_back(self) -> bool:
         """Whether the card that was gone when it was to be read is mounted now."""

@@ -212,7 +212,7 @@ class Service:
             membership,
         )
         for notice in notices:
-            self.unit.core.log("card", notice)
+            self.unit.core.log("alarm" if why and why in notice else "card", notice)
         if self.beginning.in_safe_mode:
             self.unit.core.log("alarm", f"{bad_starts.NOTICE}; {bad_starts.CAN}")
         self._card = self._worker("card", self._store.carry_out)
@@ -471,11 +471,19 @@ class Service:
         told = core.wall_quality is TimeQuality.PEER and quality is TimeQuality.UNSET
         if not told:
             self.unit.handle(WallClock(unix_s, quality), now)
-        if self.beginning.card_is_back and not core.start_anew:
+        self._see_whether_the_card_is_there()
+        self._loop.call_later(CLOCK_EVERY_S, self._read_clock)
+
+    def _see_whether_the_card_is_there(self) -> None:
+        """One that was mounted may be so no more, and again."""
+        core = self.unit.core
+        if not core.settings.without_card:
+            core.card_failed = core.card_failed or self.beginning.why_gone()
+        elif self.beginning.card_is_back and not core.start_anew:
             core.start_anew = "the card is mounted now"
             core.log("started", f"{core.start_anew}: the unit starts anew")
+        if core.card_failed or core.start_anew:
             self.turn()
-        self._loop.call_later(CLOCK_EVERY_S, self._read_clock)
 
     def daily_load(self) -> DailyLoad | None:
         """What the camera makes against what the link carries; None where there is none, or nobody can say yet."""

@@ -105,7 +105,7 @@ class Shutter:
             return
         if len(self._unannounced) >= SHOTS_HELD:
             what = f"the card cannot be used, and {SHOTS_HELD} pictures wait in memory until a host has stored them"
-            self._refuse(ticket, what, "replace the card and start the unit again")
+            self._refuse(ticket, what, "mount it, or replace it and start the unit again")
             return
         dispersal = Dispersal(None)
         states.dispersal.move(dispersal, "shutter")

@@ -51,5 +51,5 @@ def notice(why: str) -> str:
     """For log and `status`: what has happened, what the unit does, what a person can do."""
     return (
         f"the card cannot be used: {why}; the unit goes on without: it hosts nothing, at most two pictures wait "
-        "in memory, and each is announced when a host has stored it; replace the card and start the unit again"
+        "in memory, and each is announced when a host has stored it; mount it, or replace it and start the unit again"
     )

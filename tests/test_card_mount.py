@@ -134,6 +134,32 @@ def test_a_card_that_is_mounted_later_is_gone_on_with_within_a_minute(place: Pat
         assert "catalogue.sqlite3" in os.listdir(elsewhere)
 
 
+def test_a_card_that_is_mounted_no_more_while_the_unit_runs_is_left_within_a_minute(tmp_path: Path) -> None:
+    there, card = loaded(tmp_path / "card", tmp_path), tmp_path / "card"
+    there.unit.runtime_dir.mkdir()
+
+    async def live() -> None:
+        service, ready = Service(there, temporary=False), asyncio.Event()
+        unit = asyncio.create_task(service.main(ready.set))
+        await asyncio.wait_for(ready.wait(), PATIENCE_S)
+        service._read_clock()
+        assert not service.unit.core.settings.without_card
+        card.unlink()
+        card.mkdir()
+        service._read_clock()
+        assert f"sudo mount {card}" in service.unit.core.settings.without_card
+        assert any(line.event == "alarm" and "not mounted" in line.text for line in service.unit.core.journal.after(0))
+        card.rmdir()
+        card.symlink_to(elsewhere)
+        service._read_clock()
+        await asyncio.wait_for(unit, PATIENCE_S)
+        assert service.starts_anew
+
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        card.symlink_to(elsewhere)
+        asyncio.run(live())
+
+
 async def live_once(there: config.Config) -> None:
     """A unit that is told to end as soon as it is ready."""
     service = Service(there, temporary=False)
