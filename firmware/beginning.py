@@ -20,7 +20,7 @@ from hal import card_mount
 from hal.directory_card import DirectoryCard
 from hal.errors import CardError, CardFull
 from hal.interfaces import Card
-from hal.probes.mounts import is_overlay_in_memory
+from hal.probes.mounts import OVERLAYS, in_memory
 
 SPARE_CARD = "card"
 """Directory below runtime_dir that takes the place of a card that has failed."""
@@ -30,7 +30,8 @@ class Beginning:
     """Of all lives that a unit has in one process: on its card, and without it once that has failed.
 
     credential: None where nobody is to prove who it is. starts: those that came to a bad end; None: not counted, or
-    nothing was read yet. in_memory: the card that was read is in memory, on a read-only (overlay) root.
+    nothing was read yet. in_memory: why what is on the card that was read goes with the power; empty: it does not, or
+    it is one to try things with.
     """
 
     def __init__(self, config: Config, *, temporary: bool, supervised: bool, card: Card | None) -> None:
@@ -43,7 +44,7 @@ class Beginning:
         self.starts: Starts | None = None
         silent = config.radio.driver == "none"  # nothing is sealed where nothing is said
         self.credential = None if config.security.insecure or silent else _credential_of(config)
-        self.in_memory = False
+        self.in_memory = ""
         self._is_gone = False  # the card that was mounted was not when it was to be read
         self.roster = b""  # the newest one that an earlier life in this process has known
 
@@ -62,8 +63,16 @@ class Beginning:
         if self._given_card is None and not self._temporary:
             with suppress(OSError):  # its parent takes no file: a mount that fails is then told by nothing
                 card_mount.remember(path)
-        self.in_memory = self._given_card is None and is_overlay_in_memory(path, Path("/"))
+        self.in_memory = "" if self._given_card else self._why_in_memory(path)
         return started, ""
+
+    def _why_in_memory(self, path: Path) -> str:
+        found = in_memory(path, Path("/"))
+        if found is None:
+            return ""
+        if found.kind in OVERLAYS:
+            return f"{path} is in memory, on a read-only (overlay) root"
+        return f"{path} is in memory ({found.kind})" if self._supervised else ""  # by hand, below /tmp: to try it
 
     def why_gone(self) -> str:
         """What a person is told where the card was mounted and is no more, while the unit runs on it; else empty."""

@@ -34,6 +34,12 @@ def since_s(database: Database, key: bytes) -> int | None:
     return None if row is None else database.made(rows.seconds_of, row[0])
 
 
+def newest_since_s(database: Database) -> int:
+    """Operating time at the shutter of the latest picture that is without a copy; 0 where there is none."""
+    ((newest,),) = database.all("SELECT coalesce(max(since_s), 0) FROM exposed")
+    return database.made(rows.seconds_of, newest)
+
+
 def covered_s(database: Database) -> tuple[int, ...]:
     """How long the latest pictures were exposed, newest last."""
     found = database.all("SELECT seconds FROM covered ORDER BY number")

@@ -106,6 +106,7 @@ STEPS = (
     CREATE TABLE exposed (
         id BLOB PRIMARY KEY CHECK (length(id) = 8), since_s INTEGER NOT NULL CHECK (since_s >= 0)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX exposed_since ON exposed (since_s);
     CREATE TABLE covered (number INTEGER PRIMARY KEY, seconds INTEGER NOT NULL CHECK (seconds >= 0)) STRICT;
     CREATE TABLE heard (
         unit INTEGER PRIMARY KEY CHECK (unit BETWEEN 0 AND 65535), age_s INTEGER NOT NULL CHECK (age_s >= 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from firmware import catalogue_exposure as exposure
 from firmware.catalogue_pictures import MAX_VERIFIED, Pictures
 from firmware.catalogue_rows import seconds_of
 from firmware.events import Away, Doubted, DrawnAt, ListedAt, NextFile, OldestHeld, SaveCalendar
@@ -72,6 +73,17 @@ class Upkeep(Pictures):
             if request.heard:
                 oldest = "SELECT unit FROM heard ORDER BY age_s DESC, unit LIMIT -1 OFFSET ?"
                 self._database.change(f"DELETE FROM heard WHERE unit IN ({oldest})", MAX_HEARD)
+
+    def take_up_time(self) -> int:
+        """At the start: operating time as it was kept, or at the shutter of the latest picture that is without a copy,
+        where that was later. What ran in between counts for no unit's silence: when it was heard then was not kept."""
+        kept_s = self._database.counter("age", 0)
+        age_s = max(kept_s, exposure.newest_since_s(self._database))
+        if age_s > kept_s:
+            with self._database.transaction():
+                self._database.set("age", age_s)
+                self._database.change("UPDATE heard SET age_s = age_s + ?", age_s - kept_s)
+        return age_s
 
     def heard(self, age_s: int) -> tuple[tuple[int, int], ...]:
         """Units, and operating time when each was last heard; holders of which nothing is known: age_s."""

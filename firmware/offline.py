@@ -84,10 +84,6 @@ def _must_exist(config: Config) -> None:
     except CardError as error:
         raise Refused(error.what, can=error.can) from error
     try:
-        if os.path.islink(card) and not os.path.exists(card):
-            raise Refused(
-                f"card.path, {card}, is a link that leads nowhere", can="mount what it leads to, or correct it"
-            )
         is_file = stat.S_ISREG(os.stat(path).st_mode)
         readable = os.access(path, os.R_OK, effective_ids=True)
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -1,7 +1,8 @@
 """Operating time made durable, and when each unit was last heard by it: no clock runs while the power is off.
 
-`core.age_s` counts the seconds that the unit has run. What of it is kept here survives a power cut; what was not is
-lost, so that time stands still a little longer. Whoever counts days counts them by it.
+`core.age_s` counts the seconds that the unit has run. What of it is kept here survives a power cut, and so does what
+stands with a picture that is without a copy; the rest is lost, so that time stands still a little longer. Who counts
+days counts them by it.
 """
 
 from __future__ import annotations

@@ -188,11 +188,10 @@ class Service:
         )
 
     def _tell_where_the_card_is(self) -> None:
-        """Pictures on a read-only root look safe until the power goes."""
-        if self.beginning.in_memory:
-            where = f"{self.config.card.path} is in memory, on a read-only (overlay) root"
+        """Pictures in memory look safe until the power goes."""
+        if why := self.beginning.in_memory:
             text = "its pictures are gone after a power cut, and the unit stores none of others there"
-            self.card_problem = f"{where}: {text}; put card.path on a partition of its own"
+            self.card_problem = f"{why}: {text}; put card.path on a partition of its own"
             self.unit.core.log("alarm", self.card_problem)
 
     def _begin(self, started: Started, why: str) -> None:

@@ -96,7 +96,7 @@ def _memory(catalogue: Catalogue, copies: int, priority_copies: int) -> Memory:
     new = bool(catalogue.counter("fresh", 0))
     catalogue.set_counters(boot=boot, sequence=sequence, fresh=0)
     own_bytes, cache_bytes = catalogue.own_bytes(copies, priority_copies)
-    age_s = catalogue.counter("age", 0)
+    age_s = catalogue.take_up_time()
     return Memory(
         boot=boot,
         card=card,

@@ -15,19 +15,36 @@ _TEXT = b"A unit has run here on a card that was mounted. Where none is to be mo
 
 
 def is_gone(path: Path) -> bool:
-    """Whether a unit has run on the card when it was a file system of its own, and it is none now."""
-    return os.path.lexists(_mark(path)) and not _is_mount(path)
+    """Whether a unit has run on the card when it was a file system of its own, and it is none now; or the card is a
+    link that leads nowhere, to what is not mounted."""
+    return is_dangling(path) or (os.path.lexists(_mark(path)) and not _is_mount(path))
+
+
+def is_dangling(path: Path) -> bool:
+    """Whether it is a link that leads nowhere."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return os.path.islink(path)
+    except OSError:
+        pass
+    return False
 
 
 def require(path: Path) -> None:
     """CardError where it is gone: what is written there would be hidden by the next mount, or is another user's."""
     if is_gone(path):
-        raise CardError(f"{path} is not mounted, and the card that a unit has run on here was", can=advice(path))
+        what, can = told(path)
+        raise CardError(what, can=can)
 
 
-def advice(path: Path) -> str:
-    """What a person can do about a card that is gone."""
-    return f"look at the card, then: sudo mount {path}; if none is to be mounted any more, remove {_mark(path)}"
+def told(path: Path) -> tuple[str, str]:
+    """Of a card that is gone: what is wrong, and what a person can do."""
+    if is_dangling(path):
+        can = "mount what the link leads to, or set card.path to a directory"
+        return f"{path}, the card's directory, is a link that leads nowhere", can
+    can = f"look at the card, then: sudo mount {path}; if none is to be mounted any more, remove {_mark(path)}"
+    return f"{path} is not mounted, and the card that a unit has run on here was", can
 
 
 def remember(path: Path) -> None:

@@ -22,6 +22,7 @@ T = TypeVar("T")
 _DID = "the unit goes on without it"
 _INSTALL = "install rpi-lgpio in place of RPi.GPIO (apt: python3-rpi-lgpio), and start the unit again"
 _ALLOW = "add the unit's user to the group gpio, see that /dev/gpiochip0 is there, and start the unit again"
+_NO_PINS = "this machine has no pins (no /dev/gpiochip0): leave them out of the config"
 _FREE = "end whatever else uses it (`gpioinfo` tells), add the unit's user to the group gpio, or take another pin"
 
 
@@ -56,8 +57,8 @@ class Gpio(Protocol):
         """Give a pin back."""
 
 
-def load(directory: Path) -> Gpio:
-    """The library, ready for BCM numbers; PinError where there is none, or it may not.
+def load(directory: Path, devices: Path = Path("/dev")) -> Gpio:
+    """The library, ready for BCM numbers; PinError where there is none, or it may not. devices: where the chip is.
 
     lgpio makes a pipe in the directory that is current when it is imported, and fails where it cannot (joan2937/lg#22).
     For that moment it is `directory`: no other thread may go by relative paths then.
@@ -66,12 +67,12 @@ def load(directory: Path) -> Gpio:
         with contextlib.chdir(directory):
             gpio = cast(Gpio, importlib.import_module("RPi.GPIO"))
     except ImportError as error:
-        raise PinError(f"there is no library for GPIO pins: {error}", did=_DID, can=_INSTALL) from error
+        raise PinError(f"there is no library for GPIO pins: {error}", did=_DID, can=_can(_INSTALL, devices)) from error
     except (OSError, RuntimeError, NotImplementedError) as error:  # no Pi; no place for the pipe; an unknown board
         raise PinError(
-            f"the library for GPIO pins does not work here: {_said(error)}", did=_DID, can=_INSTALL
+            f"the library for GPIO pins does not work here: {_said(error)}", did=_DID, can=_can(_INSTALL, devices)
         ) from error
-    attempt("the GPIO pins cannot be used", lambda: gpio.setmode(gpio.BCM), can=_ALLOW)
+    attempt("the GPIO pins cannot be used", lambda: gpio.setmode(gpio.BCM), can=_can(_ALLOW, devices))
     gpio.setwarnings(False)
     return gpio
 
@@ -90,6 +91,11 @@ def attempt(what: str, call: Callable[[], T], *, can: str = _FREE) -> T:
 def give_back(gpio: Gpio, pin: int) -> None:
     """An input that nothing pulls, as it was before."""
     attempt(f"GPIO {pin} cannot be given back", lambda: gpio.cleanup(pin))
+
+
+def _can(advice: str, devices: Path) -> str:
+    """What a person can do, where there are pins at all."""
+    return advice if any(devices.glob("gpiochip*")) else _NO_PINS
 
 
 def _said(error: Exception) -> str:

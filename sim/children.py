@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 
 END_S = 5.0  # a unit ends within 5 s of SIGTERM (DESIGN §9)
 MAX_TAIL_BYTES = 4096  # read of what a child that ended has said
+CLAUSE = "  "  # what a command did about an error and what can be done stands below it, indented
 DANDELION = (sys.executable, "-c", "import sys; from firmware.cli import main; sys.exit(main())")
 """The command, without relying on where its script is installed."""
 
@@ -55,11 +56,27 @@ class Child:
         return self._process.poll()
 
     def last_words(self) -> str:
-        """The last line that it wrote; empty if none."""
+        """The last line that it wrote, or the clauses of the error; empty if none, and where a signal has ended it: the
+        line before that tells nothing of why."""
+        if (self.status() or 0) < 0:
+            return ""
         with self._said.open("rb") as out:
             out.seek(max(0, self._said.stat().st_size - MAX_TAIL_BYTES))
             lines = out.read(MAX_TAIL_BYTES).decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        words: list[str] = []
+        for line in filter(str.strip, reversed(lines)):
+            words.insert(0, line.strip())
+            if not line.startswith(CLAUSE):
+                break
+        return "; ".join(words)
+
+    def ending(self) -> str:
+        """How it has ended, with its last words."""
+        status = self.status()
+        if status is not None and status < 0:
+            return f"was ended by {signal.Signals(-status).name}"
+        words = self.last_words()
+        return f"has ended with status {status}" + f": {words}" * bool(words)
 
     def ask_to_end(self) -> None:
         """SIGTERM."""

@@ -71,10 +71,8 @@ class Fleet:
         waiting = list(self._units)
         while waiting and not ending.wait(READY_TICK_S):
             place = waiting[0]
-            status = self._units[place].status()
-            if status is not None:
-                words = self._units[place].last_words()
-                raise Refused(f"{place.name} ended with status {status} at its start: {words}")
+            if self._units[place].status() is not None:
+                raise Refused(f"at its start {place.name} {self._units[place].ending()}")
             if Client(place.socket).runs():
                 waiting.pop(0)
             elif time.monotonic() > deadline:
@@ -102,8 +100,8 @@ class Fleet:
         if self._options.svg is not None:
             save_svg(state, self._options.svg)
         elsewhere = sum("verified" in shown.holders.values() for shown in state.pictures)
-        pictures = so_many(len(state.pictures), "picture")
-        print(f"The fleet ends: {pictures}, {elsewhere} of them with a verified copy elsewhere.")
+        pictures, copied = (so_many(count, "picture") for count in (len(state.pictures), elsewhere))
+        print(f"The fleet ends: {pictures} taken, {copied} with a verified copy elsewhere.")
 
     def _state(self, events: list[FleetEvent]) -> FleetState:
         self._recent.extend(events)
@@ -125,11 +123,9 @@ class Fleet:
 
     def _report_dead(self) -> None:
         for place, child in self._units.items():
-            status = child.status()
-            if status is not None and place not in self._dead:
+            if child.status() is not None and place not in self._dead:
                 self._dead.add(place)
-                words = child.last_words()
-                self._watch.say(f"{place.name} has ended with status {status}" + f": {words}" * bool(words), "alarm")
+                self._watch.say(f"{place.name} {child.ending()}", "alarm")
 
 
 def _shown(path: Path) -> str:

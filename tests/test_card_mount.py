@@ -134,6 +134,38 @@ def test_a_card_that_is_mounted_later_is_gone_on_with_within_a_minute(place: Pat
         assert "catalogue.sqlite3" in os.listdir(elsewhere)
 
 
+def test_a_card_behind_a_link_that_leads_nowhere_is_gone_on_with_once_it_leads_somewhere(tmp_path: Path) -> None:
+    there, card = loaded(tmp_path / "card", tmp_path), tmp_path / "stick" / "pictures"
+    there.unit.runtime_dir.mkdir()
+    there.card.path.symlink_to(card)
+
+    async def live() -> None:
+        service, ready = Service(there, temporary=False), asyncio.Event()
+        unit = asyncio.create_task(service.main(ready.set))
+        await asyncio.wait_for(ready.wait(), PATIENCE_S)
+        assert any("is a link that leads nowhere; mount what" in text for text in faults(service))
+        service._read_clock()  # as each minute
+        assert not service.starts_anew
+        card.mkdir(parents=True)
+        service._read_clock()
+        await asyncio.wait_for(unit, PATIENCE_S)
+        assert service.starts_anew
+
+    asyncio.run(live())
+    assert os.listdir(card) == []
+    asyncio.run(live_once(there))
+    assert "catalogue.sqlite3" in os.listdir(card)
+
+
+def test_a_link_to_where_the_unit_may_not_look_is_no_card_that_is_gone(place: Path) -> None:
+    (place / "stick" / "pictures").mkdir(parents=True)
+    (place / "link").symlink_to(place / "stick" / "pictures")
+    (place / "stick").chmod(0)
+    with nobody():
+        assert not card_mount.is_gone(place / "link")
+    (place / "stick").chmod(0o700)
+
+
 def test_a_card_that_is_mounted_no_more_while_the_unit_runs_is_left_within_a_minute(tmp_path: Path) -> None:
     there, card = loaded(tmp_path / "card", tmp_path), tmp_path / "card"
     there.unit.runtime_dir.mkdir()
@@ -243,7 +275,7 @@ def test_a_start_on_a_mount_remembers_it_and_the_next_one_without_it_writes_noth
 
 
 @pytest.mark.skipif(bool(WHY_NO_MOUNT), reason=WHY_NO_MOUNT)
-def test_a_unit_whose_card_is_in_memory_on_an_overlay_stores_nothing_of_others(tmp_path: Path) -> None:
+def test_a_unit_whose_card_is_in_memory_stores_nothing_of_others(tmp_path: Path) -> None:
     told = tmp_path / "told"
 
     def start(top: Path) -> None:
@@ -258,15 +290,17 @@ def test_a_unit_whose_card_is_in_memory_on_an_overlay_stores_nothing_of_others(t
         if libc.mount(b"overlay", bytes(root), b"overlay", ctypes.c_ulong(0), layers.encode()):
             return
         shares = list[str]()
-        for card in (root / "card", memory / "card"):
-            beginning = Beginning(loaded(card, tmp_path), temporary=False, supervised=False, card=None)
+        for card, supervised in ((root / "card", False), (memory / "card", False), (memory / "card", True)):
+            beginning = Beginning(loaded(card, tmp_path), temporary=False, supervised=supervised, card=None)
             started, why = beginning.read_card()
             started.catalogue.close()
-            shares.append(f"{beginning.in_memory} {beginning.settings(why).hosting_share > 0}")
+            said = beginning.in_memory.removeprefix(f"{card} is in memory")
+            shares.append(f"{said!r} {beginning.settings(why).hosting_share > 0}")
         told.write_text("\n".join(shares))
 
     done = power.run(start)
     assert not done.error, done.error
     if not told.exists():
         pytest.skip("this kernel does not let us mount an overlay")
-    assert told.read_text().splitlines() == ["True False", "False True"]
+    by_hand = "'' True"  # to try it, with everything below a /tmp that is in memory
+    assert told.read_text().splitlines() == ["', on a read-only (overlay) root' False", by_hand, "' (tmpfs)' False"]

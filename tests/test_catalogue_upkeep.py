@@ -234,6 +234,21 @@ def test_a_drop_is_owed_for_living_pictures_too(catalogue: Catalogue) -> None:
 # ------------------------------------------------------------ operating time
 
 
+def test_it_is_taken_up_from_what_stands_with_a_picture_where_that_is_later(catalogue: Catalogue) -> None:
+    """A power cut soon after it was kept; what ran since counts for no unit's silence."""
+    assert catalogue.take_up_time() == 0
+    catalogue.carry_out(SaveCalendar((("age", 500),), ((2, 400), (9, 300))))
+    save(catalogue, known(1), age_s=450)
+    assert catalogue.take_up_time() == 500
+    save(catalogue, known(2), age_s=790)
+    save(catalogue, known(3), age_s=730)
+    assert [catalogue.take_up_time() for _ in range(2)] == [790, 790]
+    assert catalogue.counter("age", 0) == 790
+    assert catalogue.heard(790) == ((2, 690), (9, 590))
+    save(catalogue, known(1, AT_2), known(2, AT_2), age_s=800)
+    assert catalogue.take_up_time() == 790  # the third is exposed still, and earlier than what is kept
+
+
 def test_operating_time_is_kept(catalogue: Catalogue) -> None:
     save(catalogue, known(1, AT_2), known(2, AT_3))
     assert catalogue.scrub_after() is None

@@ -68,6 +68,21 @@ def test_it_is_counted_in_operating_time_over_restarts_while_the_clock_is_wrong(
     assert 3 * 2000 <= told["oldest_s"] <= 3 * 4000
 
 
+def test_after_a_power_cut_time_goes_on_from_the_latest_shot():
+    """It is kept each 300 s and more: a shot before a cut within that would be of the future, and told as no time."""
+    rig, origin, host = a_pair()
+    host.power_cut()
+    rig.run_for(250)
+    shoot(origin)
+    origin.power_cut()
+    origin.restart()
+    rig.run_for(100)
+    assert 50 <= exposure(origin)["oldest_s"] <= 102  # as of its last turn
+    host.restart()
+    rig.run_until(settled(origin, host), 200)
+    assert exposure(origin)["p50_s"] >= 100
+
+
 @pytest.mark.parametrize("policy", [Policy.NEVER, Policy.WHEN_FULL])
 def test_pictures_that_the_policy_leaves_alone_are_exposed_and_it_is_said(policy):
     rig, origin, host = a_pair(origin=Options(rules=Rules(policy=policy)))

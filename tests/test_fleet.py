@@ -100,7 +100,7 @@ def test_a_unit_that_ends_at_its_start_ends_the_fleet_with_the_units_words(tmp_p
     where.mkdir()
     (where / "unit-1").mkdir()
     (where / "unit-1" / "run").write_text("a file where the runtime directory should be")
-    with pytest.raises(DandelionError, match="unit-1 ended with status 1 at its start: "):
+    with pytest.raises(DandelionError, match=r"at its start unit-1 has ended with status 1: .*; "):
         fleet.main(["--folder", str(tmp_path), "--dir", str(where), "--units", "2"])
 
 
@@ -420,6 +420,20 @@ def test_a_child_whose_parent_was_gone_at_once_never_becomes_the_command(tmp_pat
     arguments[5] = "1"  # the number of its parent
     assert subprocess.run(arguments, capture_output=True, check=True).stdout == b""
     assert child.last_words() == "began"
+
+
+def test_what_a_signal_has_ended_had_no_last_words(tmp_path: Path) -> None:
+    says = "import os; print('a shot', flush=True); os.kill(os.getpid(), 9)"
+    child = Child([sys.executable, "-c", says], said=tmp_path / "said")
+    child.end(float("inf"))
+    assert (child.last_words(), child.ending()) == ("", "was ended by SIGKILL")
+
+
+def test_an_error_is_told_with_all_its_clauses(tmp_path: Path) -> None:
+    says = "print('a shot\\ndandelion: it is wrong\\n  it went on\\n  mend it\\n'); raise SystemExit(3)"
+    child = Child([sys.executable, "-c", says], said=tmp_path / "said")
+    child.end(float("inf"))
+    assert child.ending() == "has ended with status 3: dandelion: it is wrong; it went on; mend it"
 
 
 def test_a_child_that_does_not_listen_to_sigterm_is_killed(tmp_path: Path) -> None:

@@ -107,11 +107,15 @@ def test_a_library_is_loaded_for_bcm_numbers_and_may_leave_its_pipe_in_the_direc
 )
 def test_a_library_that_is_missing_or_forbidden_is_told_with_what_can_be_done(tmp_path, library, text, says, advice):
     library(text)
-    with pytest.raises(PinError) as caught:
-        load(tmp_path)
-    assert says in caught.value.what
-    assert "goes on without" in caught.value.did
-    assert advice in caught.value.can
+    for chips, can in ((["gpiochip0"], advice), ([], "this machine has no pins")):
+        (devices := tmp_path / f"dev{len(chips)}").mkdir()
+        for chip in chips:
+            (devices / chip).touch()
+        with pytest.raises(PinError) as caught:
+            load(tmp_path, devices)
+        assert says in caught.value.what
+        assert "goes on without" in caught.value.did
+        assert can in caught.value.can
     assert len(pins(tmp_path, button=17, led=27).problems) == 1
 
 

@@ -10,7 +10,7 @@ from firmware.doctor.facts import Facts
 from firmware.doctor.verdicts import Check, Verdict, fault, ok, unknown, warning
 from firmware.lines import size
 from firmware.store import floor_bytes
-from hal.card_mount import advice
+from hal.card_mount import told
 from hal.probes.access import may_use
 from hal.probes.cards import CardFacts
 
@@ -30,8 +30,7 @@ def card(facts: Facts) -> Verdict | None:
     if found is None:
         return None
     if found.gone:
-        what = f"{found.path} is not mounted, and the card that the unit has run on was"
-        return fault(what, advice(Path(found.path)))
+        return fault(*told(Path(found.path)))
     if found.directory is None:
         return unknown(
             f"{found.path} is not there yet: the unit makes it at its first start", "mount the card, or start the unit"

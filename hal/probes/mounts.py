@@ -56,11 +56,11 @@ def is_in_memory(mount: Mount, known: Sequence[Mount], words: Sequence[str]) -> 
     return None if below is None or below.kind in OVERLAYS else below.kind in IN_MEMORY
 
 
-def is_overlay_in_memory(path: Path, root: Path) -> bool:
-    """Whether the path is on a root that was made read-only by an overlay whose changes go with the power."""
+def in_memory(path: Path, root: Path) -> Mount | None:
+    """The file system of the path, if what is written there goes with the power."""
     known = mounts(root)
     mount, words = mount_of(path, known), (text_of(root / "proc/cmdline") or "").split()
-    return mount is not None and mount.kind in OVERLAYS and is_in_memory(mount, known, words) is True
+    return mount if mount is not None and is_in_memory(mount, known, words) else None
 
 
 def _mount(line: str) -> Mount | None:
