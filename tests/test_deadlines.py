@@ -3,9 +3,12 @@
 from collections import Counter
 
 import pytest
+from rig_scene import press, shoot
 
 from firmware.drops import Drops
 from firmware.unit import Unit
+from sim.machine import Machine, Options
+from sim.rig import Rig
 from sim.world import World
 from sim.world_options import WorldOptions
 
@@ -65,3 +68,30 @@ def test_no_part_has_anything_to_do_before_its_deadline(monkeypatch, options):
 def test_a_part_that_does_not_tell_its_time_is_found(monkeypatch):
     monkeypatch.setattr(Drops, "deadline", lambda _: None)
     assert untimely(monkeypatch, TIGHT).keys() == {"Drops"}
+
+
+def test_what_is_due_stays_so_until_the_shutter_has_looked():
+    """Time goes on by whatever else the unit hears of, too."""
+    rig = Rig()
+    origin = Machine(rig, 1, Options(capacity_bytes=100_000, size_bytes=(40_000, 40_000), patience_s=30.0))
+    for _ in range(2):
+        shoot(origin)
+    press(origin)
+    rig.run_for(1)
+    shutter, core = origin.on.shutter, origin.on.core
+    due = shutter.deadline()
+    core.now = due + 1.0
+    assert shutter.deadline() == due
+    shutter.tick()
+    assert shutter.deadline() != due
+
+
+def test_the_rest_after_a_drop_that_came_to_nothing_is_over_when_it_was_looked_at():
+    rig = Rig()
+    core, drops = (on := Machine(rig, 1).on).core, on.drops
+    drops._dropped(False)  # as a holder that did not prove its copy in time ends it
+    drops._again_at, due = None, drops.deadline()
+    core.now = due + 1.0
+    assert drops.deadline() == due
+    drops.tick()
+    assert drops.deadline() is None
