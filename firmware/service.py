@@ -14,7 +14,7 @@ from firmware.answers import Answers
 from firmware.bad_starts import Starts
 from firmware.beginning import Beginning
 from firmware.camera_thread import CameraThread
-from firmware.catalogue import CatalogueDamaged
+from firmware.catalogue import Catalogue, CatalogueDamaged
 from firmware.config import Config
 from firmware.control import Server, serve
 from firmware.daily_load import DailyLoad, carried_bytes_per_day, daily_load, expected_picture_bytes, shots_per_day
@@ -42,7 +42,7 @@ from hal.board import Pins, make_camera, make_pins, make_radio
 from hal.clock import SystemClock
 from hal.errors import CardError
 from hal.gpio import Gpio
-from hal.interfaces import Card, Duplex, Protection, TimeQuality
+from hal.interfaces import Card, Duplex, Protection, Radio, TimeQuality
 from hal.memory import give_back
 from hal.sampling import SamplingThread
 
@@ -104,11 +104,19 @@ class Service:
     async def main(self, ready: Callable[[], None]) -> None:
         """Be the unit until stop is set; ready() once the control socket answers. Raises what a start-up raises."""
         self._loop.set_exception_handler(self._escaped)
-        reading, stopped = in_thread("start-up", self.beginning.read_card), self._loop.create_task(self.stop.wait())
+        stopped = self._loop.create_task(self.stop.wait())
+        reading = in_thread("start-up", self.beginning.read_card)
         await asyncio.wait((reading, stopped), return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():
             return  # told to end before the card was read: the next start takes up what had begun
-        self._server = await self._start(*reading.result())
+        started, why = reading.result()
+        opening = in_thread("radio", self._make_radio)
+        await asyncio.wait((opening, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            self._end_catalogue(started.catalogue)
+            return
+        self.radio = opening.result()
+        self._server = await self._start(started, why)
         ready()
         give_back()
         try:
@@ -137,17 +145,6 @@ class Service:
     async def _start(self, started: Started, why: str) -> Server:
         """why: it is without its card, if it is."""
         config, loop = self.config, self._loop
-        self.radio = make_radio(
-            config.radio.driver,
-            self.clock,
-            port=config.radio.port,
-            baud=config.radio.baud,
-            duplex=config.radio.duplex,
-            rtscts=config.radio.rtscts,
-            network=config.radio.network,
-            channel=config.radio.channel,
-            pty_only=config.security.insecure,
-        )
         self._port = PortReader(self.radio, loop, self._listen, turn=self.turn, wake=self._wake)
         self.panel = Panel(self._make_pins(), config.shutter, self.clock.monotonic())
         self._begin(started, why)
@@ -171,6 +168,21 @@ class Service:
         server = await serve(config.unit.socket_path, Answers(self).handle)
         self.turn()
         return server
+
+    def _make_radio(self) -> Radio:
+        """Takes seconds where an XBee module is slow."""
+        radio = self.config.radio
+        return make_radio(
+            radio.driver,
+            self.clock,
+            port=radio.port,
+            baud=radio.baud,
+            duplex=radio.duplex,
+            rtscts=radio.rtscts,
+            network=radio.network,
+            channel=radio.channel,
+            pty_only=self.config.security.insecure,
+        )
 
     def _make_pins(self) -> Pins:
         """None for a temporary unit: nobody stands before that one."""
@@ -282,9 +294,13 @@ class Service:
         if all(ended[:2]):
             with suppress(CardError):  # at worst the last hour of operating time is lost
                 self._catalogue.save_calendar(self.unit.operating_time.to_keep())
-                if (starts := self.beginning.starts) is not None and self._broken is None:
-                    self._catalogue.set_counters(bad_starts=self._bad_starts_at_the_end(starts))
-            self._catalogue.close()
+            self._end_catalogue(self._catalogue)
+
+    def _end_catalogue(self, catalogue: Catalogue) -> None:
+        with suppress(CardError):
+            if (starts := self.beginning.starts) is not None and self._broken is None:
+                catalogue.set_counters(bad_starts=self._bad_starts_at_the_end(starts))
+        catalogue.close()
 
     def _bad_starts_at_the_end(self, starts: Starts) -> int:
         """A unit that was told to end was well; one that starts anew in its process goes on with the same start."""

@@ -1,4 +1,4 @@
-"""A unit's process at its edges: told to end before its card was read, and locks that somebody else holds."""
+"""A unit's process at its edges: told to end before it was ready, and locks that somebody else holds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from firmware.errors import NobodyRuns, Refused, UnitRuns
 from firmware.running import run, temporary
 from firmware.service import Service
 from hal.errors import CardError
-from hal.interfaces import CardEntry
+from hal.interfaces import CardEntry, Radio
 from sim import power
 from sim.card import CardOptions, SimCard
 
@@ -61,6 +61,37 @@ def test_a_unit_told_to_end_while_it_reads_its_card_ends_at_once_and_was_never_r
     assert not card.read.is_set()
     assert said == []
     card.read.set()
+
+
+def test_a_unit_told_to_end_while_its_radio_is_opened_ends_at_once_and_was_no_bad_start(
+    loaded: config.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with an XBee module that takes seconds for each answer."""
+    asked, answers, said = threading.Event(), threading.Event(), list[str]()
+
+    def slow(service: Service) -> Radio:
+        asked.set()
+        answers.wait(PATIENCE_S)
+        return make_radio(service)
+
+    make_radio = Service._make_radio
+    monkeypatch.setattr(Service, "_make_radio", slow)
+
+    async def run() -> None:
+        service = Service(loaded, temporary=False, supervised=True)
+        unit = asyncio.create_task(service.main(lambda: said.append("ready")))
+        assert await asyncio.to_thread(asked.wait, PATIENCE_S)
+        with closing(Catalogue.read_only(str(loaded.card.catalogue_path), 1)) as catalogue:
+            assert catalogue.counter("bad_starts", 0) == 1
+        service.stop.set()
+        await unit
+
+    asyncio.run(run())
+    assert not answers.is_set()
+    with closing(Catalogue.read_only(str(loaded.card.catalogue_path), 1)) as catalogue:
+        assert catalogue.counter("bad_starts", 9) == 0
+    assert said == []
+    answers.set()
 
 
 def test_what_a_start_up_raises_reaches_whoever_started_it(loaded: config.Config) -> None:
