@@ -8,15 +8,18 @@ host lets it), the SD card's own wear and inner state, electrical behaviour of p
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
 import signal
+import threading
 import time
 import tty
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 from sim.board import recipe
 from sim.board.any_board import BOOT_S, COMMAND_S, OFF_S, AnyBoard, Result
@@ -29,6 +32,7 @@ READ_BYTES = 65_536
 # longer have: without this, the host's kernel ends them.
 NO_RSEQ = "GLIBC_TUNABLES=glibc.pthread.rseq=0"
 LOOK_S = 1.0  # between two looks whether the board still runs
+DISK_LOOK_S = 0.01  # the same of its disks, which are let go within moments
 
 
 class Board(AnyBoard):
@@ -42,6 +46,7 @@ class Board(AnyBoard):
         self._port = -1
         self._pending = b""
         self._kernel = kernel()
+        self._root = self.directory / "root.cow"
 
     # --- power ---------------------------------------------------------------------------------------------
 
@@ -61,8 +66,7 @@ class Board(AnyBoard):
 
     def cut(self) -> None:
         """Power cut: what has not reached the card is gone."""
-        assert self._child is not None
-        os.killpg(self._child.pid, signal.SIGKILL)
+        self._kill()
         self._gone(time.monotonic() + OFF_S)
 
     def off(self) -> None:
@@ -77,13 +81,29 @@ class Board(AnyBoard):
             self._read(LOOK_S)
         late = self._child.status() is None
         if late:
-            os.killpg(self._child.pid, signal.SIGKILL)
+            self._kill()
         self._child.end(time.monotonic() + OFF_S)
         self._child = None
+        self._wait_for_disks(time.monotonic() + OFF_S)
         os.close(self._port)
         self._pending = b""
         if late:
             raise self._failed("the board did not end in time, and was killed")
+
+    def _kill(self) -> None:
+        assert self._child is not None
+        with suppress(ProcessLookupError):  # the kernel has ended by itself
+            os.killpg(self._child.pid, signal.SIGKILL)
+
+    def _wait_for_disks(self, deadline: float) -> None:
+        """The kernel's thread that writes them may outlive its process, and holds their locks: a boot meanwhile would
+        find none."""
+        for disk in filter(Path.exists, (self._root, self.card)):
+            with disk.open("r+b") as file:
+                while not _is_free(file):
+                    if time.monotonic() > deadline:
+                        raise self._failed(f"{disk} is still written, though the board has ended")
+                    threading.Event().wait(DISK_LOOK_S)
 
     def _command(self, port: str) -> list[str]:
         state = self.directory / "uml"
@@ -93,7 +113,7 @@ class Board(AnyBoard):
             NO_RSEQ,
             str(self._kernel),
             f"mem={MEMORY_MB}M",
-            f"ubd0={self.directory}/root.cow,{self._image}",
+            f"ubd0={self._root},{self._image}",
         ]
         words += [f"ubd1={self.card}", "root=/dev/ubda", "rw", "quiet", "con0=null,fd:1", "con=null"]
         words += ["ssl0=null" if self.radio is None else f"ssl0=tty:{self.radio}", f"ssl1=tty:{port}", "ssl=null"]
@@ -162,3 +182,12 @@ class Board(AnyBoard):
             return False
         self._pending += data
         return bool(data)
+
+
+def _is_free(file: BinaryIO) -> bool:
+    """Whether nobody has it locked (fcntl(2), as the kernel's block driver does)."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
