@@ -52,7 +52,7 @@ class Beginning:
         """Start-up: reads every file where the catalogue was lost, which takes minutes on a large card. And why the
         unit goes on without its card, if it does."""
         path = self._config.card.path
-        self._is_gone = self._given_card is None and card_mount.is_gone(path)
+        self._is_gone = self._given_card is None and card_mount.why_gone(path) is not None
         try:
             started = self._start_up(self._given_card or _mounted(path), self._config.card.catalogue_path)
         except CardError as error:
@@ -87,7 +87,7 @@ class Beginning:
     @property
     def card_is_back(self) -> bool:
         """Whether the card that was gone when it was to be read is mounted now."""
-        return self._is_gone and not card_mount.is_gone(self._config.card.path)
+        return self._is_gone and card_mount.why_gone(self._config.card.path) is None
 
     def without_card(self, why: str) -> Started:
         """In a directory of its own in runtime_dir, which is in memory; what an earlier life left there is taken up."""

@@ -34,9 +34,10 @@ def since_s(database: Database, key: bytes) -> int | None:
     return None if row is None else database.made(rows.seconds_of, row[0])
 
 
-def newest_since_s(database: Database) -> int:
-    """Operating time at the shutter of the latest picture that is without a copy; 0 where there is none."""
-    ((newest,),) = database.all("SELECT coalesce(max(since_s), 0) FROM exposed")
+def newest_since_s(database: Database, *, at_most_s: int) -> int:
+    """Operating time at the shutter of the latest picture that is without a copy, of those up to at_most_s; 0 where
+    there is none."""
+    ((newest,),) = database.all("SELECT coalesce(max(since_s), 0) FROM exposed WHERE since_s <= ?", at_most_s)
     return database.made(rows.seconds_of, newest)
 
 

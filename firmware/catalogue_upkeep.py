@@ -8,6 +8,8 @@ from firmware.catalogue_rows import seconds_of
 from firmware.events import Away, Doubted, DrawnAt, ListedAt, NextFile, OldestHeld, SaveCalendar
 from firmware.pictures import Entry, PictureId
 
+UNKEPT_MAX_S = 2 * 3600
+"""Operating time is kept each hour at least (firmware/operating_time.py): a row that says more is damaged."""
 MAX_HEARD = 1024  # units; those heard longest ago are forgotten
 _AT = "SELECT id FROM copy INDEXED BY copy_at WHERE listed <> 0 AND suspect = 0 AND unit = ?"
 _AWAY = "FROM picture INDEXED BY own_away WHERE own = 1 AND deleted = 0 AND file = 0 AND priority = ?"
@@ -78,7 +80,7 @@ class Upkeep(Pictures):
         """At the start: operating time as it was kept, or at the shutter of the latest picture that is without a copy,
         where that was later. What ran in between counts for no unit's silence: when it was heard then was not kept."""
         kept_s = self._database.counter("age", 0)
-        age_s = max(kept_s, exposure.newest_since_s(self._database))
+        age_s = max(kept_s, exposure.newest_since_s(self._database, at_most_s=kept_s + UNKEPT_MAX_S))
         if age_s > kept_s:
             with self._database.transaction():
                 self._database.set("age", age_s)

@@ -64,10 +64,11 @@ async def _run(config: Config, printer: LogPrinter, card: Card | None, manager: 
     watching = loop.create_task(supervised.watch(lambda: service.look_after()))
     try:
         while not told_to_end:
-            service = Service(config, temporary=False, supervised=manager.listens, printer=printer, card=card)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, end)
-            await service.main(ready)
+            with _sole_card(config):  # each life's own: another one may be mounted there meanwhile
+                service = Service(config, temporary=False, supervised=manager.listens, printer=printer, card=card)
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    loop.add_signal_handler(number, end)
+                await service.main(ready)
             if not service.starts_anew:
                 return
     finally:
@@ -84,7 +85,6 @@ def _sole(config: Config) -> Iterator[None]:
         except UnitRuns:
             _ask_to_end(config)
             _hold_soon(config, held)
-        held.enter_context(_sole_card(config))
         yield
 
 

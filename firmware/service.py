@@ -104,6 +104,11 @@ class Service:
     async def main(self, ready: Callable[[], None]) -> None:
         """Be the unit until stop is set; ready() once the control socket answers. Raises what a start-up raises."""
         self._loop.set_exception_handler(self._escaped)
+        await self._live(ready)
+        if self._broken is not None:
+            raise self._broken
+
+    async def _live(self, ready: Callable[[], None]) -> None:
         stopped = self._loop.create_task(self.stop.wait())
         reading = in_thread("start-up", self.beginning.read_card)
         await asyncio.wait((reading, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -123,8 +128,6 @@ class Service:
             await stopped
         finally:
             await self._end(self._server)
-        if self._broken is not None:
-            raise self._broken
 
     async def end_when_idle(self) -> None:
         """End once all commands that came, and come meanwhile, have been answered; who follows the log is let go."""
@@ -456,7 +459,7 @@ class Service:
 
     def look_after(self) -> str | None:
         """To be called each few seconds: a camera that does not answer is declared failed. Which part of the machine
-        does not get on, in words; empty: all do; None: the unit reads its card."""
+        does not get on, in words; empty: all do; None: the unit is not ready yet."""
         if self._ended:
             return ""
         if not self._has_begun:
@@ -495,7 +498,7 @@ class Service:
         if not core.settings.without_card:
             core.card_failed = core.card_failed or self.beginning.why_gone()
         elif self.beginning.card_is_back and not core.start_anew:
-            core.start_anew = "the card is mounted now"
+            core.start_anew = "the card is there now"
             core.log("started", f"{core.start_anew}: the unit starts anew")
         if core.card_failed or core.start_anew:
             self.turn()

@@ -1,4 +1,4 @@
-"""What systemd is told of a unit's process: that it reads its card, is ready, gets on (firmware/watchdog.py), ends."""
+"""What systemd is told of a unit's process: that it gets ready, is ready, gets on (firmware/watchdog.py), ends."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Supervised:
         self._manager.tell(STOPPING="1", STATUS="it was told to end")
 
     def reads(self) -> None:
-        """A look at a unit that still reads its card. The manager waits on, if that gets on."""
+        """A look at a unit that is not ready yet: it reads its card, mostly. The manager waits on, if that gets on."""
         used_s = self._used_s()
         gets_on = used_s - self._used_at >= READING_SHARE * self.every_s
         self._used_at = used_s
@@ -73,7 +73,7 @@ class Supervised:
         self._said = standing_still
 
     async def watch(self, look: Callable[[], str | None]) -> None:
-        """Look for ever, each every_s. look: as for looked(); None: the unit reads its card."""
+        """Look for ever, each every_s. look: as for looked(); None: the unit is not ready yet."""
         while True:
             found = look()
             if found is None:

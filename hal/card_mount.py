@@ -5,6 +5,7 @@ That it was one stands in a file beside the card's directory, so outside of that
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -14,37 +15,23 @@ SUFFIX = ".mounted"
 _TEXT = b"A unit has run here on a card that was mounted. Where none is to be mounted any more, remove this file.\n"
 
 
-def is_gone(path: Path) -> bool:
-    """Whether a unit has run on the card when it was a file system of its own, and it is none now; or the card is a
-    link that leads nowhere, to what is not mounted."""
-    return is_dangling(path) or (os.path.lexists(_mark(path)) and not _is_mount(path))
-
-
-def is_dangling(path: Path) -> bool:
-    """Whether it is a link that leads nowhere."""
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return os.path.islink(path)
-    except OSError:
-        pass
-    return False
+def why_gone(path: Path) -> tuple[str, str] | None:
+    """What is wrong, and what a person can do, where the card is a link that leads nowhere, to what is not mounted; or
+    where a unit has run on it when it was a file system of its own, and it is none now."""
+    if _is_dangling(path):
+        can = "mount what the link leads to, or make that directory, or set card.path to another one"
+        return f"{path}, the card's directory, is a link that leads nowhere, or behind one", can
+    if os.path.lexists(_mark(path)) and not _is_mount(path):
+        can = f"look at the card, then: sudo mount {path}; if none is to be mounted any more, remove {_mark(path)}"
+        return f"{path} is not mounted, and the card that a unit has run on here was", can
+    return None
 
 
 def require(path: Path) -> None:
     """CardError where it is gone: what is written there would be hidden by the next mount, or is another user's."""
-    if is_gone(path):
-        what, can = told(path)
+    if (why := why_gone(path)) is not None:
+        what, can = why
         raise CardError(what, can=can)
-
-
-def told(path: Path) -> tuple[str, str]:
-    """Of a card that is gone: what is wrong, and what a person can do."""
-    if is_dangling(path):
-        can = "mount what the link leads to, or set card.path to a directory"
-        return f"{path}, the card's directory, is a link that leads nowhere", can
-    can = f"look at the card, then: sudo mount {path}; if none is to be mounted any more, remove {_mark(path)}"
-    return f"{path} is not mounted, and the card that a unit has run on here was", can
 
 
 def remember(path: Path) -> None:
@@ -63,6 +50,16 @@ def remember(path: Path) -> None:
         os.fsync(above)
     finally:
         os.close(above)
+
+
+def _is_dangling(path: Path) -> bool:
+    """Whether it, or a directory on the way to it, is a link that leads nowhere, or in a circle."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return any(os.path.islink(part) and not os.path.exists(part) for part in (path, *path.parents))
+    return False
 
 
 def _mark(path: Path) -> Path:

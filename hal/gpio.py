@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 _DID = "the unit goes on without it"
 _INSTALL = "install rpi-lgpio in place of RPi.GPIO (apt: python3-rpi-lgpio), and start the unit again"
-_ALLOW = "add the unit's user to the group gpio, see that /dev/gpiochip0 is there, and start the unit again"
+_ALLOW = "add the unit's user to the group gpio, and start the unit again"
 _NO_PINS = "this machine has no pins (no /dev/gpiochip0): leave them out of the config"
 _FREE = "end whatever else uses it (`gpioinfo` tells), add the unit's user to the group gpio, or take another pin"
 

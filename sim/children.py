@@ -56,10 +56,7 @@ class Child:
         return self._process.poll()
 
     def last_words(self) -> str:
-        """The last line that it wrote, or the clauses of the error; empty if none, and where a signal has ended it: the
-        line before that tells nothing of why."""
-        if (self.status() or 0) < 0:
-            return ""
+        """The last line that it wrote, or the clauses of the error; empty if none."""
         with self._said.open("rb") as out:
             out.seek(max(0, self._said.stat().st_size - MAX_TAIL_BYTES))
             lines = out.read(MAX_TAIL_BYTES).decode(errors="replace").split("\n")
@@ -71,12 +68,12 @@ class Child:
         return "; ".join(words)
 
     def ending(self) -> str:
-        """How it has ended, with its last words."""
-        status = self.status()
-        if status is not None and status < 0:
-            return f"was ended by {signal.Signals(-status).name}"
-        words = self.last_words()
-        return f"has ended with status {status}" + f": {words}" * bool(words)
+        """How it has ended, with its last words; where somebody else has ended it, these tell nothing of why."""
+        status, words = self.status() or 0, self.last_words()
+        how = f"with status {status}" if status >= 0 else f"by a signal ({signal.strsignal(-status)})"
+        if -status in (signal.SIGKILL, signal.SIGTERM):
+            words = ""
+        return f"has ended {how}" + f": {words}" * bool(words)
 
     def ask_to_end(self) -> None:
         """SIGTERM."""

@@ -135,15 +135,16 @@ def test_a_card_that_is_mounted_later_is_gone_on_with_within_a_minute(place: Pat
 
 
 def test_a_card_behind_a_link_that_leads_nowhere_is_gone_on_with_once_it_leads_somewhere(tmp_path: Path) -> None:
-    there, card = loaded(tmp_path / "card", tmp_path), tmp_path / "stick" / "pictures"
+    """It, or a directory above."""
+    there, card = loaded(tmp_path / "media" / "card", tmp_path), tmp_path / "stick" / "card"
     there.unit.runtime_dir.mkdir()
-    there.card.path.symlink_to(card)
+    (tmp_path / "media").symlink_to(card.parent)
 
     async def live() -> None:
         service, ready = Service(there, temporary=False), asyncio.Event()
         unit = asyncio.create_task(service.main(ready.set))
         await asyncio.wait_for(ready.wait(), PATIENCE_S)
-        assert any("is a link that leads nowhere; mount what" in text for text in faults(service))
+        assert any("a link that leads nowhere, or behind one; mount what" in text for text in faults(service))
         service._read_clock()  # as each minute
         assert not service.starts_anew
         card.mkdir(parents=True)
@@ -157,12 +158,19 @@ def test_a_card_behind_a_link_that_leads_nowhere_is_gone_on_with_once_it_leads_s
     assert "catalogue.sqlite3" in os.listdir(card)
 
 
+def test_a_link_in_a_circle_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "card").symlink_to("circle")
+    (tmp_path / "circle").symlink_to("card")
+    with pytest.raises(CardError, match="leads nowhere"):
+        card_mount.require(tmp_path / "card")
+
+
 def test_a_link_to_where_the_unit_may_not_look_is_no_card_that_is_gone(place: Path) -> None:
     (place / "stick" / "pictures").mkdir(parents=True)
     (place / "link").symlink_to(place / "stick" / "pictures")
     (place / "stick").chmod(0)
     with nobody():
-        assert not card_mount.is_gone(place / "link")
+        assert card_mount.why_gone(place / "link") is None
     (place / "stick").chmod(0o700)
 
 

@@ -247,6 +247,9 @@ def test_it_is_taken_up_from_what_stands_with_a_picture_where_that_is_later(cata
     assert catalogue.heard(790) == ((2, 690), (9, 590))
     save(catalogue, known(1, AT_2), known(2, AT_2), age_s=800)
     assert catalogue.take_up_time() == 790  # the third is exposed still, and earlier than what is kept
+    save(catalogue, known(4), age_s=2**62)  # a card that has changed bits
+    save(catalogue, known(5), age_s=1000)
+    assert catalogue.take_up_time() == 1000
 
 
 def test_operating_time_is_kept(catalogue: Catalogue) -> None:

@@ -573,9 +573,21 @@ def test_a_card_of_another_user_is_found(pi: Pi) -> None:
 def test_a_card_that_was_mounted_and_is_not_is_found(pi: Pi) -> None:
     pi.card.with_name("card.mounted").touch()
     pi.mounts(card="")
+    assert_gone(pi, f"sudo mount {pi.card}")
+
+
+def test_a_card_behind_a_link_that_leads_nowhere_is_found(pi: Pi) -> None:
+    pi.card.rename(pi.card.with_name("elsewhere"))
+    pi.card.symlink_to("/dev/shm/nowhere")
+    assert_gone(pi, "mount what the link leads to")
+
+
+def assert_gone(pi: Pi, fix: str) -> None:
+    """Nothing is said of the file system that is there in its place."""
     found = pi.verdicts()
-    assert (found["card"].state, "card-partition" in found) == (FAULT, False)
-    assert f"sudo mount {pi.card}" in found["card"].fix
+    assert {name for name in found if name.startswith("card")} == {"card"}
+    assert found["card"].state is FAULT
+    assert fix in found["card"].fix
     assert pi.facts().speed is None
 
 

@@ -422,11 +422,15 @@ def test_a_child_whose_parent_was_gone_at_once_never_becomes_the_command(tmp_pat
     assert child.last_words() == "began"
 
 
-def test_what_a_signal_has_ended_had_no_last_words(tmp_path: Path) -> None:
-    says = "import os; print('a shot', flush=True); os.kill(os.getpid(), 9)"
+@pytest.mark.parametrize(
+    ("number", "ending"),
+    [(signal.SIGKILL, "Killed)"), (signal.SIGABRT, "Aborted): a shot"), (35, "Real-time signal 1): a shot")],
+)
+def test_what_others_have_ended_had_no_last_words(tmp_path: Path, number: int, ending: str) -> None:
+    says = f"import os; print('a shot', flush=True); os.kill(os.getpid(), {number})"
     child = Child([sys.executable, "-c", says], said=tmp_path / "said")
     child.end(float("inf"))
-    assert (child.last_words(), child.ending()) == ("", "was ended by SIGKILL")
+    assert (child.last_words(), child.ending()) == ("a shot", f"has ended by a signal ({ending}")
 
 
 def test_an_error_is_told_with_all_its_clauses(tmp_path: Path) -> None:

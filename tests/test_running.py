@@ -39,11 +39,12 @@ class SlowCard(SimCard):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked, self.read = threading.Event(), threading.Event()
+        self.asked, self.read, self.was_read = threading.Event(), threading.Event(), False
 
     def entries(self, path: str) -> list[CardEntry]:
         self.asked.set()
         self.read.wait(PATIENCE_S)
+        self.was_read = True
         return super().entries(path)
 
 
@@ -58,8 +59,23 @@ def test_a_unit_told_to_end_while_it_reads_its_card_ends_at_once_and_was_never_r
         await unit
 
     asyncio.run(run())
-    assert not card.read.is_set()
+    assert not card.was_read
     assert said == []
+    card.read.set()
+
+
+def test_a_bug_before_the_unit_is_ready_is_no_order_to_end(loaded: config.Config) -> None:
+    card = SlowCard()
+
+    async def run() -> None:
+        service = Service(loaded, temporary=True, card=card)
+        unit = asyncio.create_task(service.main(lambda: None))
+        assert await asyncio.to_thread(card.asked.wait, PATIENCE_S)
+        service._break(ZeroDivisionError())
+        await unit
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(run())
     card.read.set()
 
 
@@ -72,6 +88,7 @@ def test_a_unit_told_to_end_while_its_radio_is_opened_ends_at_once_and_was_no_ba
     def slow(service: Service) -> Radio:
         asked.set()
         answers.wait(PATIENCE_S)
+        said.append("open")
         return make_radio(service)
 
     make_radio = Service._make_radio
@@ -87,11 +104,10 @@ def test_a_unit_told_to_end_while_its_radio_is_opened_ends_at_once_and_was_no_ba
         await unit
 
     asyncio.run(run())
-    assert not answers.is_set()
-    with closing(Catalogue.read_only(str(loaded.card.catalogue_path), 1)) as catalogue:
-        assert catalogue.counter("bad_starts", 9) == 0
     assert said == []
     answers.set()
+    with closing(Catalogue.read_only(str(loaded.card.catalogue_path), 1)) as catalogue:
+        assert catalogue.counter("bad_starts", 9) == 0
 
 
 def test_what_a_start_up_raises_reaches_whoever_started_it(loaded: config.Config) -> None:

@@ -11,6 +11,8 @@ from one_unit import config_in
 
 from firmware import commands as c
 from firmware import running
+from firmware.control import hold_card
+from firmware.errors import Refused
 from firmware.log_printer import LogPrinter
 from firmware.service import Service
 from firmware.shutter import Shutter
@@ -69,6 +71,24 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[
 def start_anew(service: Service) -> None:
     service.unit.core.start_anew = "the roster says so"
     service.turn()
+
+
+def test_the_card_of_each_life_is_that_ones_alone(live: Callable[..., None]) -> None:
+    """It may have been mounted meanwhile."""
+
+    async def story(lives: Lives) -> None:
+        former = await lives.begin(1)
+        card = former.config.card.path
+        card.rename(card.with_name("before"))
+        card.mkdir(mode=0o700)
+        start_anew(former)
+        await lives.begin(2)
+        with pytest.raises(Refused, match="another unit works on the card"), hold_card(card):
+            pass
+        with hold_card(card.with_name("before")):
+            pass
+
+    live(story)
 
 
 def test_a_life_that_has_ended_does_nothing_any_more(live: Callable[..., None]) -> None:

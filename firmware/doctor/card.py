@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
 
 from firmware.doctor.facts import Facts
 from firmware.doctor.verdicts import Check, Verdict, fault, ok, unknown, warning
 from firmware.lines import size
 from firmware.store import floor_bytes
-from hal.card_mount import told
 from hal.probes.access import may_use
 from hal.probes.cards import CardFacts
 
@@ -30,7 +28,7 @@ def card(facts: Facts) -> Verdict | None:
     if found is None:
         return None
     if found.gone:
-        return fault(*told(Path(found.path)))
+        return fault(*found.gone)
     if found.directory is None:
         return unknown(
             f"{found.path} is not there yet: the unit makes it at its first start", "mount the card, or start the unit"
@@ -85,7 +83,7 @@ def card_memory(facts: Facts) -> Verdict | None:
 def card_partition(facts: Facts) -> Verdict | None:
     """It is not the file system of the operating system."""
     found = facts.card
-    if found is None or found.mount is None or found.in_memory or found.gone:
+    if found is None or found.mount is None or found.in_memory:
         return None
     if found.mount.point == "/":
         return warning(

@@ -9,7 +9,7 @@ import re
 import time
 from pathlib import Path
 
-from hal.card_mount import is_gone
+from hal.card_mount import why_gone
 from hal.light_dataclass import dataclass
 from hal.probes.access import Device, device
 from hal.probes.mounts import Mount, is_in_memory, mount_of, mounts
@@ -23,9 +23,10 @@ _PARTITION = re.compile(r"(mmcblk\d+)(p\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """directory: None where card.path is not there. gone: it was mounted, and is not.
+    """directory: None where card.path is not there. gone: why it is not there, and what can be done, where it
+    was mounted or is behind a link that leads nowhere.
 
-    mount: of it, or of the nearest parent; None: not known.
+    mount: of it, or of the nearest parent; None: not known, or gone.
 
     in_memory: what is written is gone after a power cut; None: not known. errors: that the file system has counted,
     None where it does not count. medium: "SD", "MMC" (eMMC), or empty. life: tenths of its life that an eMMC says are
@@ -35,7 +36,7 @@ class CardFacts:
 
     path: str
     directory: Device | None
-    gone: bool
+    gone: tuple[str, str] | None
     mount: Mount | None
     in_memory: bool | None
     total_bytes: int
@@ -58,15 +59,15 @@ class SpeedFacts:
 
 def look(path: Path, words: tuple[str, ...], root: Path) -> CardFacts:
     """words: the kernel's command line, which tells of a root that is in memory."""
-    known = mounts(root)
-    mount = mount_of(path, known)
-    total_bytes, free_bytes = _room(path)
+    known, gone = mounts(root), why_gone(path)
+    mount = None if gone else mount_of(path, known)
+    total_bytes, free_bytes = (0, 0) if gone else _room(path)
     disk = _disk(mount, root)
     health = root / "sys/block" / disk / "device"
     return CardFacts(
         path=str(path),
         directory=device(path, root),
-        gone=is_gone(path),
+        gone=gone,
         mount=mount,
         in_memory=None if mount is None else is_in_memory(mount, known, words),
         total_bytes=total_bytes,
