@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
-from contextlib import suppress
+import shutil
+from contextlib import closing, suppress
 from pathlib import Path
 
-from firmware import bad_starts, credential, without_card
+from firmware import bad_starts, credential, left_in_memory, without_card
 from firmware.bad_starts import Starts
+from firmware.catalogue import Catalogue
 from firmware.catalogue_home import CatalogueFile
 from firmware.config import Config
 from firmware.core import Settings
@@ -45,6 +48,7 @@ class Beginning:
         silent = config.radio.driver == "none"  # nothing is sealed where nothing is said
         self.credential = None if config.security.insecure or silent else _credential_of(config)
         self.in_memory = ""
+        self._device: int | None = None  # of the card's file system, as it was read
         self._is_gone = False  # the card that was mounted was not when it was to be read
         self.roster = b""  # the newest one that an earlier life in this process has known
 
@@ -64,7 +68,24 @@ class Beginning:
             with suppress(OSError):  # its parent takes no file: a mount that fails is then told by nothing
                 card_mount.remember(path)
         self.in_memory = "" if self._given_card else self._why_in_memory(path)
-        return started, ""
+        self._device = None if self._given_card else _device_of(path)
+        return started if self._temporary else self._with_what_was_left(started), ""
+
+    def _with_what_was_left(self, started: Started) -> Started:
+        """With the pictures that a life without the card has left in memory."""
+        place = self._config.unit.runtime_dir / SPARE_CARD
+        catalogue = place / self._config.card.catalogue_path.name
+        if not catalogue.exists():
+            return started
+        try:
+            with closing(Catalogue(str(catalogue), self._config.unit.id)) as known:
+                started, all_taken = left_in_memory.take_up(DirectoryCard(str(place)), known, started)
+        except CardError as error:
+            text = f"what a life without the card has left in {place} cannot be read: {error}"
+            return started._replace(notices=[*started.notices, text])
+        if all_taken:
+            shutil.rmtree(place, ignore_errors=True)
+        return started
 
     def _why_in_memory(self, path: Path) -> str:
         found = in_memory(path, Path("/"))
@@ -75,14 +96,18 @@ class Beginning:
         return f"{path} is in memory ({found.kind})" if self._supervised else ""  # by hand, below /tmp: to try it
 
     def why_gone(self) -> str:
-        """What a person is told where the card was mounted and is no more, while the unit runs on it; else empty."""
-        try:
-            if self._given_card is None and not self._temporary:
-                card_mount.require(self._config.card.path)
-        except CardError as error:
-            self._is_gone = True
-            return f"{error.what}; {error.can}"
-        return ""
+        """What a person is told where the card that the unit runs on is not there any more, or another one is; else
+        empty."""
+        path = self._config.card.path
+        if self._given_card is not None or self._temporary:
+            return ""
+        why = card_mount.why_gone(path)
+        if why is None and _device_of(path) not in (None, self._device):
+            why = f"{path} is another file system than when the unit began", "it is taken as it is within a minute"
+        if why is None:
+            return ""
+        self._is_gone = True
+        return "; ".join(why)
 
     @property
     def card_is_back(self) -> bool:
@@ -151,6 +176,14 @@ class Beginning:
             safe_mode=self.in_safe_mode,
         )
         return without_card.settings_without_card(settings, why) if why else settings
+
+
+def _device_of(path: Path) -> int | None:
+    """Which file system it is on; None where it cannot even be asked, which is told by what is read there."""
+    try:
+        return os.stat(path).st_dev
+    except OSError:
+        return None
 
 
 def _mounted(path: Path) -> Card:

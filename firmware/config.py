@@ -321,6 +321,9 @@ def _check_together(config: Config) -> None:
         raise ConfigError("camera.folder is missing", can="allowed: a directory with *.jpg files")
     if config.radio.driver == "xbee" and config.radio.duplex is Duplex.HALF:
         raise _wrong("radio.duplex", "half", "an XBee module takes turns with others by itself", "full")
+    for key in ("network", "channel"):
+        if config.radio.driver != "xbee" and (value := getattr(config.radio, key)) is not None:
+            raise _wrong("radio.driver", config.radio.driver, f"radio.{key} = {value} is of an XBee module", "xbee")
     if dispersal.copies_min > dispersal.copies:
         allowed = f"1 to {dispersal.copies} (dispersal.copies)"
         raise _wrong("dispersal.copies_min", dispersal.copies_min, "more than dispersal.copies", allowed)

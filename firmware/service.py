@@ -97,6 +97,7 @@ class Service:
         self._private = -1  # tokens of requests that are not the unit's: negative
         self._futures: dict[int, asyncio.Future[object]] = {}
         self._in_turn = False
+        self._card_is_back = False  # the next life puts what waits in memory on it
         self._radio_look = RadioLook()
 
     # ------------------------------------------------------------ start and end
@@ -235,7 +236,8 @@ class Service:
     def _leave_card(self) -> None:
         """The card has failed: a new unit goes on without, with the pictures that wait in memory, and whoever waits for
         them. The old threads may hang on that card for ever; nobody waits for them."""
-        why, presses, journal = self.unit.core.card_failed, self.unit.shutter.leave(), self.unit.core.journal
+        why = self.beginning.why_gone() or self.unit.core.card_failed
+        presses, journal = self.unit.shutter.leave(), self.unit.core.journal
         all_priority = self.unit.shutter.all_priority
         for worker in (self._card, self._catalogue_worker):
             worker.end_soon()
@@ -353,8 +355,9 @@ class Service:
             self._in_turn = False
 
     def _start_anew(self) -> None:
-        if not self.unit.shutter.is_idle:  # pictures may wait in memory for weeks: until then all goes on as it is
-            return
+        shutter = self.unit.shutter
+        if not (shutter.is_idle or (self._card_is_back and shutter.is_waiting_for_hosts)):
+            return  # pictures may wait in memory for weeks: until then all goes on as it is
         if not self.starts_anew:
             self.starts_anew = True
             self._ending = self._loop.create_task(self._end_to_start_anew())
@@ -497,9 +500,11 @@ class Service:
         core = self.unit.core
         if not core.settings.without_card:
             core.card_failed = core.card_failed or self.beginning.why_gone()
-        elif self.beginning.card_is_back and not core.start_anew:
-            core.start_anew = "the card is there now"
-            core.log("started", f"{core.start_anew}: the unit starts anew")
+        elif self.beginning.card_is_back:
+            self._card_is_back = True
+            if not core.start_anew:
+                core.start_anew = "the card is there now"
+                core.log("started", f"{core.start_anew}: the unit starts anew")
         if core.card_failed or core.start_anew:
             self.turn()
 

@@ -87,6 +87,12 @@ class Shutter:
         return not (self.waiting or self._presses or self._capturing or self._keeping)
 
     @property
+    def is_waiting_for_hosts(self) -> bool:
+        """Whether all that is waited for is that other units store what is in memory (without a card)."""
+        is_stopped = self.waiting >= SHOTS_HELD  # a press meanwhile waits in front of the camera
+        return not (self._held or self._capturing or self._keeping or (self._presses and not is_stopped))
+
+    @property
     def wanted_bytes(self) -> int:
         """Room that the oldest held picture needs; 0 if none waits."""
         shot = self._held[0].shot if self._held else None

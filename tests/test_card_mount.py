@@ -158,6 +158,54 @@ def test_a_card_behind_a_link_that_leads_nowhere_is_gone_on_with_once_it_leads_s
     assert "catalogue.sqlite3" in os.listdir(card)
 
 
+def test_what_a_shot_finds_gone_is_told_and_taken_again_as_what_the_look_of_each_minute_finds(tmp_path: Path) -> None:
+    there, card = loaded(tmp_path / "card", tmp_path), tmp_path / "stick"
+    there.unit.runtime_dir.mkdir()
+    card.mkdir()
+    there.card.path.symlink_to(card)
+
+    async def live() -> None:
+        service, ready = Service(there, temporary=False), asyncio.Event()
+        unit = asyncio.create_task(service.main(ready.set))
+        await asyncio.wait_for(ready.wait(), PATIENCE_S)
+        card.rename(tmp_path / "away")
+        service.unit.core.card_failed = "No such file or directory"  # as after the tries of a shot
+        service.turn()
+        assert any("a link that leads nowhere, or behind one; mount what" in text for text in faults(service))
+        (tmp_path / "away").rename(card)
+        service._read_clock()  # as each minute
+        await asyncio.wait_for(unit, PATIENCE_S)
+        assert service.starts_anew
+
+    asyncio.run(live())
+    asyncio.run(live_once(there))
+
+
+def test_another_file_system_in_the_cards_place_is_found_within_a_minute_and_taken(tmp_path: Path) -> None:
+    there = loaded(tmp_path / "card", tmp_path)
+    there.unit.runtime_dir.mkdir()
+    (tmp_path / "one").mkdir()
+    there.card.path.symlink_to(tmp_path / "one")
+
+    async def live(other: str) -> None:
+        service, ready = Service(there, temporary=False), asyncio.Event()
+        unit = asyncio.create_task(service.main(ready.set))
+        await asyncio.wait_for(ready.wait(), PATIENCE_S)
+        there.card.path.unlink()
+        there.card.path.symlink_to(other)
+        service._read_clock()  # as each minute
+        assert any("is another file system than when the unit began" in text for text in faults(service))
+        service._read_clock()
+        await asyncio.wait_for(unit, PATIENCE_S)
+        assert service.starts_anew
+
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        asyncio.run(live(other))
+        assert os.listdir(other) == []
+        asyncio.run(live_once(there))
+        assert "catalogue.sqlite3" in os.listdir(other)
+
+
 def test_a_link_in_a_circle_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "card").symlink_to("circle")
     (tmp_path / "circle").symlink_to("card")

@@ -139,6 +139,8 @@ def test_the_example_names_every_key_of_this_version_with_its_default():
         ("radio", 'driver = "xbee"\nduplex = "half"', "radio.duplex = 'half'", "by itself; allowed: full"),
         ("radio", "network = -1", "radio.network = -1", "0 to 9223372036854775807"),
         ("radio", "channel = 27", "radio.channel = 27", "0 to 26"),
+        ("radio", "network = 7", "radio.driver = 'none'", "radio.network = 7 is of an XBee module; allowed: xbee"),
+        ("radio", "channel = 12", "radio.driver = 'none'", "radio.channel = 12 is of an XBee module; allowed: xbee"),
         ("radio", "baud = 0", "radio.baud = 0", "1 to 4000000"),
         ("radio", "baud = 9600.0", "radio.baud = 9600.0", "not a whole number"),
         ("radio", 'duplex = "both"', "radio.duplex = 'both'", "allowed: full"),

@@ -193,7 +193,7 @@ CHECKS = (
     ),
     Check(
         "card-memory",
-        "`card.path` is in memory, as on a read-only (overlay) root: pictures are gone after a power cut",
+        "`card.path` is in memory, as on a read-only (overlay) root or a tmpfs: pictures are gone after a power cut",
         "a partition of its own for `card.path`, see [§7](#7-the-card-and-how-to-read-it-without-this-software)",
         card_memory,
     ),
