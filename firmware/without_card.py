@@ -10,7 +10,8 @@ What is different then follows from one setting, `Settings.without_card` (why th
 * no number is given to a copy that does not know its own (R4), nor asked for with a new host: the list on the card may
   name that copy under a higher one, and a DROP of what is between would reach it;
 * no delete is taken (firmware/deletion.py): it could be kept nowhere, and the picture would come back with its card.
-A new catalogue draws a card number of its own, so that ids are never those of the card; the next start tries the card.
+A new catalogue draws a card number of its own, so that ids are never those of the card; the next start tries the
+card, and puts on it what waits in memory (firmware/left_in_memory.py).
 
 While a unit runs, its shutter finds out (`Core.card_failed`); the shell then makes a new unit, which takes over the
 pictures that wait, and whoever waits for them. All else that was under way ends, as at a restart.

@@ -9,7 +9,8 @@ import signal
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,17 @@ def place() -> Iterator[Path]:
         (path / "card").unlink()
         (path / "card").mkdir()
         yield path
+
+
+@asynccontextmanager
+async def starting_anew(there: config.Config) -> AsyncIterator[Service]:
+    """A unit that is ready, and starts anew by what is done to it meanwhile."""
+    service, ready = Service(there, temporary=False), asyncio.Event()
+    unit = asyncio.create_task(service.main(ready.set))
+    await asyncio.wait_for(ready.wait(), PATIENCE_S)
+    yield service
+    await asyncio.wait_for(unit, PATIENCE_S)
+    assert service.starts_anew
 
 
 def test_a_directory_that_never_was_a_mount_is_as_good_as_any(tmp_path: Path) -> None:
@@ -116,16 +128,12 @@ def test_a_card_that_is_mounted_later_is_gone_on_with_within_a_minute(place: Pat
     there.unit.runtime_dir.mkdir()
 
     async def live(elsewhere: str) -> None:
-        service, ready = Service(there, temporary=False), asyncio.Event()
-        unit = asyncio.create_task(service.main(ready.set))
-        await asyncio.wait_for(ready.wait(), PATIENCE_S)
-        service._read_clock()  # as each minute
-        assert not service.starts_anew
-        (place / "card").rmdir()
-        (place / "card").symlink_to(elsewhere)
-        service._read_clock()
-        await asyncio.wait_for(unit, PATIENCE_S)
-        assert service.starts_anew
+        async with starting_anew(there) as service:
+            service._read_clock()  # as each minute
+            assert not service.starts_anew
+            (place / "card").rmdir()
+            (place / "card").symlink_to(elsewhere)
+            service._read_clock()
 
     with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
         asyncio.run(live(elsewhere))
@@ -141,16 +149,12 @@ def test_a_card_behind_a_link_that_leads_nowhere_is_gone_on_with_once_it_leads_s
     (tmp_path / "media").symlink_to(card.parent)
 
     async def live() -> None:
-        service, ready = Service(there, temporary=False), asyncio.Event()
-        unit = asyncio.create_task(service.main(ready.set))
-        await asyncio.wait_for(ready.wait(), PATIENCE_S)
-        assert any("a link that leads nowhere, or behind one; mount what" in text for text in faults(service))
-        service._read_clock()  # as each minute
-        assert not service.starts_anew
-        card.mkdir(parents=True)
-        service._read_clock()
-        await asyncio.wait_for(unit, PATIENCE_S)
-        assert service.starts_anew
+        async with starting_anew(there) as service:
+            assert any("a link that leads nowhere, or behind one; mount what" in text for text in faults(service))
+            service._read_clock()  # as each minute
+            assert not service.starts_anew
+            card.mkdir(parents=True)
+            service._read_clock()
 
     asyncio.run(live())
     assert os.listdir(card) == []
@@ -165,17 +169,13 @@ def test_what_a_shot_finds_gone_is_told_and_taken_again_as_what_the_look_of_each
     there.card.path.symlink_to(card)
 
     async def live() -> None:
-        service, ready = Service(there, temporary=False), asyncio.Event()
-        unit = asyncio.create_task(service.main(ready.set))
-        await asyncio.wait_for(ready.wait(), PATIENCE_S)
-        card.rename(tmp_path / "away")
-        service.unit.core.card_failed = "No such file or directory"  # as after the tries of a shot
-        service.turn()
-        assert any("a link that leads nowhere, or behind one; mount what" in text for text in faults(service))
-        (tmp_path / "away").rename(card)
-        service._read_clock()  # as each minute
-        await asyncio.wait_for(unit, PATIENCE_S)
-        assert service.starts_anew
+        async with starting_anew(there) as service:
+            card.rename(tmp_path / "away")
+            service.unit.core.card_failed = "No such file or directory"  # as after the tries of a shot
+            service.turn()
+            assert any("a link that leads nowhere, or behind one; mount what" in text for text in faults(service))
+            (tmp_path / "away").rename(card)
+            service._read_clock()  # as each minute
 
     asyncio.run(live())
     asyncio.run(live_once(there))
@@ -188,16 +188,12 @@ def test_another_file_system_in_the_cards_place_is_found_within_a_minute_and_tak
     there.card.path.symlink_to(tmp_path / "one")
 
     async def live(other: str) -> None:
-        service, ready = Service(there, temporary=False), asyncio.Event()
-        unit = asyncio.create_task(service.main(ready.set))
-        await asyncio.wait_for(ready.wait(), PATIENCE_S)
-        there.card.path.unlink()
-        there.card.path.symlink_to(other)
-        service._read_clock()  # as each minute
-        assert any("is another file system than when the unit began" in text for text in faults(service))
-        service._read_clock()
-        await asyncio.wait_for(unit, PATIENCE_S)
-        assert service.starts_anew
+        async with starting_anew(there) as service:
+            there.card.path.unlink()
+            there.card.path.symlink_to(other)
+            service._read_clock()  # as each minute
+            assert any("is another file system than when the unit began" in text for text in faults(service))
+            service._read_clock()
 
     with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
         asyncio.run(live(other))
@@ -227,21 +223,19 @@ def test_a_card_that_is_mounted_no_more_while_the_unit_runs_is_left_within_a_min
     there.unit.runtime_dir.mkdir()
 
     async def live() -> None:
-        service, ready = Service(there, temporary=False), asyncio.Event()
-        unit = asyncio.create_task(service.main(ready.set))
-        await asyncio.wait_for(ready.wait(), PATIENCE_S)
-        service._read_clock()
-        assert not service.unit.core.settings.without_card
-        card.unlink()
-        card.mkdir()
-        service._read_clock()
-        assert f"sudo mount {card}" in service.unit.core.settings.without_card
-        assert any(line.event == "alarm" and "not mounted" in line.text for line in service.unit.core.journal.after(0))
-        card.rmdir()
-        card.symlink_to(elsewhere)
-        service._read_clock()
-        await asyncio.wait_for(unit, PATIENCE_S)
-        assert service.starts_anew
+        async with starting_anew(there) as service:
+            service._read_clock()
+            assert not service.unit.core.settings.without_card
+            card.unlink()
+            card.mkdir()
+            service._read_clock()
+            assert f"sudo mount {card}" in service.unit.core.settings.without_card
+            assert any(
+                line.event == "alarm" and "not mounted" in line.text for line in service.unit.core.journal.after(0)
+            )
+            card.rmdir()
+            card.symlink_to(elsewhere)
+            service._read_clock()
 
     with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
         card.symlink_to(elsewhere)
