@@ -10,7 +10,6 @@ from pathlib import Path
 
 from firmware import bad_starts, credential, left_in_memory, without_card
 from firmware.bad_starts import Starts
-from firmware.catalogue import Catalogue
 from firmware.catalogue_home import CatalogueFile
 from firmware.config import Config
 from firmware.core import Settings
@@ -73,13 +72,14 @@ class Beginning:
 
     def _with_what_was_left(self, started: Started) -> Started:
         """With the pictures that a life without the card has left in memory."""
-        place = self._config.unit.runtime_dir / SPARE_CARD
-        catalogue = place / self._config.card.catalogue_path.name
-        if not catalogue.exists():
+        place, unit = self._config.unit.runtime_dir / SPARE_CARD, self._config.unit.id
+        if not place.exists():
             return started
+        home = CatalogueFile(str(place / self._config.card.catalogue_path.name), unit)
         try:
-            with closing(Catalogue(str(catalogue), self._config.unit.id)) as known:
-                started, all_taken = left_in_memory.take_up(DirectoryCard(str(place)), known, started)
+            left = start_up(DirectoryCard(str(place)), home, unit, random.SystemRandom(), copies=1, priority_copies=1)
+            with closing(left.catalogue) as known:
+                started, all_taken = left_in_memory.take_up(left.store.card, known, started)
         except CardError as error:
             text = f"what a life without the card has left in {place} cannot be read: {error}"
             return started._replace(notices=[*started.notices, text])

@@ -131,18 +131,29 @@ def test_a_start_with_a_card_takes_them_and_removes_the_directory(loaded: config
     assert not place.exists()
 
 
+def test_a_shot_that_was_cut_before_its_row_is_taken_too_and_a_damaged_list_costs_none(loaded: config.Config) -> None:
+    place = loaded.unit.runtime_dir / SPARE_CARD
+    spare = Unit(DirectoryCard(str(place)), place / loaded.card.catalogue_path.name)
+    fill(spare)
+    spare.stop()
+    spare.path.write_bytes(b"no database" * 1000)
+    told = asyncio.run(start_and_end(loaded))
+    assert any("3 pictures that waited in memory" in text for text in told)
+    assert not place.exists()
+
+
 def test_what_cannot_be_read_there_is_told_and_left(loaded: config.Config) -> None:
     place = loaded.unit.runtime_dir / SPARE_CARD
-    place.mkdir()
-    (place / loaded.card.catalogue_path.name).write_bytes(b"no database" * 1000)
-
-    async def live() -> list[str]:
-        service = Service(loaded, temporary=False)
-        await service.main(service.stop.set)
-        return [line.text for line in service.unit.core.journal.after(0)]
-
-    assert any(f"has left in {place} cannot be read" in text for text in asyncio.run(live()))
+    place.write_bytes(b"a file")
+    assert any(f"has left in {place} cannot be read" in text for text in asyncio.run(start_and_end(loaded)))
     assert place.exists()
+
+
+async def start_and_end(loaded: config.Config) -> list[str]:
+    """A unit that is told to end as soon as it is ready: its log."""
+    service = Service(loaded, temporary=False)
+    await service.main(service.stop.set)
+    return [line.text for line in service.unit.core.journal.after(0)]
 
 
 def test_a_card_that_is_back_while_one_waits_for_a_host_is_taken_and_the_picture_put_on_it(tmp_path: Path) -> None:
