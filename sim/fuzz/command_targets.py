@@ -81,7 +81,7 @@ def _configs() -> list[bytes]:
     least = b'[unit]\nid = 7\n[camera]\ndriver = "none"\n[radio]\nport = "line"\n[security]\ninsecure = true\n'
     every = b"".join(line.removeprefix(b"# ") for line in example.splitlines(keepends=True)[4:])
     known = [line for line in every.splitlines(keepends=True) if not line.startswith(b"credential")]
-    return [example, least, b"".join(known)]
+    return [example, least, b"".join(known).replace(b'"serial"', b'"xbee"', 1)]  # whose network and channel are there
 
 
 # ---------------------------------------------------------------- requests
