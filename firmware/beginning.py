@@ -48,7 +48,7 @@ class Beginning:
         self.credential = None if config.security.insecure or silent else _credential_of(config)
         self.in_memory = ""
         self._device: int | None = None  # of the card's file system, as it was read
-        self._is_gone = False  # the card that was mounted was not when it was to be read
+        self._is_gone = False  # the card was not there when it was to be read, or is not any more
         self.roster = b""  # the newest one that an earlier life in this process has known
 
     def read_card(self) -> tuple[Started, str]:
@@ -111,7 +111,7 @@ class Beginning:
 
     @property
     def card_is_back(self) -> bool:
-        """Whether the card that was gone when it was to be read is mounted now."""
+        """Whether the card that was gone is there now."""
         return self._is_gone and card_mount.why_gone(self._config.card.path) is None
 
     def without_card(self, why: str) -> Started:
